@@ -1,0 +1,98 @@
+//! Reading and writing little-endian fields at offsets that come from a file.
+//!
+//! Every function answers `None` when the field does not lie inside the slice:
+//! the callers turn that into a refusal that names the field.
+
+/// The `N` bytes at `offset`.
+pub fn array_at<const N: usize>(bytes: &[u8], offset: usize) -> Option<[u8; N]> {
+    bytes.get(offset..)?.first_chunk::<N>().copied()
+}
+
+/// The byte at `offset`.
+pub fn u8_at(bytes: &[u8], offset: usize) -> Option<u8> {
+    bytes.get(offset).copied()
+}
+
+/// The little-endian 16-bit number at `offset`.
+pub fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
+    array_at(bytes, offset).map(u16::from_le_bytes)
+}
+
+/// The little-endian 32-bit number at `offset`.
+pub fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
+    array_at(bytes, offset).map(u32::from_le_bytes)
+}
+
+/// The little-endian 64-bit number at `offset`.
+pub fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
+    array_at(bytes, offset).map(u64::from_le_bytes)
+}
+
+/// Writes `field` at `offset`; `None`, and nothing written, when it does not fit.
+pub fn put(bytes: &mut [u8], offset: usize, field: &[u8]) -> Option<()> {
+    let end = offset.checked_add(field.len())?;
+    bytes.get_mut(offset..end)?.copy_from_slice(field);
+    Some(())
+}
+
+/// `text` without white space at its ends.
+pub fn trim(text: &[u8]) -> &[u8] {
+    text.trim_ascii()
+}
+
+/// A number in hexadecimal, with or without `0x`, as sysfs prints them.
+pub fn parse_hex(text: &[u8]) -> Option<u64> {
+    let text = trim(text);
+    let digits = text.strip_prefix(b"0x").unwrap_or(text);
+    if digits.is_empty() || digits.len() > 16 {
+        return None;
+    }
+    let mut value = 0u64;
+    for &digit in digits {
+        let digit = char::from(digit).to_digit(16)?;
+        value = (value << 4) | u64::from(digit);
+    }
+    Some(value)
+}
+
+/// A number in decimal, as procfs prints them.
+pub fn parse_decimal(text: &[u8]) -> Option<u64> {
+    let text = trim(text);
+    if text.is_empty() {
+        return None;
+    }
+    let mut value = 0u64;
+    for &digit in text {
+        let digit = char::from(digit).to_digit(10)?;
+        value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
+    }
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_outside_the_slice_are_none() {
+        let bytes = [1, 2, 3, 4, 5];
+        assert_eq!(u32_at(&bytes, 1), Some(0x0504_0302));
+        assert_eq!(u32_at(&bytes, 2), None);
+        assert_eq!(u16_at(&bytes, usize::MAX), None);
+        let mut target = [0u8; 4];
+        assert_eq!(put(&mut target, 2, &[9, 9, 9]), None);
+        assert_eq!(target, [0; 4]);
+        assert_eq!(put(&mut target, usize::MAX, &[9]), None);
+    }
+
+    #[test]
+    fn numbers_of_sysfs_and_procfs() {
+        assert_eq!(parse_hex(b"0x9fbff\n"), Some(0x9fbff));
+        assert_eq!(parse_hex(b"ffffffffffffffff"), Some(u64::MAX));
+        assert_eq!(parse_hex(b"0x"), None);
+        assert_eq!(parse_hex(b"0x10000000000000000"), None);
+        assert_eq!(parse_decimal(b"18446744073709551615"), Some(u64::MAX));
+        assert_eq!(parse_decimal(b"18446744073709551616"), None);
+        assert_eq!(parse_decimal(b"-1"), None);
+    }
+}

@@ -1,0 +1,352 @@
+//! Words -> [`Command`]. Pure: touches nothing on the system.
+
+mod exec;
+mod kexec;
+mod load;
+mod words;
+
+use crate::failure::{Call, Failure};
+use crate::layout::range::Range;
+use argh::FromArgs;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use words::{OptionRow, Words};
+
+/// What the user asks for.
+#[derive(Debug)]
+pub enum Command {
+    /// Load a kernel, and perhaps more.
+    Load(LoadRequest),
+    /// Unload what is loaded.
+    Unload,
+    /// Is something loaded?
+    Status(StatusRequest),
+    /// Start what is loaded.
+    Exec(ExecRequest),
+    /// Print this, on standard output.
+    Print(String),
+    /// Refuse in words.
+    Refuse(&'static str),
+}
+
+/// A question that the exit status answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatusRequest {
+    /// Whether it is about the kernel for a panic.
+    pub crash: bool,
+    /// The exit status when something is loaded; the other of 0 and 1 when not.
+    pub loaded: u8,
+    /// Whether to say it in words, too.
+    pub say: bool,
+}
+
+/// Which system call to load with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// kexec_file_load where the kernel has it, else kexec_load.
+    #[default]
+    Auto,
+    /// This one and no other.
+    Only(Call),
+}
+
+/// What follows a load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum After {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Jump at once.
+    Jump {
+        /// Write file systems' data first.
+        sync: bool,
+    },
+    /// Ask init for a reboot.
+    Reboot,
+}
+
+/// A load.
+#[derive(Clone, Debug)]
+pub struct LoadRequest {
+    /// The kernel; found by the running kernel's flavour when absent.
+    pub kernel: Option<PathBuf>,
+    /// Initrds, in their order.
+    pub initrds: Vec<PathBuf>,
+    /// Begin with the running kernel's command line.
+    pub reuse: bool,
+    /// The command line, or what is added to the running kernel's.
+    pub append: Option<OsString>,
+    /// The system call.
+    pub choice: Choice,
+    /// `--type`, as it was given.
+    pub kind: Option<String>,
+    /// Where segments may lie.
+    pub bounds: Range,
+    /// Draw it, load nothing.
+    pub dry_run: bool,
+    /// Say what was loaded.
+    pub say: bool,
+    /// Say everything.
+    pub debug: bool,
+    /// What was accepted and does nothing.
+    pub ignored: Vec<&'static str>,
+    /// What follows.
+    pub after: After,
+}
+
+/// A jump.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExecRequest {
+    /// Even when the machine is not going down.
+    pub now: bool,
+    /// Write file systems' data first.
+    pub sync: bool,
+    /// Say everything.
+    pub debug: bool,
+    /// What was accepted and does nothing.
+    pub ignored: Vec<&'static str>,
+}
+
+/// The name of an applet, what it is for, and how its words become a command.
+struct Applet {
+    name: &'static str,
+    purpose: &'static str,
+    parse: fn(&[OsString]) -> Result<Command, Failure>,
+}
+
+const APPLETS: [Applet; 3] = [
+    Applet { name: "kexec-load", purpose: "load a kernel, to be started by the next reboot", parse: load::parse },
+    Applet { name: "kexec-exec", purpose: "start the loaded kernel, at the end of a shutdown", parse: exec::parse },
+    Applet { name: "kexec", purpose: "both, with the options of kexec(8)", parse: kexec::parse },
+];
+
+/// The program's name and version.
+pub const VERSION: &str = concat!("rc-kexec ", env!("CARGO_PKG_VERSION"), "\n");
+
+/// The applet that these words call, by name, and the command that they make.
+pub fn parse(argv: &[OsString]) -> (&'static str, Result<Command, Failure>) {
+    let (first, rest) = argv.split_first().map_or((OsStr::new(""), argv), |(first, rest)| (first.as_os_str(), rest));
+    let name = Path::new(first).file_name().unwrap_or_default();
+    if let Some(applet) = applet(name) {
+        return (applet.name, (applet.parse)(rest));
+    }
+    let Some((word, rest)) = rest.split_first() else {
+        return ("rc-kexec", Err(no_applet("unable to do anything: no applet is named")));
+    };
+    match applet(word) {
+        Some(applet) => (applet.name, (applet.parse)(rest)),
+        None if word == "--help" || word == "-h" || word == "help" => ("rc-kexec", Ok(Command::Print(list_of_applets()))),
+        None if word == "--version" || word == "-v" => ("rc-kexec", Ok(Command::Print(VERSION.to_string()))),
+        None => ("rc-kexec", Err(no_applet(&format!("unable to run {}: there is no such applet", word.display())))),
+    }
+}
+
+fn applet(name: &OsStr) -> Option<&'static Applet> {
+    APPLETS.iter().find(|applet| name == applet.name)
+}
+
+fn list_of_applets() -> String {
+    let mut text = String::from("rc-kexec loads a Linux kernel and starts it without the firmware.\n\n");
+    for applet in &APPLETS {
+        text.push_str(&format!("  rc-kexec {:<11} {}\n", applet.name, applet.purpose));
+    }
+    text.push_str("\nEach is also a name to call it by. For its options: rc-kexec APPLET --help\n");
+    text
+}
+
+fn no_applet(what: &str) -> Failure {
+    let names = APPLETS.each_ref().map(|applet| applet.name).join(", ");
+    Failure::Usage { applet: "", what: format!("{what}; the applets are {names}") }
+}
+
+/// Words -> the struct that argh fills, or help to print. The pass over the words
+/// (words.rs) takes the GNU spellings; argh sees only full names and numbers.
+fn read<T: FromArgs>(
+    applet: &'static str,
+    options: &[OptionRow],
+    args: &[OsString],
+) -> Result<Result<(T, Words), Command>, Failure> {
+    let usage = |what| Failure::Usage { applet, what };
+    let words = Words::split(options, args).map_err(usage)?;
+    let plain: Vec<&str> = words.for_argh.iter().map(String::as_str).collect();
+    match T::from_args(&[applet], &plain) {
+        Ok(parsed) => Ok(Ok((parsed, words))),
+        Err(exit) if exit.status.is_ok() => Ok(Err(Command::Print(exit.output))),
+        Err(exit) => Err(usage(exit.output.trim_end().to_string())),
+    }
+}
+
+/// The names of the options whose flag is set, for those that do nothing.
+fn ignored(flags: &[(bool, &'static str)]) -> Vec<&'static str> {
+    flags.iter().filter(|(set, _)| *set).map(|&(_, name)| name).collect()
+}
+
+/// At most one kernel.
+fn only_kernel(applet: &'static str, mut names: Vec<OsString>) -> Result<Option<PathBuf>, Failure> {
+    if names.len() > 1 {
+        let what = format!("unable to load {} kernels: name one", names.len());
+        return Err(Failure::Usage { applet, what });
+    }
+    Ok(names.pop().map(PathBuf::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+    fn run(line: &str) -> (&'static str, Result<Command, Failure>) {
+        let argv: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        parse(&argv)
+    }
+
+    fn load(line: &str) -> LoadRequest {
+        match run(line).1 {
+            Ok(Command::Load(request)) => request,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    fn usage(line: &str) -> String {
+        match run(line).1 {
+            Err(Failure::Usage { what, .. }) => what,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn applets_by_name_and_by_first_word() {
+        assert_eq!(run("/usr/sbin/kexec-load").0, "kexec-load");
+        assert_eq!(run("rc-kexec kexec-exec").0, "kexec-exec");
+        assert_eq!(run("./renamed kexec -e").0, "kexec");
+        for line in ["rc-kexec", "rc-kexec frobnicate"] {
+            assert!(usage(line).contains("kexec-load, kexec-exec, kexec"), "{line}");
+        }
+        assert!(matches!(run("rc-kexec --help").1, Ok(Command::Print(text)) if text.contains("kexec-exec")));
+        assert!(parse(&[]).1.is_err());
+    }
+
+    #[test]
+    fn spellings_of_kexec8() {
+        for line in [
+            "kexec -l /k --initrd=/a --initrd=/b --append=x -c",
+            "kexec --load /k --initrd /a --ramdisk /b --command-line x --kexec-syscall",
+            "kexec -cl /k --ramd=/a --init /b --app x",
+            "kexec /k --load -c --initrd /a --append nothing --append x --initrd=/b",
+            "kexec -lc --append=x --initrd /a --initrd /b -- /k",
+        ] {
+            let request = load(line);
+            assert_eq!(request.kernel.as_deref(), Some(Path::new("/k")), "{line}");
+            assert_eq!(request.initrds, [Path::new("/a"), Path::new("/b")], "{line}");
+            assert_eq!(request.append.as_deref(), Some(OsStr::new("x")), "{line}");
+            assert_eq!(request.choice, Choice::Only(Call::Load), "{line}");
+            assert_eq!(request.after, After::Nothing, "{line}");
+            assert!(!request.reuse && !request.say && !request.dry_run, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_follows_a_load_of_kexec() {
+        assert_eq!(load("kexec -f /k").after, After::Jump { sync: true });
+        assert_eq!(load("kexec -le /k").after, After::Jump { sync: true });
+        assert_eq!(load("kexec -fy /k").after, After::Jump { sync: false });
+        assert_eq!(load("kexec /k").after, After::Reboot);
+        assert!(matches!(run("kexec -e").1, Ok(Command::Exec(ExecRequest { now: true, sync: true, .. }))));
+        assert!(matches!(run("kexec -ey").1, Ok(Command::Exec(ExecRequest { sync: false, .. }))));
+        assert!(matches!(run("kexec -u").1, Ok(Command::Unload)));
+    }
+
+    #[test]
+    fn status_of_kexec_is_about_the_crash_kernel_unless_l_is_there() {
+        let table = [("kexec -S", true), ("kexec -Sp", true), ("kexec -Sl", false), ("kexec --status --load", false)];
+        for (line, crash) in table {
+            let Ok(Command::Status(request)) = run(line).1 else { panic!("{line}") };
+            assert_eq!(request, StatusRequest { crash, loaded: 1, say: false }, "{line}");
+        }
+        let Ok(Command::Status(request)) = run("kexec-load --status").1 else { panic!() };
+        assert_eq!(request, StatusRequest { crash: false, loaded: 0, say: true });
+    }
+
+    #[test]
+    fn crash_kernels_are_refused_in_words() {
+        for line in ["kexec -p /k", "kexec --load-panic /k", "kexec -pu"] {
+            assert!(matches!(run(line).1, Ok(Command::Refuse(_))), "{line}");
+        }
+    }
+
+    #[test]
+    fn values_that_begin_with_a_dash_and_odd_bytes() {
+        assert_eq!(load("kexec -l /k --append -x").append.as_deref(), Some(OsStr::new("-x")));
+        assert_eq!(load("kexec-load /k --append=--").append.as_deref(), Some(OsStr::new("--")));
+        assert_eq!(load("kexec-load /k --append=").append.as_deref(), Some(OsStr::new("")));
+        let argv = [
+            OsString::from("kexec-load"),
+            OsString::from_vec(b"/boot/\xff".to_vec()),
+            OsString::from_vec(b"--initrd=/\xfe".to_vec()),
+        ];
+        let Ok(Command::Load(request)) = parse(&argv).1 else { panic!() };
+        assert_eq!(request.kernel.unwrap().as_os_str().as_bytes(), b"/boot/\xff");
+        assert_eq!(request.initrds[0].as_os_str().as_bytes(), b"/\xfe");
+    }
+
+    #[test]
+    fn wrong_use_says_what_is_wrong() {
+        let table = [
+            ("kexec --frob /k", "unknown option --frob"),
+            ("kexec -lz /k", "unknown option -z"),
+            ("kexec --mem-m /k", "--mem-m could be --mem-min or --mem-max"),
+            ("kexec --kexec- /k", "could be --kexec-syscall"),
+            ("kexec -l", "no kernel is named"),
+            ("kexec", "no kernel is named"),
+            ("kexec -l /k --append", "--append takes a value"),
+            ("kexec -l --load=1 /k", "--load takes no value"),
+            ("kexec -l /a /b", "2 kernels"),
+            ("kexec -l /k --mem-min=q", "--mem-min"),
+            ("kexec -l /k --mem-min=0x2000 --mem-max=0x1000", "--mem-max"),
+            ("kexec-load --syscall both", "--syscall"),
+            ("kexec-load --unload --status", "one of"),
+            ("kexec-load /k --append a --command-line b", "one of"),
+            ("kexec-exec now", "now"),
+        ];
+        for (line, wanted) in table {
+            let what = usage(line);
+            assert!(what.contains(wanted), "{line}: {what}");
+        }
+    }
+
+    #[test]
+    fn bounds_are_inclusive_and_in_any_base() {
+        let request = load("kexec -l /k --mem-min=0x100000 --mem-max=536870911");
+        assert_eq!((request.bounds.start(), request.bounds.end()), (0x10_0000, 0x2000_0000));
+    }
+
+    #[test]
+    fn what_does_nothing_is_remembered() {
+        assert_eq!(load("kexec -l -x -i /k").ignored, ["--no-ifdown", "--no-checks"]);
+        assert_eq!(load("kexec -l /k").ignored, [""; 0]);
+    }
+
+    #[test]
+    fn kexec_load_reuses_the_command_line_unless_told_one() {
+        assert!(load("kexec-load").reuse);
+        assert!(load("kexec-load /k").reuse);
+        assert!(!load("kexec-load /k --append x").reuse);
+        assert!(!load("kexec-load /k --command-line x").reuse);
+        let both = load("kexec-load /k --reuse-cmdline --append x");
+        assert!(both.reuse && both.append.is_some() && both.say);
+        assert!(!load("kexec -l /k").reuse);
+        assert!(load("kexec -l /k --reuse-commandline").reuse);
+        assert!(load("kexec -l /k --reuse").reuse);
+        assert_eq!(load("kexec -l /k --command-line a --append b").append.as_deref(), Some(OsStr::new("b")));
+    }
+
+    #[test]
+    fn every_applet_has_help_with_all_its_options() {
+        for (applet, options) in [("kexec", kexec::OPTIONS), ("kexec-load", load::OPTIONS), ("kexec-exec", exec::OPTIONS)] {
+            let Ok(Command::Print(text)) = run(&format!("{applet} --help")).1 else { panic!("{applet}") };
+            for option in options {
+                assert!(text.contains(&format!("--{}", option.canonical)), "{applet}: {}\n{text}", option.canonical);
+            }
+        }
+    }
+}

@@ -1,0 +1,658 @@
+//! Every way to fail and every message that a user can see, on one page.
+//!
+//! A message says what was being done, to which file, why not, and what to do
+//! when the facts decide it. No remedy is guessed: a wrong one is worse than none.
+
+use crate::image::{NotLoadable, bzimage, initrd};
+use crate::layout::draw::Size;
+use crate::layout::{NoPlan, Purpose};
+use nix::errno::Errno;
+use std::fmt::{self, Display, Formatter, Write};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A system call that loads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// kexec_load(2)
+    Load,
+    /// kexec_file_load(2)
+    FileLoad,
+}
+
+impl Display for Call {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Call::Load => "kexec_load",
+            Call::FileLoad => "kexec_file_load",
+        })
+    }
+}
+
+/// Why the program ends without having done what it was asked to.
+#[derive(Debug)]
+pub enum Failure {
+    /// The words on the command line are wrong; `applet` says where help is.
+    Usage {
+        /// The applet whose help says more.
+        applet: &'static str,
+        /// What is wrong with them.
+        what: String,
+    },
+    /// A file that the user named cannot be read.
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// open(2)'s or mmap(2)'s answer.
+        error: io::Error,
+    },
+    /// A path that is a directory or a device, not a regular file.
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// The kernel file is not one that can be loaded.
+    Kernel {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: NotLoadable,
+    },
+    /// The initrd file is not one that the kernel can unpack.
+    Initrd {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: initrd::Defect,
+    },
+    /// More initrds than there are segments for.
+    TooManyInitrds {
+        /// How many were named.
+        given: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// No kernel was named and none was found.
+    NoKernelFound {
+        /// Where it was looked for.
+        tried: Vec<PathBuf>,
+    },
+    /// The kernel was found, its initrd was not, and the running kernel has one.
+    NoInitrdFound {
+        /// The kernel.
+        kernel: PathBuf,
+        /// Where its initrd was looked for.
+        tried: Vec<PathBuf>,
+    },
+    /// `--type` names what is not there, or what is not known.
+    WrongType {
+        /// The kernel.
+        path: PathBuf,
+        /// The type that the user gave.
+        wanted: String,
+    },
+    /// There is no plan for the memory of this machine.
+    NoPlan {
+        /// The kernel.
+        path: PathBuf,
+        /// Why.
+        why: NoPlan,
+    },
+    /// A NUL byte in the command line.
+    NulInCommandLine,
+    /// /proc/iomem shows no addresses.
+    AddressesHidden,
+    /// More memory ranges than this program keeps.
+    TooManyRanges(usize),
+    /// A file of the running kernel cannot be read.
+    Facts {
+        /// The file.
+        path: &'static str,
+        /// Why.
+        error: io::Error,
+    },
+    /// The initrds could not be put together for kexec_file_load.
+    JoinInitrds(Errno),
+    /// The kernel refused a load.
+    Refused {
+        /// The kernel file.
+        path: PathBuf,
+        /// Which call.
+        call: Call,
+        /// Its answer.
+        errno: Errno,
+        /// What the load was, as far as it matters for the reasons.
+        load: Load,
+        /// What is known of this machine.
+        facts: Box<Refusal>,
+    },
+    /// The kernel refused to unload.
+    UnloadRefused {
+        /// Its answer.
+        errno: Errno,
+        /// What is known of this machine.
+        facts: Box<Refusal>,
+    },
+    /// There is nothing to start.
+    NothingLoaded,
+    /// The machine is not going down.
+    NotGoingDown {
+        /// What RC_RUNLEVEL says.
+        runlevel: Option<String>,
+        /// Whether RC_GOINGDOWN is there.
+        going_down: bool,
+    },
+    /// reboot(2) came back.
+    ExecRefused {
+        /// Its answer.
+        errno: Errno,
+        /// What is known of this machine.
+        facts: Box<Refusal>,
+    },
+    /// Init could not be asked for a reboot.
+    NoReboot(Errno),
+    /// Something that users of kexec(8) know and this program does not do.
+    NotDone(&'static str),
+}
+
+/// What a refused load was.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Load {
+    /// The command line's length, in bytes.
+    pub command_line: usize,
+    /// The longest that the kernel's header allows.
+    pub command_line_limit: usize,
+    /// What the segments take together, in bytes.
+    pub size: u64,
+}
+
+/// What can be known about a refusal, read after it.
+#[derive(Clone, Debug, Default)]
+pub struct Refusal {
+    /// Whether this process has CAP_SYS_BOOT.
+    pub cap_sys_boot: Option<bool>,
+    /// Whether it is root's.
+    pub is_root: bool,
+    /// kernel.kexec_load_disabled is 1.
+    pub load_disabled: bool,
+    /// kernel.kexec_load_limit_reboot; none when there is no limit.
+    pub loads_left: Option<u64>,
+    /// The lockdown in force.
+    pub lockdown: Option<String>,
+    /// Whether the running kernel's command line asks for it.
+    pub lockdown_option: bool,
+    /// Whether `kexec_load_disabled=0` is on the running kernel's command line.
+    pub boot_option: BootOption,
+    /// Who sets the sysctl at boot.
+    pub who_wrote: WhoWrote,
+    /// Whether this is Alpine, whose kernels know the boot option.
+    pub alpine: bool,
+    /// The boot loaders that are set up here.
+    pub boot_loaders: Vec<BootLoader>,
+    /// The security modules in force.
+    pub security_modules: Option<String>,
+    /// Whether a seccomp filter is on this process.
+    pub seccomp: bool,
+    /// MemAvailable, in bytes.
+    pub available: Option<u64>,
+}
+
+/// The boot option that undoes Alpine's default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BootOption {
+    /// Not on the running kernel's command line.
+    #[default]
+    Absent,
+    /// There, and without effect when the sysctl is 1 all the same.
+    Present,
+}
+
+/// Who sets kernel.kexec_load_disabled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum WhoWrote {
+    /// This file of sysctl.d(5).
+    File(PathBuf),
+    /// No file of sysctl.d(5).
+    #[default]
+    Unknown,
+}
+
+/// A boot loader, by its configuration on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BootLoader {
+    /// Alpine's update-extlinux; whether the option's line has the usual form.
+    Extlinux {
+        /// `default_kernel_opts="` begins a line.
+        has_line: bool,
+    },
+    /// GRUB.
+    Grub {
+        /// `GRUB_CMDLINE_LINUX_DEFAULT="` begins a line.
+        has_line: bool,
+        /// Where grub-mkconfig writes.
+        config: &'static str,
+    },
+    /// systemd-boot.
+    SystemdBoot {
+        /// The entries' folder.
+        dir: &'static str,
+    },
+    /// Alpine's secureboot-hook: unified kernel images.
+    UnifiedImage,
+    /// The Raspberry Pi's own.
+    RaspberryPi {
+        /// The file with the command line.
+        file: &'static str,
+    },
+    /// Alpine's diskless medium.
+    Diskless {
+        /// The configurations found on it.
+        files: Vec<PathBuf>,
+    },
+}
+
+const OPTION: &str = "kexec_load_disabled=0";
+
+impl Display for BootLoader {
+    /// The edit, and the command after it.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            BootLoader::Extlinux { has_line: true } => write!(
+                f,
+                "extlinux: run: sed -i 's/^default_kernel_opts=\"/&{OPTION} /' /etc/update-extlinux.conf && update-extlinux"
+            ),
+            BootLoader::Extlinux { has_line: false } => write!(
+                f,
+                "extlinux: in /etc/update-extlinux.conf add the line default_kernel_opts=\"{OPTION}\" (or the word to the one there), then run: update-extlinux"
+            ),
+            BootLoader::Grub { has_line: true, config } => write!(
+                f,
+                "GRUB: run: sed -i 's/^GRUB_CMDLINE_LINUX_DEFAULT=\"/&{OPTION} /' /etc/default/grub && grub-mkconfig -o {config}"
+            ),
+            BootLoader::Grub { has_line: false, config } => write!(
+                f,
+                "GRUB: in /etc/default/grub add the line GRUB_CMDLINE_LINUX_DEFAULT=\"{OPTION}\" (or the word to the one there), then run: grub-mkconfig -o {config}"
+            ),
+            BootLoader::SystemdBoot { dir } => {
+                write!(f, "systemd-boot: add {OPTION} to the options line of the entry in {dir}/*.conf")
+            }
+            BootLoader::UnifiedImage => write!(
+                f,
+                "unified kernel image: add {OPTION} to cmdline in /etc/kernel-hooks.d/secureboot.conf, then run: apk fix kernel-hooks"
+            ),
+            BootLoader::RaspberryPi { file } => write!(f, "Raspberry Pi: add {OPTION} to the one line of {file}"),
+            BootLoader::Diskless { files } if files.is_empty() => {
+                write!(f, "diskless: add {OPTION} to the kernel's line in syslinux.cfg and grub.cfg on the boot medium")
+            }
+            BootLoader::Diskless { files } => {
+                write!(f, "diskless: add {OPTION} to the kernel's line in")?;
+                files.iter().try_for_each(|file| write!(f, " {}", file.display()))
+            }
+        }
+    }
+}
+
+impl Failure {
+    /// The exit status: 2 for wrong use, 1 for the rest.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Failure::Usage { .. } => 2,
+            _ => 1,
+        }
+    }
+
+    /// A file that cannot be used, in the words of this page.
+    pub fn unusable(path: &Path, why: crate::running_kernel::files::Unusable) -> Failure {
+        use crate::running_kernel::files::Unusable;
+        let path = path.to_path_buf();
+        match why {
+            Unusable::Io(error) => Failure::Unreadable { path, error },
+            Unusable::Directory => Failure::NotAFile { path, what: "a directory" },
+            Unusable::Special => Failure::NotAFile { path, what: "no regular file" },
+        }
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Usage { applet, what } => {
+                write!(f, "{what}\n  see: rc-kexec {applet} --help")
+            }
+            Failure::Unreadable { path, error } => {
+                write!(f, "unable to read {}: {}", path.display(), Os(error))
+            }
+            Failure::NotAFile { path, what } => {
+                write!(f, "unable to read {}: it is {what}", path.display())
+            }
+            Failure::Kernel { path, why } => {
+                write!(f, "unable to load {}: {}", path.display(), KernelProblem(*why))
+            }
+            Failure::Initrd { path, why } => {
+                write!(f, "unable to use {} as an initrd: {}", path.display(), InitrdProblem(*why))
+            }
+            Failure::TooManyInitrds { given, limit } => write!(
+                f,
+                "unable to load {given} initrds: kexec_load takes at most {limit} beside the kernel\n  join some of them: cat A B > C"
+            ),
+            Failure::NoKernelFound { tried } => {
+                f.write_str("unable to find a kernel: there is none of")?;
+                tried.iter().try_for_each(|path| write!(f, " {}", path.display()))?;
+                f.write_str("\n  name it: kexec-load KERNEL --initrd FILE (is /boot mounted?)")
+            }
+            Failure::NoInitrdFound { kernel, tried } => {
+                write!(f, "unable to find the initrd of {}: there is none of", kernel.display())?;
+                tried.iter().try_for_each(|path| write!(f, " {}", path.display()))?;
+                write!(
+                    f,
+                    ", and the running kernel was started with one\n  name it: kexec-load {0} --initrd FILE; without --initrd, kexec-load {0} loads none",
+                    kernel.display()
+                )
+            }
+            Failure::WrongType { path, wanted } => write!(
+                f,
+                "unable to load {}: it is a bzImage, and --type says {wanted}\n  --type may be left out: the file's content decides",
+                path.display()
+            ),
+            Failure::NoPlan { path, why } => write!(f, "unable to load {}: {}", path.display(), PlanProblem(*why)),
+            Failure::NulInCommandLine => f.write_str("unable to use the command line: there is a NUL byte in it"),
+            Failure::AddressesHidden => f.write_str(
+                "unable to read the memory map: there is no /sys/firmware/memmap, and /proc/iomem shows addresses only with CAP_SYS_ADMIN\n  run it as root",
+            ),
+            Failure::TooManyRanges(capacity) => {
+                write!(f, "unable to read the memory map: it has more than {capacity} ranges")
+            }
+            Failure::Facts { path, error } => write!(f, "unable to read {path}: {}", Os(error)),
+            Failure::JoinInitrds(errno) => {
+                write!(f, "unable to join the initrds in memory: {}", errno.desc())
+            }
+            Failure::Refused { path, call, errno, load, facts } => {
+                write!(f, "unable to load {} with {call}: ", path.display())?;
+                why_not(f, *call, *errno, load, facts)
+            }
+            Failure::UnloadRefused { errno, facts } => {
+                f.write_str("unable to unload the kernel that is loaded: ")?;
+                why_not(f, Call::Load, *errno, &Load::default(), facts)
+            }
+            Failure::NothingLoaded => {
+                f.write_str("unable to start a kernel: none is loaded\n  load one: kexec-load")
+            }
+            Failure::NotGoingDown { runlevel, going_down } => {
+                let has = if *going_down { "is set" } else { "is not set" };
+                write!(f, "unable to start the loaded kernel: the machine is not going down (RC_GOINGDOWN {has}, RC_RUNLEVEL is ")?;
+                match runlevel {
+                    Some(runlevel) => write!(f, "{runlevel:?}")?,
+                    None => f.write_str("not set")?,
+                }
+                f.write_str(
+                    ")\n  reboot in the ordinary way, with kexec-exec in the shutdown runlevel; kexec-exec --now jumps at once and stops nothing first",
+                )
+            }
+            Failure::ExecRefused { errno, facts } => {
+                f.write_str("unable to start the loaded kernel: ")?;
+                match errno {
+                    Errno::EPERM => no_privilege(f, facts),
+                    Errno::EINVAL => f.write_str(
+                        "the kernel knows of none (reboot: Invalid argument); in a container the machine's kernel cannot be changed",
+                    ),
+                    Errno::EBUSY => f.write_str("a load is running\n  try again when it has ended"),
+                    other => write!(f, "reboot: {}", other.desc()),
+                }
+            }
+            Failure::NoReboot(errno) => write!(
+                f,
+                "unable to ask init for a reboot: /sbin/reboot: {}; the kernel is loaded\n  reboot in this system's own way, or jump at once: kexec -e",
+                errno.desc()
+            ),
+            Failure::NotDone(what) => f.write_str(what),
+        }
+    }
+}
+
+/// An error of the standard library without its " (os error N)".
+struct Os<'e>(&'e io::Error);
+
+impl Display for Os<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0.raw_os_error() {
+            Some(errno) => f.write_str(Errno::from_raw(errno).desc()),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+/// Bytes from a file that may be no text.
+struct Bytes<'b>(&'b [u8]);
+
+impl Display for Bytes<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for (index, byte) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_char(' ')?;
+            }
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+struct KernelProblem(NotLoadable);
+
+impl Display for KernelProblem {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        use bzimage::Defect;
+        match self.0 {
+            NotLoadable::Empty => f.write_str("the file is empty"),
+            NotLoadable::Known(name) => {
+                write!(f, "it is {name}, which is not loaded yet; a bzImage is")
+            }
+            NotLoadable::Unknown(first) => {
+                write!(f, "it is no kernel that is known here (it begins with {})", Bytes(&first))
+            }
+            NotLoadable::BzImage(Defect::Truncated { promised, present }) => write!(
+                f,
+                "the file is cut short: its header promises at least {promised} bytes, and it has {present}\n  install or copy it again"
+            ),
+            NotLoadable::BzImage(Defect::TooOld(major, minor)) => {
+                write!(f, "its boot protocol is {major}.{minor:02}, and 2.12 is the oldest that is loaded")
+            }
+            NotLoadable::BzImage(Defect::LoadedLow) => f.write_str("it is a zImage; a bzImage is loaded"),
+            NotLoadable::BzImage(Defect::No64BitEntry) => {
+                f.write_str("it is a 32-bit x86 kernel (XLF_KERNEL_64 is not set); this machine is x86_64")
+            }
+            NotLoadable::BzImage(Defect::Header(what)) => write!(f, "its header is damaged: {what}"),
+        }
+    }
+}
+
+struct InitrdProblem(initrd::Defect);
+
+impl Display for InitrdProblem {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            initrd::Defect::Empty => f.write_str("there is nothing in it"),
+            initrd::Defect::NoArchive { offset, first } => write!(
+                f,
+                "no archive that the kernel can unpack begins at byte {offset} ({}); cpio is one, and gzip, bzip2, lzma, xz, lzo, lz4 and zstd",
+                Bytes(&first)
+            ),
+            initrd::Defect::Truncated { promised, present } => write!(
+                f,
+                "the file is cut short: its cpio archive goes on to byte {promised} at least, and it has {present}\n  make or copy it again"
+            ),
+        }
+    }
+}
+
+struct PlanProblem(NoPlan);
+
+impl Display for PlanProblem {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            NoPlan::TooManySegments => f.write_str("it would take more than 16 segments"),
+            NoPlan::TooManyRanges(capacity) => write!(f, "the memory map has more than {capacity} ranges"),
+            NoPlan::OverHalfOfRam { needed, allowed } => write!(
+                f,
+                "it takes {} of memory with its initrds, and the kernel allows half of RAM, {}\n  a smaller initrd would fit",
+                Size(needed),
+                Size(allowed)
+            ),
+            NoPlan::NoRoom { purpose, size, bounds } => {
+                write!(f, "there is no free range of {} for the {} in {bounds}", Size(size), match purpose {
+                    Purpose::Initrd(_) => "initrds",
+                    Purpose::Kernel => "kernel",
+                    Purpose::Parameters => "parameters",
+                })
+            }
+            NoPlan::CommandLineTooLong { length, limit } => write!(
+                f,
+                "the command line is {length} bytes long, and this kernel takes {limit}"
+            ),
+            NoPlan::NoMemory => f.write_str("the memory map shows no RAM that may be written"),
+            NoPlan::FiveLevelPaging => f.write_str(
+                "five-level paging is on, and this kernel cannot be entered so (XLF_5LEVEL is not set)\n  boot the running kernel with no5lvl",
+            ),
+            NoPlan::ParametersTooLarge(room) => {
+                write!(f, "its parameters and command line take more than {room} bytes")
+            }
+            NoPlan::Broken(what) => write!(f, "the layout is wrong, a mistake of rc-kexec: {what}"),
+        }
+    }
+}
+
+fn no_privilege(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
+    match (facts.cap_sys_boot, facts.is_root) {
+        (Some(false), false) => f.write_str("it takes root, with CAP_SYS_BOOT\n  run it as root"),
+        (Some(false), true) => f.write_str(
+            "this root does not have CAP_SYS_BOOT, as in a container\n  run it on the machine itself",
+        ),
+        _ => f.write_str("Operation not permitted, and the kernel does not say why; CAP_SYS_BOOT is not what is missing"),
+    }
+}
+
+/// The refusals in the order in which the kernel makes them.
+fn why_not(f: &mut Formatter<'_>, call: Call, errno: Errno, load: &Load, facts: &Refusal) -> fmt::Result {
+    match errno {
+        Errno::EPERM if facts.cap_sys_boot == Some(false) => no_privilege(f, facts),
+        Errno::EPERM if facts.load_disabled => load_disabled(f, facts),
+        Errno::EPERM if facts.loads_left == Some(0) => f.write_str(
+            "kernel.kexec_load_limit_reboot is 0: the loads that were allowed since boot are spent, failed ones too, and the number cannot be raised\n  an ordinary reboot sets it back",
+        ),
+        Errno::EPERM if facts.lockdown.is_some() => locked_down(f, call, facts),
+        Errno::EPERM | Errno::EACCES => unknown_refusal(f, facts),
+        Errno::ENOSYS => match call {
+            Call::FileLoad => f.write_str(
+                "this kernel does not have the call (CONFIG_KEXEC_FILE; Alpine's kernels are built without)\n  leave --syscall file (kexec -s) out, and kexec_load is used",
+            ),
+            Call::Load => f.write_str("this kernel does not have the call (CONFIG_KEXEC)"),
+        },
+        Errno::EBUSY => f.write_str("another load is running\n  try again when it has ended"),
+        Errno::ENOMEM => {
+            f.write_str("the kernel has not enough free memory")?;
+            if load.size > 0 {
+                write!(f, " for {}", Size(load.size))?;
+            }
+            match facts.available {
+                Some(available) => write!(f, "; {} is available", Size(available)),
+                None => Ok(()),
+            }
+        }
+        Errno::ENODATA => f.write_str(
+            "the image carries no signature, and this kernel loads signed ones only\n  sign it, or boot with Secure Boot and lockdown off",
+        ),
+        Errno::ENOKEY => f.write_str("the image's signature is by a key that this kernel does not trust"),
+        Errno::EKEYREJECTED => f.write_str(
+            "this kernel rejects the image's signature: the key is revoked, expired or not for kernels, or the image was changed after signing",
+        ),
+        Errno::EBADMSG => f.write_str("the image's signature cannot be read: it is damaged"),
+        Errno::ENOEXEC => f.write_str("the kernel's own loader does not take this image; dmesg may say why"),
+        Errno::EINVAL if call == Call::FileLoad && near_limit(load) => write!(
+            f,
+            "the command line is {} bytes long; this kernel takes {} by kexec_load, but kexec_file_load keeps 31 of them for itself\n  use --syscall load (kexec -c)",
+            load.command_line, load.command_line_limit
+        ),
+        Errno::ETXTBSY => f.write_str("a file is open for writing\n  try again when it is complete"),
+        Errno::EADDRNOTAVAIL => f.write_str("it does not take the addresses; dmesg may say why"),
+        other => write!(f, "{}; dmesg may say why", other.desc()),
+    }
+}
+
+/// kexec_file_load asks for room for the `elfcorehdr=` of a crash kernel (30 bytes
+/// and the NUL) on every load (kexec-bzimage64.c, bzImage64_load).
+fn near_limit(load: &Load) -> bool {
+    load.command_line.saturating_add(31) > load.command_line_limit
+}
+
+fn load_disabled(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
+    f.write_str("kernel.kexec_load_disabled is 1, and it cannot be set back while this kernel runs\n  ")?;
+    if let WhoWrote::File(path) = &facts.who_wrote {
+        write!(f, "{} sets it: take the line out, then reboot in the ordinary way", path.display())?;
+        if facts.alpine && facts.boot_option == BootOption::Absent {
+            write!(f, " (Alpine's kernels need the boot option {OPTION} as well)")?;
+        }
+        return Ok(());
+    }
+    if facts.boot_option == BootOption::Present {
+        return write!(
+            f,
+            "the boot option {OPTION} is on this kernel's command line and had no effect: either this kernel drops options that begin with \"kexec\" before they are read (6.12.117 and others since 2025 do), or it does not know the option, or something wrote 1 to the sysctl after boot (no file of sysctl.d does)"
+        );
+    }
+    if !facts.alpine && facts.boot_loaders.is_empty() {
+        return write!(
+            f,
+            "the boot option {OPTION} is not on this kernel's command line: Alpine's kernels are locked without it; on others something wrote the sysctl after boot (no file of sysctl.d does)"
+        );
+    }
+    write!(f, "the boot option {OPTION} is not on this kernel's command line")?;
+    if !facts.alpine {
+        f.write_str("; it is known to Alpine's kernels, which are locked without it")?;
+    }
+    match facts.boot_loaders.as_slice() {
+        [] => write!(f, ", and no boot loader that is known here was found: add it where the kernel's options are set"),
+        [one] => write!(f, "\n  {one}\n  then reboot once in the ordinary way"),
+        several => {
+            f.write_str("\n  several boot loaders are set up here; mend the one in use:")?;
+            several.iter().try_for_each(|one| write!(f, "\n  {one}"))?;
+            f.write_str("\n  then reboot once in the ordinary way")
+        }
+    }
+}
+
+fn locked_down(f: &mut Formatter<'_>, call: Call, facts: &Refusal) -> fmt::Result {
+    let mode = facts.lockdown.as_deref().unwrap_or("on");
+    match call {
+        Call::Load => write!(
+            f,
+            "the kernel is locked down ({mode}), which forbids this call\n  kexec_file_load of a kernel with a signature that is trusted may pass: --syscall file (kexec -s)"
+        )?,
+        Call::FileLoad => write!(
+            f,
+            "the kernel is locked down ({mode}) and found no signature on the image that it trusts"
+        )?,
+    }
+    if facts.lockdown_option {
+        f.write_str("\n  the lockdown comes from the lockdown= option on the running kernel's command line")?;
+    }
+    Ok(())
+}
+
+fn unknown_refusal(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
+    f.write_str("Operation not permitted, and the kernel does not say why. Known: ")?;
+    f.write_str(match facts.cap_sys_boot {
+        Some(true) => "CAP_SYS_BOOT is there, ",
+        Some(false) => "CAP_SYS_BOOT is missing, ",
+        None => "",
+    })?;
+    f.write_str("kexec_load_disabled is not 1, no lockdown is in force, loads are left")?;
+    match &facts.security_modules {
+        Some(modules) => write!(f, "; security modules: {modules} (loadpin and integrity can refuse)")?,
+        None => f.write_str("; the security modules cannot be listed")?,
+    }
+    if facts.seccomp {
+        f.write_str("; a seccomp filter is on this process and can refuse")?;
+    }
+    Ok(())
+}

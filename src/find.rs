@@ -1,0 +1,136 @@
+//! Which kernel is installed for this machine? The one of the running flavour, as
+//! Alpine names it, then the one of the running release, as others do.
+
+use crate::failure::Failure;
+use crate::layout::x86_64;
+use crate::running_kernel::facts;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A kernel and its initrds.
+#[derive(Debug)]
+pub struct Found {
+    /// The kernel.
+    pub kernel: PathBuf,
+    /// Microcode first, the initramfs last.
+    pub initrds: Vec<PathBuf>,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "kernel: {}", self.kernel.display())?;
+        self.initrds.iter().try_for_each(|initrd| writeln!(f, "initrd: {}", initrd.display()))
+    }
+}
+
+/// A kernel's names below /boot, each with the names its initramfs may have.
+fn candidates(flavour: Option<&str>, release: &str) -> Vec<(String, Vec<String>)> {
+    let mut list = Vec::new();
+    if let Some(flavour) = flavour {
+        list.push((format!("vmlinuz-{flavour}"), vec![format!("initramfs-{flavour}")]));
+    }
+    let initrds = [
+        format!("initrd.img-{release}"),
+        format!("initramfs-{release}.img"),
+        format!("initramfs-{release}"),
+    ];
+    list.push((format!("vmlinuz-{release}"), initrds.to_vec()));
+    list
+}
+
+/// Finds the installed kernel in /boot. `initrds` of the user's take the place of
+/// those found beside it.
+pub fn installed_kernel(initrds: &[PathBuf]) -> Result<Found, Failure> {
+    let (flavour, release) = facts::release().unwrap_or_default();
+    let had_initrd = facts::boot_params().is_some_and(|old| x86_64::had_initrd(&old));
+    choose(Path::new("/boot"), flavour.as_deref(), &release, initrds, had_initrd)
+}
+
+fn choose(
+    boot: &Path,
+    flavour: Option<&str>,
+    release: &str,
+    initrds: &[PathBuf],
+    had_initrd: bool,
+) -> Result<Found, Failure> {
+    let list = candidates(flavour, release);
+    let Some((kernel, names)) = list.iter().find(|(kernel, _)| boot.join(kernel).is_file()) else {
+        return Err(Failure::NoKernelFound { tried: list.iter().map(|(kernel, _)| boot.join(kernel)).collect() });
+    };
+    let kernel = boot.join(kernel);
+    if !initrds.is_empty() {
+        return Ok(Found { kernel, initrds: initrds.to_vec() });
+    }
+    // "/boot/{amd,intel}-ucode.img are further initrds", and the early microcode
+    // archive has to be first.
+    let microcode = ["intel-ucode.img", "amd-ucode.img"].map(|name| boot.join(name));
+    let mut initrds: Vec<PathBuf> = microcode.into_iter().filter(|path| path.is_file()).collect();
+    let tried: Vec<PathBuf> = names.iter().map(|name| boot.join(name)).collect();
+    match tried.iter().find(|path| path.is_file()) {
+        Some(initramfs) => initrds.push(initramfs.clone()),
+        // A kernel that needs one would not come up; one that never had one does.
+        None if had_initrd => return Err(Failure::NoInitrdFound { kernel, tried }),
+        None => {}
+    }
+    Ok(Found { kernel, initrds })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A /boot with these files in it.
+    struct Boot(PathBuf);
+
+    impl Boot {
+        fn with(test: &str, files: &[&str]) -> Boot {
+            let dir = std::env::temp_dir().join(format!("rc-kexec-find-{test}-{}", std::process::id()));
+            std::fs::create_dir_all(&dir).unwrap();
+            files.iter().for_each(|name| std::fs::write(dir.join(name), "x").unwrap());
+            Boot(dir)
+        }
+
+        fn found(&self, flavour: Option<&str>, release: &str, had_initrd: bool) -> Result<Vec<String>, Failure> {
+            let found = choose(&self.0, flavour, release, &[], had_initrd)?;
+            let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_string();
+            Ok([found.kernel].iter().chain(&found.initrds).map(name).collect())
+        }
+    }
+
+    impl Drop for Boot {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn alpines_names_come_first_with_microcode_before_the_initramfs() {
+        let boot = Boot::with(
+            "alpine",
+            &["vmlinuz-virt", "initramfs-virt", "vmlinuz-6.12.31-0-virt", "amd-ucode.img", "intel-ucode.img"],
+        );
+        assert_eq!(
+            boot.found(Some("virt"), "6.12.31-0-virt", true).unwrap(),
+            ["vmlinuz-virt", "intel-ucode.img", "amd-ucode.img", "initramfs-virt"]
+        );
+    }
+
+    #[test]
+    fn releases_and_their_spellings() {
+        for initrd in ["initrd.img-6.1.0-1-amd64", "initramfs-6.1.0-1-amd64.img", "initramfs-6.1.0-1-amd64"] {
+            let boot = Boot::with("release", &["vmlinuz-6.1.0-1-amd64", initrd]);
+            let found = boot.found(Some("amd64"), "6.1.0-1-amd64", true).unwrap();
+            assert_eq!(found, ["vmlinuz-6.1.0-1-amd64", initrd]);
+        }
+    }
+
+    #[test]
+    fn a_missing_initramfs_matters_when_the_machine_had_one() {
+        let boot = Boot::with("missing", &["vmlinuz-virt"]);
+        let refusal = boot.found(Some("virt"), "6.12.31-0-virt", true).unwrap_err();
+        assert!(refusal.to_string().contains("initramfs-virt"), "{refusal}");
+        assert_eq!(boot.found(Some("virt"), "6.12.31-0-virt", false).unwrap(), ["vmlinuz-virt"]);
+        let none = boot.found(None, "6.12.31", false).unwrap_err();
+        assert!(none.to_string().contains("vmlinuz-6.12.31"), "{none}");
+    }
+}

@@ -1,0 +1,205 @@
+//! Is this file an initrd that the kernel can unpack?
+//!
+//! Documentation/driver-api/early-userspace/buffer-format.rst: the buffer is a
+//! run of archives, each a cpio archive ("070701", "070702" with checksums) or a
+//! compressed one, with any number of zero bytes between. A cpio archive begins
+//! at a multiple of four bytes. Uncompressed archives are walked from header to
+//! header, so a file that is cut short, or followed by something else, is found
+//! out; a compressed one hides its end, and what follows it.
+
+use crate::bytes;
+
+/// What is wrong with an initrd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Defect {
+    /// There is nothing in it, or zero bytes alone.
+    Empty,
+    /// No archive begins at this offset; the bytes there.
+    NoArchive {
+        /// Bytes from the beginning of the file.
+        offset: u64,
+        /// What stands there.
+        first: [u8; 4],
+    },
+    /// A cpio archive ends before its last header says.
+    Truncated {
+        /// Where the file would have to reach to, in bytes.
+        promised: u64,
+        /// What the file has.
+        present: u64,
+    },
+}
+
+/// The archives of an initrd, as far as they can be seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Initrd {
+    /// How many uncompressed cpio archives come first.
+    pub plain: usize,
+    /// The compression of the archive after them.
+    pub compressed: Option<&'static str>,
+}
+
+/// The compressions of lib/decompress.c, by the two bytes it looks at.
+const COMPRESSED: [(&[u8; 2], &str); 8] = [
+    (b"\x1f\x8b", "gzip"),
+    (b"\x1f\x9e", "gzip"),
+    (b"BZ", "bzip2"),
+    (b"\x5d\x00", "lzma"),
+    (b"\xfd7", "xz"),
+    (b"\x89\x4c", "lzo"),
+    (b"\x02\x21", "lz4"),
+    (b"\x28\xb5", "zstd"),
+];
+
+/// A newc header: the magic and thirteen numbers of eight hexadecimal digits.
+const HEADER_SIZE: usize = 110;
+const FILESIZE: usize = 54;
+const NAMESIZE: usize = 94;
+
+/// The name of a compression by the bytes an archive begins with.
+pub fn compression(bytes: &[u8]) -> Option<&'static str> {
+    COMPRESSED.iter().find(|(magic, _)| bytes.starts_with(*magic)).map(|&(_, name)| name)
+}
+
+/// Checks an initrd archive by archive.
+pub fn check(bytes: &[u8]) -> Result<Initrd, Defect> {
+    let mut found = Initrd::default();
+    let mut offset = 0usize;
+    loop {
+        let rest = bytes.get(offset..).unwrap_or_default();
+        let zeros = rest.iter().take_while(|&&byte| byte == 0).count();
+        offset = offset.saturating_add(zeros);
+        let rest = bytes.get(offset..).unwrap_or_default();
+        if rest.is_empty() {
+            return if found.plain == 0 { Err(Defect::Empty) } else { Ok(found) };
+        }
+        if let Some(name) = compression(rest) {
+            found.compressed = Some(name);
+            return Ok(found);
+        }
+        if !is_cpio(rest) || offset & 3 != 0 {
+            let mut first = [0u8; 4];
+            first.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            return Err(Defect::NoArchive { offset: offset as u64, first });
+        }
+        offset = end_of_cpio(bytes, offset)?;
+        found.plain = found.plain.saturating_add(1);
+    }
+}
+
+fn is_cpio(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"070701") || bytes.starts_with(b"070702")
+}
+
+/// Where the cpio archive at `start` ends: after the entry named `TRAILER!!!`.
+fn end_of_cpio(bytes: &[u8], start: usize) -> Result<usize, Defect> {
+    let present = bytes.len() as u64;
+    let mut at = start;
+    loop {
+        let entry = bytes.get(at..).unwrap_or_default();
+        let cut = Defect::Truncated { promised: (at as u64).saturating_add(HEADER_SIZE as u64), present };
+        // "070701" may be cut as well.
+        if entry.len() < HEADER_SIZE {
+            return Err(cut);
+        }
+        let broken = || {
+            let mut first = [0u8; 4];
+            first.iter_mut().zip(entry).for_each(|(to, from)| *to = *from);
+            Defect::NoArchive { offset: at as u64, first }
+        };
+        if !is_cpio(entry) {
+            return Err(broken());
+        }
+        let name_size = number(entry, NAMESIZE).ok_or_else(broken)?;
+        let file_size = number(entry, FILESIZE).ok_or_else(broken)?;
+        // The name and the file are each padded to four bytes.
+        let name_at = at.saturating_add(HEADER_SIZE);
+        let name_end = name_at.saturating_add(name_size);
+        if bytes.get(name_at..name_end) == Some(b"TRAILER!!!\0") {
+            return Ok(pad4(name_end));
+        }
+        let data_end = pad4(name_end).saturating_add(file_size);
+        if data_end > bytes.len() {
+            return Err(Defect::Truncated { promised: data_end as u64, present });
+        }
+        at = pad4(data_end);
+    }
+}
+
+fn pad4(offset: usize) -> usize {
+    offset.saturating_add(3) & !3
+}
+
+/// A number of a newc header: eight hexadecimal digits.
+fn number(entry: &[u8], offset: usize) -> Option<usize> {
+    let digits = bytes::array_at::<8>(entry, offset)?;
+    bytes::parse_hex(&digits).and_then(|value| usize::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cpio(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut archive = Vec::new();
+        for (name, data) in files.iter().chain(&[("TRAILER!!!", &b""[..])]) {
+            let zero = "00000000";
+            archive.extend_from_slice(b"070701");
+            archive.extend_from_slice(format!("{}{:08x}{}", zero.repeat(6), data.len(), zero.repeat(4)).as_bytes());
+            archive.extend_from_slice(format!("{:08x}{zero}{name}\0", name.len() + 1).as_bytes());
+            archive.resize(pad4(archive.len()), 0);
+            archive.extend_from_slice(data);
+            archive.resize(pad4(archive.len()), 0);
+        }
+        archive
+    }
+
+    #[test]
+    fn archives_are_walked_to_the_compressed_one() {
+        let mut file = cpio(&[("kernel/x86/microcode/GenuineIntel.bin", &[7; 2049]), ("b", b"12345")]);
+        assert_eq!(check(&file).unwrap(), Initrd { plain: 1, compressed: None });
+        file.resize(8192, 0);
+        file.extend_from_slice(&cpio(&[("c", b"")]));
+        file.extend_from_slice(b"\x28\xb5\x2f\xfd rest");
+        assert_eq!(check(&file).unwrap(), Initrd { plain: 2, compressed: Some("zstd") });
+    }
+
+    #[test]
+    fn what_the_kernel_cannot_unpack_is_refused() {
+        assert_eq!(check(b""), Err(Defect::Empty));
+        assert_eq!(check(&[0; 4096]), Err(Defect::Empty));
+        assert_eq!(check(b"hello, world"), Err(Defect::NoArchive { offset: 0, first: *b"hell" }));
+        let mut file = cpio(&[("a", b"1")]);
+        let end = file.len() as u64;
+        file.extend_from_slice(b"junk");
+        assert_eq!(check(&file), Err(Defect::NoArchive { offset: end, first: *b"junk" }));
+        // A cpio archive at an odd offset is one that the kernel does not see.
+        let mut odd = vec![0u8; 2];
+        odd.extend_from_slice(&cpio(&[]));
+        assert!(matches!(check(&odd), Err(Defect::NoArchive { offset: 2, .. })));
+    }
+
+    #[test]
+    fn a_plain_archive_cut_anywhere_is_refused() {
+        let file = cpio(&[("a", b"12345"), ("b/c", &[1; 300])]);
+        for length in 1..file.len() {
+            // The padding after the trailer's name is not missed.
+            let wanted = length >= file.len() - 3;
+            assert_eq!(check(&file[..length]).is_ok(), wanted, "{length} of {}", file.len());
+        }
+        let mut huge = cpio(&[("a", b"1")]);
+        huge[FILESIZE..FILESIZE + 8].copy_from_slice(b"ffffffff");
+        assert!(matches!(check(&huge), Err(Defect::Truncated { .. })));
+        huge[FILESIZE..FILESIZE + 8].copy_from_slice(b"fffffgff");
+        assert!(matches!(check(&huge), Err(Defect::NoArchive { offset: 0, .. })));
+    }
+
+    #[test]
+    fn every_compression_has_its_magic() {
+        for magic in ["1f8b", "425a", "5d00", "fd37", "894c", "0221", "28b5"] {
+            let bytes: Vec<u8> =
+                (0..4).step_by(2).map(|i| u8::from_str_radix(&magic[i..i + 2], 16).unwrap()).collect();
+            assert!(check(&bytes).unwrap().compressed.is_some(), "{magic}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The memory of this machine with a plan's segments in it, drawn for people.
+
+use super::memory_map::{Kind, MemoryMap};
+use super::range::{Range, RangeSet};
+use super::{Plan, Purpose, Segment};
+use core::fmt::{self, Write};
+
+/// Columns of a bar.
+const WIDTH: u64 = 48;
+/// More ranges than this, and those without a segment are only counted.
+const MOST_ROWS: usize = 32;
+
+/// A number of bytes in the unit that people read: `1.5 MiB`.
+#[derive(Clone, Copy, Debug)]
+pub struct Size(pub u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+        let Some((shift, unit)) = units.into_iter().find(|&(shift, _)| self.0 >> shift != 0) else {
+            return write!(f, "{} bytes", self.0);
+        };
+        let tenths = (u128::from(self.0).saturating_mul(10) >> shift) as u64;
+        if tenths % 10 == 0 || tenths >= 1000 {
+            write!(f, "{} {unit}", tenths / 10)
+        } else {
+            write!(f, "{}.{} {unit}", tenths / 10, tenths % 10)
+        }
+    }
+}
+
+/// Draws `plan` over the firmware's map. `usable` is what may be written.
+pub fn draw(out: &mut dyn Write, plan: &Plan, map: &MemoryMap, usable: &RangeSet) -> fmt::Result {
+    writeln!(out, "memory: K kernel, P parameters, 1-9a-e initrds, . free, x in use, not to be written")?;
+    let few = map.entries().len() <= MOST_ROWS;
+    let mut passed_over = 0usize;
+    for entry in map.entries() {
+        let here = || plan.segments().iter().filter(|segment| segment.place.overlaps(entry.range));
+        if !few && here().next().is_none() {
+            passed_over = passed_over.saturating_add(1);
+            continue;
+        }
+        write!(out, "  {}  {:>10}  ", entry.range, Text(Size(entry.range.size())))?;
+        if entry.kind != Kind::Ram {
+            writeln!(out, "{}", entry.kind.name())?;
+            continue;
+        }
+        bar(out, entry.range, plan, usable)?;
+        let mut sorted: heapless::Vec<&Segment, { super::MAX_SEGMENTS }> = here().collect();
+        sorted.sort_unstable_by_key(|segment| segment.place.start());
+        for segment in sorted {
+            describe(out, segment)?;
+        }
+    }
+    if passed_over > 0 {
+        writeln!(out, "  ... and {passed_over} ranges without a segment")?;
+    }
+    writeln!(out, "entry: {:#x}, in the parameters", plan.entry())
+}
+
+fn describe(out: &mut dyn Write, segment: &Segment) -> fmt::Result {
+    let (place, bytes) = (segment.place, segment.bytes.len() as u64);
+    write!(out, "    {} {:<10} {}  {:>10}", letter(segment.purpose), Text(segment.purpose), place, Text(Size(place.size())))?;
+    if segment.purpose == Purpose::Kernel {
+        return writeln!(out, ", {} of it from the file", Size(bytes));
+    }
+    writeln!(out)
+}
+
+/// One line for a range of RAM: each column stands for a 48th of it.
+fn bar(out: &mut dyn Write, ram: Range, plan: &Plan, usable: &RangeSet) -> fmt::Result {
+    out.write_char('|')?;
+    for column in 0..WIDTH {
+        let edge = |column: u64| {
+            let offset = u128::from(ram.size()).saturating_mul(u128::from(column)) / u128::from(WIDTH);
+            ram.start().saturating_add(offset as u64)
+        };
+        let cell = Range::new(edge(column), edge(column.saturating_add(1)));
+        out.write_char(cell.map_or(' ', |cell| mark(cell, plan, usable)))?;
+    }
+    writeln!(out, "|")
+}
+
+/// What a column shows: the smallest segment in it, else free memory, else the rest.
+fn mark(cell: Range, plan: &Plan, usable: &RangeSet) -> char {
+    let here = plan.segments().iter().filter(|segment| segment.place.overlaps(cell));
+    match here.min_by_key(|segment| segment.place.size()) {
+        Some(segment) => letter(segment.purpose),
+        None if usable.iter().any(|free| free.overlaps(cell)) => '.',
+        None => 'x',
+    }
+}
+
+fn letter(purpose: Purpose) -> char {
+    match purpose {
+        Purpose::Kernel => 'K',
+        Purpose::Parameters => 'P',
+        Purpose::Initrd(number) => u32::try_from(number)
+            .ok()
+            .and_then(|number| char::from_digit(number.saturating_add(1), 36))
+            .unwrap_or('+'),
+    }
+}
+
+/// A value whose text is padded as a whole.
+struct Text<T>(T);
+
+impl<T: fmt::Display> fmt::Display for Text<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = heapless::String::<32>::new();
+        // Nothing that is padded here is longer; it would be cut, no more.
+        let _ = write!(text, "{}", self.0);
+        f.pad(&text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::memory_map::Entry;
+
+    #[test]
+    fn sizes_are_short() {
+        let table = [
+            (0, "0 bytes"),
+            (1023, "1023 bytes"),
+            (1024, "1 KiB"),
+            (1536, "1.5 KiB"),
+            (110 << 20, "110 MiB"),
+            ((5 << 30) + (1 << 29), "5.5 GiB"),
+            (u64::MAX, "17179869183 GiB"),
+        ];
+        for (bytes, text) in table {
+            assert_eq!(Size(bytes).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn every_segment_is_in_the_drawing() {
+        let mut map = MemoryMap::new();
+        let mut usable = RangeSet::new();
+        let ram = Range::new(0x10_0000, 0x4000_0000).unwrap();
+        map.insert(Entry { range: ram, kind: Kind::Ram }).unwrap();
+        map.insert(Entry { range: Range::new(0, 0x1000).unwrap(), kind: Kind::Reserved }).unwrap();
+        usable.insert(ram).unwrap();
+        usable.remove(Range::new(0x2000_0000, 0x2800_0000).unwrap()).unwrap();
+        let segment = |purpose, start, size| Segment { purpose, bytes: b"", place: Range::sized(start, size).unwrap() };
+        let segments = heapless::Vec::from_slice(&[
+            segment(Purpose::Kernel, 0x100_0000, 0x400_0000),
+            segment(Purpose::Initrd(0), 0x3f00_0000, 0x100_0000),
+            segment(Purpose::Parameters, 0x10_0000, 0x3000),
+        ])
+        .unwrap();
+        let plan = Plan::new(0x10_1000, segments, &usable, 1 << 20).unwrap();
+        let mut text = String::new();
+        draw(&mut text, &plan, &map, &usable).unwrap();
+        let wanted = "\
+memory: K kernel, P parameters, 1-9a-e initrds, . free, x in use, not to be written
+  0x0000000000-0x0000000fff       4 KiB  Reserved
+  0x0000100000-0x003fffffff    1023 MiB  |PKKK....................xxxxx..................1|
+    P parameters 0x0000100000-0x0000102fff      12 KiB
+    K kernel     0x0001000000-0x0004ffffff      64 MiB, 0 bytes of it from the file
+    1 initrd 1   0x003f000000-0x003fffffff      16 MiB
+entry: 0x101000, in the parameters
+";
+        assert_eq!(text, wanted);
+    }
+}

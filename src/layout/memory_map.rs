@@ -1,0 +1,282 @@
+//! The memory of this machine, as the firmware gave it and as the running
+//! kernel uses it, read from the texts of /sys/firmware/memmap and /proc/iomem.
+
+use super::range::{MAX_RANGES, Range, RangeSet, TooMany};
+use crate::bytes;
+
+/// What a range of physical addresses is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// System RAM.
+    Ram,
+    /// Not to be touched.
+    Reserved,
+    /// ACPI tables: RAM once they have been read.
+    Acpi,
+    /// ACPI non-volatile storage.
+    Nvs,
+    /// RAM with errors.
+    Unusable,
+    /// Persistent memory, by ACPI's name for it.
+    Persistent,
+    /// Persistent memory, by the number older firmware uses.
+    PersistentLegacy,
+    /// RAM set aside for a purpose (EFI_MEMORY_SP).
+    SoftReserved,
+}
+
+/// Each kind: the name that memmap and iomem print
+/// (linux arch/x86/kernel/e820.c, e820_type_to_string; iomem writes "Reserved",
+/// memmap "reserved" on older kernels) and the number of the e820 table
+/// (arch/x86/include/asm/e820/types.h).
+const KINDS: [(Kind, &[u8], u32); 8] = [
+    (Kind::Ram, b"System RAM", 1),
+    (Kind::Reserved, b"Reserved", 2),
+    (Kind::Acpi, b"ACPI Tables", 3),
+    (Kind::Nvs, b"ACPI Non-volatile Storage", 4),
+    (Kind::Unusable, b"Unusable memory", 5),
+    (Kind::Persistent, b"Persistent Memory", 7),
+    (Kind::PersistentLegacy, b"Persistent Memory (legacy)", 12),
+    (Kind::SoftReserved, b"Soft Reserved", 0xefff_ffff),
+];
+
+impl Kind {
+    /// The kind that the kernel prints as `name`.
+    pub fn from_name(name: &[u8]) -> Option<Kind> {
+        let same = |known: &[u8]| known.eq_ignore_ascii_case(bytes::trim(name));
+        KINDS.iter().find(|(_, known, _)| same(known)).map(|&(kind, ..)| kind)
+    }
+
+    /// The number of this kind in an e820 table.
+    pub fn e820_type(self) -> u32 {
+        KINDS.iter().find(|(kind, ..)| *kind == self).map_or(2, |&(.., number)| number)
+    }
+
+    /// The name that the kernel prints.
+    pub fn name(self) -> &'static str {
+        let name = KINDS.iter().find(|(kind, ..)| *kind == self).map(|&(_, name, _)| name);
+        name.and_then(|name| core::str::from_utf8(name).ok()).unwrap_or("Reserved")
+    }
+}
+
+/// One range of the map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where.
+    pub range: Range,
+    /// What for.
+    pub kind: Kind,
+}
+
+/// A memory map: ranges in ascending order, each with its kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryMap {
+    entries: heapless::Vec<Entry, MAX_RANGES>,
+}
+
+impl MemoryMap {
+    /// A map with nothing in it.
+    pub const fn new() -> MemoryMap {
+        MemoryMap { entries: heapless::Vec::new() }
+    }
+
+    /// The entries, lowest address first.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Puts `entry` in its place by start address.
+    pub fn insert(&mut self, entry: Entry) -> Result<(), TooMany> {
+        let before = |own: &&Entry| own.range.start() <= entry.range.start();
+        // Nearly always the last: the sources are sorted, or nearly so.
+        let at = match self.entries.last() {
+            Some(last) if before(&last) => self.entries.len(),
+            _ => self.entries.iter().take_while(before).count(),
+        };
+        self.entries.insert(at, entry).map_err(|_| TooMany { capacity: MAX_RANGES })
+    }
+
+    /// The RAM of the map less everything else in it: where two entries
+    /// overlap, the one that is not RAM wins.
+    pub fn ram(&self) -> Result<RangeSet, TooMany> {
+        let mut ram = RangeSet::new();
+        for entry in self.entries.iter().filter(|entry| entry.kind == Kind::Ram) {
+            ram.insert(entry.range)?;
+        }
+        for entry in self.entries.iter().filter(|entry| entry.kind != Kind::Ram) {
+            ram.remove(entry.range)?;
+        }
+        Ok(ram)
+    }
+}
+
+/// What /proc/iomem says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Iomem {
+    /// The ranges that an e820 table knows.
+    pub map: MemoryMap,
+    /// What the running kernel uses as RAM, without what it set aside inside.
+    pub usable: RangeSet,
+    /// Whether every address is zero: what a reader without CAP_SYS_ADMIN
+    /// sees (proc(5)).
+    pub hidden: bool,
+}
+
+/// Reads the text of /proc/iomem.
+///
+/// RAM is what the kernel names "System RAM", less what lies inside it by a name
+/// other than its own code and data: "Crash kernel" above all, which a kexec
+/// must leave alone. Kernel code and data may be written over: the pages are
+/// copied to their places by the control page, when the running kernel is over.
+pub fn parse_iomem(text: &[u8]) -> Result<Iomem, TooMany> {
+    let mut iomem = Iomem { hidden: true, ..Iomem::default() };
+    let mut held_back: heapless::Vec<Range, 64> = heapless::Vec::new();
+    for line in text.split(|&byte| byte == b'\n') {
+        let Some((range, name)) = parse_iomem_line(line) else { continue };
+        if range.end() > 1 {
+            iomem.hidden = false;
+        }
+        match Kind::from_name(name) {
+            Some(kind) => iomem.map.insert(Entry { range, kind })?,
+            None if leaves_ram_usable(name) => {}
+            None if line.starts_with(b" ") => {
+                held_back.push(range).map_err(|_| TooMany { capacity: held_back.capacity() })?;
+            }
+            None => {}
+        }
+    }
+    if iomem.hidden {
+        return Ok(Iomem { hidden: true, ..Iomem::default() });
+    }
+    iomem.usable = iomem.map.ram()?;
+    for range in held_back {
+        iomem.usable.remove(range)?;
+    }
+    Ok(iomem)
+}
+
+/// Whether memory by this name is the running kernel's own and free to be
+/// written once it has ended.
+fn leaves_ram_usable(name: &[u8]) -> bool {
+    [&b"Kernel code"[..], b"Kernel rodata", b"Kernel data", b"Kernel bss"].contains(&name)
+}
+
+/// `  00100000-3ffdffff : System RAM` -> the range and its name.
+fn parse_iomem_line(line: &[u8]) -> Option<(Range, &[u8])> {
+    let colon = line.windows(3).position(|window| window == b" : ")?;
+    let (addresses, name) = line.split_at_checked(colon)?;
+    let dash = addresses.iter().position(|&byte| byte == b'-')?;
+    let (start, end) = addresses.split_at_checked(dash)?;
+    let start = bytes::parse_hex(start)?;
+    let end = bytes::parse_hex(end.strip_prefix(b"-")?)?;
+    Some((Range::new(start, end.checked_add(1)?)?, bytes::trim(name.strip_prefix(b" : ")?)))
+}
+
+/// One directory of /sys/firmware/memmap: the texts of its files `start`, `end`
+/// (inclusive) and `type`. `None` when they cannot be read as such.
+///
+/// A type that is not known stays reserved: the next kernel must not take it for RAM.
+pub fn parse_memmap_entry(start: &[u8], end: &[u8], kind: &[u8]) -> Option<Entry> {
+    let end = bytes::parse_hex(end)?.checked_add(1)?;
+    let range = Range::new(bytes::parse_hex(start)?, end)?;
+    Some(Entry { range, kind: Kind::from_name(kind).unwrap_or(Kind::Reserved) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A virtual machine with 1 GiB, a crash kernel, and `memmap=64K$0x8000000`.
+    const IOMEM: &[u8] = b"\
+00000000-00000fff : Reserved
+00001000-0009fbff : System RAM
+0009fc00-0009ffff : Reserved
+000a0000-000bffff : PCI Bus 0000:00
+000c0000-000c99ff : Video ROM
+000f0000-000fffff : Reserved
+  000f0000-000fffff : System ROM
+00100000-07ffffff : System RAM
+  01000000-01e03bf7 : Kernel code
+  02000000-02a93fff : Kernel rodata
+  02c00000-02ef52ff : Kernel data
+  03375000-037fffff : Kernel bss
+08000000-0800ffff : Reserved
+08010000-3ffdbfff : System RAM
+  2f000000-36ffffff : Crash kernel
+3ffdc000-3fffffff : Reserved
+40000000-febfffff : PCI Bus 0000:00
+  fd000000-fdffffff : 0000:00:02.0
+    fd000000-fdffffff : bochs-drm
+fffc0000-ffffffff : Reserved
+";
+
+    fn pairs(set: &RangeSet) -> Vec<(u64, u64)> {
+        set.iter().map(|range| (range.start(), range.end())).collect()
+    }
+
+    #[test]
+    fn iomem_usable_ram_leaves_out_reserved_and_crash_kernel() {
+        let iomem = parse_iomem(IOMEM).unwrap();
+        assert!(!iomem.hidden);
+        assert_eq!(
+            pairs(&iomem.usable),
+            [
+                (0x1000, 0x9_fc00),
+                (0x10_0000, 0x800_0000),
+                (0x801_0000, 0x2f00_0000),
+                (0x3700_0000, 0x3ffd_c000),
+            ]
+        );
+        assert_eq!(iomem.map.entries().len(), 9);
+    }
+
+    #[test]
+    fn iomem_without_privilege_is_hidden_not_empty_ram() {
+        let text = b"00000000-00000000 : Reserved\n00000000-00000000 : System RAM\n";
+        assert!(parse_iomem(text).unwrap().hidden);
+        assert!(parse_iomem(b"").unwrap().hidden);
+    }
+
+    #[test]
+    fn iomem_nonsense_is_passed_over() {
+        let text = b"zz-10 : System RAM\n20-10 : System RAM\n : \n-\n0-ffffffffffffffff : System RAM\n100-1ff : System RAM";
+        let iomem = parse_iomem(text).unwrap();
+        assert_eq!(pairs(&iomem.usable), [(0x100, 0x200)]);
+    }
+
+    #[test]
+    fn memmap_names_and_numbers() {
+        let entry = parse_memmap_entry(b"0x100000\n", b"0x3ffdbfff\n", b"System RAM\n").unwrap();
+        assert_eq!((entry.range.start(), entry.range.end(), entry.kind), (0x10_0000, 0x3ffd_c000, Kind::Ram));
+        let table: &[(&[u8], u32)] = &[
+            (b"reserved", 2),
+            (b"Reserved", 2),
+            (b"ACPI Tables", 3),
+            (b"ACPI Non-volatile Storage", 4),
+            (b"Unusable memory", 5),
+            (b"Persistent Memory", 7),
+            (b"Persistent Memory (legacy)", 12),
+            (b"Soft Reserved", 0xefff_ffff),
+            (b"something of tomorrow", 2),
+        ];
+        for (name, number) in table {
+            let entry = parse_memmap_entry(b"0x0", b"0xfff", name).unwrap();
+            assert_eq!(entry.kind.e820_type(), *number, "{}", String::from_utf8_lossy(name));
+        }
+        assert_eq!(parse_memmap_entry(b"0x1000", b"0xfff", b"reserved"), None);
+    }
+
+    #[test]
+    fn the_map_is_sorted_and_what_is_not_ram_wins() {
+        let mut map = MemoryMap::new();
+        for (start, end, kind) in [
+            (0x10_0000, 0x20_0000, Kind::Ram),
+            (0, 0x9_0000, Kind::Ram),
+            (0x18_0000, 0x19_0000, Kind::Acpi),
+        ] {
+            map.insert(Entry { range: Range::new(start, end).unwrap(), kind }).unwrap();
+        }
+        assert_eq!(map.entries()[0].range.start(), 0);
+        assert_eq!(pairs(&map.ram().unwrap()), [(0, 0x9_0000), (0x10_0000, 0x18_0000), (0x19_0000, 0x20_0000)]);
+    }
+}

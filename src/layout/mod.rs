@@ -1,0 +1,197 @@
+//! Where does it go? An image, initrds, a command line and a memory map in, a
+//! [`Plan`] out: nothing on the system is touched.
+
+pub mod draw;
+pub mod memory_map;
+pub mod range;
+pub mod trampoline;
+pub mod x86_64;
+
+use core::fmt;
+use range::{Range, RangeSet, TooMany};
+
+/// The unit of every segment (kexec_load(2)).
+pub const PAGE: u64 = 4096;
+
+/// The most segments a kexec_load takes (KEXEC_SEGMENT_MAX, include/uapi/linux/kexec.h).
+pub const MAX_SEGMENTS: usize = 16;
+
+/// What a segment holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The kernel, and the memory it needs to unpack itself.
+    Kernel,
+    /// The n-th initrd, from 0.
+    Initrd(usize),
+    /// Boot parameters, trampoline, command line and what hangs on them.
+    Parameters,
+}
+
+/// Bytes and the place they are copied to when the kernel starts.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    /// What for.
+    pub purpose: Purpose,
+    /// What is copied; the rest of `place` is zeros.
+    pub bytes: &'a [u8],
+    /// Where to, in physical memory.
+    pub place: Range,
+}
+
+/// Holding a `Plan` proves, of its segments: there are 1 to 16 of them, each is
+/// of whole pages and has room for its bytes, no two overlap, all lie in RAM
+/// that is usable, together they take at most half of it all, and the entry is
+/// inside one. What kexec_load would refuse with a bare EINVAL or EADDRNOTAVAIL
+/// (kernel/kexec_core.c, sanity_check_segment_list), and what it would accept to
+/// the ruin of the machine, is refused before the call, in words.
+#[derive(Clone, Debug)]
+pub struct Plan<'a> {
+    entry: u64,
+    segments: heapless::Vec<Segment<'a>, MAX_SEGMENTS>,
+}
+
+/// Why there is no plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoPlan {
+    /// More segments than kexec_load takes.
+    TooManySegments,
+    /// More memory ranges than this program keeps.
+    TooManyRanges(usize),
+    /// Segments together over half of RAM: bytes needed, bytes allowed.
+    OverHalfOfRam {
+        /// What the segments take.
+        needed: u64,
+        /// What the kernel allows.
+        allowed: u64,
+    },
+    /// No free place: for what, how many bytes, and the bounds it has to keep.
+    NoRoom {
+        /// What does not fit.
+        purpose: Purpose,
+        /// How many bytes it takes.
+        size: u64,
+        /// Where it has to lie.
+        bounds: Range,
+    },
+    /// The command line is longer than this kernel takes.
+    CommandLineTooLong {
+        /// How long it is, in bytes.
+        length: usize,
+        /// How long it may be.
+        limit: usize,
+    },
+    /// There is no RAM in the memory map.
+    NoMemory,
+    /// Five-level paging is on and the kernel cannot be entered so.
+    FiveLevelPaging,
+    /// The parameters do not fit their buffer: bytes there are room for.
+    ParametersTooLarge(usize),
+    /// A segment that breaks a promise of [`Plan`]: a mistake of this program.
+    Broken(&'static str),
+}
+
+impl From<TooMany> for NoPlan {
+    fn from(full: TooMany) -> NoPlan {
+        NoPlan::TooManyRanges(full.capacity)
+    }
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Purpose::Kernel => f.write_str("kernel"),
+            Purpose::Initrd(number) => write!(f, "initrd {}", number.saturating_add(1)),
+            Purpose::Parameters => f.write_str("parameters"),
+        }
+    }
+}
+
+impl<'a> Plan<'a> {
+    /// Makes a plan, proving what [`Plan`] promises. `usable` is the RAM that may
+    /// be written, `total_pages` what the running kernel counts as RAM.
+    pub fn new(
+        entry: u64,
+        segments: heapless::Vec<Segment<'a>, MAX_SEGMENTS>,
+        usable: &RangeSet,
+        total_pages: u64,
+    ) -> Result<Plan<'a>, NoPlan> {
+        let mut pages = 0u64;
+        for (index, segment) in segments.iter().enumerate() {
+            let place = segment.place;
+            if place.start() % PAGE != 0 || place.end() % PAGE != 0 {
+                return Err(NoPlan::Broken("a segment is not of whole pages"));
+            }
+            if segment.bytes.len() as u64 > place.size() {
+                return Err(NoPlan::Broken("a segment is larger than its place"));
+            }
+            if !usable.contains(place) {
+                return Err(NoPlan::Broken("a segment lies outside usable RAM"));
+            }
+            if segments.iter().take(index).any(|other| other.place.overlaps(place)) {
+                return Err(NoPlan::Broken("two segments overlap"));
+            }
+            pages = pages.saturating_add(place.size() / PAGE);
+        }
+        if pages > total_pages / 2 {
+            return Err(NoPlan::OverHalfOfRam {
+                needed: pages.saturating_mul(PAGE),
+                allowed: (total_pages / 2).saturating_mul(PAGE),
+            });
+        }
+        let in_one = |segment: &Segment| segment.place.start() <= entry && entry < segment.place.end();
+        if !segments.iter().any(in_one) {
+            return Err(NoPlan::Broken("the entry is in no segment"));
+        }
+        Ok(Plan { entry, segments })
+    }
+
+    /// The physical address that is jumped to.
+    pub fn entry(&self) -> u64 {
+        self.entry
+    }
+
+    /// What the segments take together, in bytes.
+    pub fn memory_size(&self) -> u64 {
+        self.segments.iter().fold(0, |sum, segment| sum.saturating_add(segment.place.size()))
+    }
+
+    /// The segments, 1 to 16.
+    pub fn segments(&self) -> &[Segment<'a>] {
+        &self.segments
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(start: u64, size: u64, bytes: &[u8]) -> Segment<'_> {
+        Segment { purpose: Purpose::Kernel, bytes, place: Range::sized(start, size).unwrap() }
+    }
+
+    fn plan<'a>(entry: u64, list: &[Segment<'a>], pages: u64) -> Result<Plan<'a>, NoPlan> {
+        let mut usable = RangeSet::new();
+        usable.insert(Range::new(0x1000, 0x10_0000).unwrap()).unwrap();
+        Plan::new(entry, heapless::Vec::from_slice(list).unwrap(), &usable, pages)
+    }
+
+    #[test]
+    fn a_plan_proves_what_it_says() {
+        let good = segment(0x1000, 0x2000, b"abc");
+        assert_eq!(plan(0x2fff, &[good], 100).unwrap().segments().len(), 1);
+        let table: &[(u64, &[Segment], u64, NoPlan)] = &[
+            (0x3000, &[good], 100, NoPlan::Broken("the entry is in no segment")),
+            (0, &[], 100, NoPlan::Broken("the entry is in no segment")),
+            (0x1000, &[segment(0x1001, 0x1000, b"")], 100, NoPlan::Broken("a segment is not of whole pages")),
+            (0x1000, &[segment(0x1000, 0x1001, b"")], 100, NoPlan::Broken("a segment is not of whole pages")),
+            (0x1000, &[segment(0x1000, 0x1000, &[0; 4097])], 100, NoPlan::Broken("a segment is larger than its place")),
+            (0x1000, &[segment(0, 0x2000, b"")], 100, NoPlan::Broken("a segment lies outside usable RAM")),
+            (0x1000, &[segment(0xff000, 0x2000, b"")], 100, NoPlan::Broken("a segment lies outside usable RAM")),
+            (0x1000, &[good, segment(0x2000, 0x1000, b"")], 100, NoPlan::Broken("two segments overlap")),
+            (0x1000, &[good], 3, NoPlan::OverHalfOfRam { needed: 8192, allowed: 4096 }),
+        ];
+        for (entry, list, pages, refusal) in table {
+            assert_eq!(plan(*entry, list, *pages).unwrap_err(), *refusal);
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Ranges of physical addresses, and lists of them kept sorted and disjoint.
+
+use core::fmt;
+
+/// A range of physical addresses: `start` is inside, `end` is not. Never empty
+/// and never backwards: only [`Range::new`] makes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    start: u64,
+    end: u64,
+}
+
+impl Range {
+    /// Every address but the very last.
+    pub const ALL: Range = Range { start: 0, end: u64::MAX };
+
+    /// The range from `start` up to, not including, `end`; `None` when empty.
+    pub const fn new(start: u64, end: u64) -> Option<Range> {
+        if start < end { Some(Range { start, end }) } else { None }
+    }
+
+    /// The range of `size` bytes at `start`; `None` when empty or past 2^64.
+    pub fn sized(start: u64, size: u64) -> Option<Range> {
+        Range::new(start, start.checked_add(size)?)
+    }
+
+    /// The first address inside.
+    pub const fn start(self) -> u64 {
+        self.start
+    }
+
+    /// The first address after it.
+    pub const fn end(self) -> u64 {
+        self.end
+    }
+
+    /// Its length in bytes, at least 1.
+    pub const fn size(self) -> u64 {
+        self.end.wrapping_sub(self.start)
+    }
+
+    /// Whether the two share an address.
+    pub const fn overlaps(self, other: Range) -> bool {
+        self.start < other.end && other.start < self.end
+    }
+
+    /// Whether `other` lies wholly inside.
+    pub const fn contains(self, other: Range) -> bool {
+        self.start <= other.start && other.end <= self.end
+    }
+
+    /// What the two share.
+    pub fn intersection(self, other: Range) -> Option<Range> {
+        Range::new(self.start.max(other.start), self.end.min(other.end))
+    }
+}
+
+impl fmt::Display for Range {
+    /// As the kernel prints them: both ends inside.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#012x}-{:#012x}", self.start, self.end.wrapping_sub(1))
+    }
+}
+
+/// More ranges than there is room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooMany {
+    /// How many there is room for.
+    pub capacity: usize,
+}
+
+/// How many ranges a memory map may have. The kernel itself keeps at most
+/// 128 + 3 a NUMA node (E820_MAX_ENTRIES, arch/x86/include/asm/e820/types.h).
+pub const MAX_RANGES: usize = 1024;
+
+/// Sorted, disjoint ranges with no two adjacent ones left apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RangeSet {
+    ranges: heapless::Vec<Range, MAX_RANGES>,
+}
+
+impl RangeSet {
+    /// No range at all.
+    pub const fn new() -> RangeSet {
+        RangeSet { ranges: heapless::Vec::new() }
+    }
+
+    /// The ranges, lowest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Range> + '_ {
+        self.ranges.iter().copied()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    /// Whether `range` lies wholly inside one of them.
+    pub fn contains(&self, range: Range) -> bool {
+        self.iter().any(|own| own.contains(range))
+    }
+
+    /// Adds `range`, joined with what it touches.
+    pub fn insert(&mut self, range: Range) -> Result<(), TooMany> {
+        let mut joined = range;
+        self.ranges.retain(|own| {
+            let touches = own.start <= joined.end && joined.start <= own.end;
+            if touches {
+                joined = Range {
+                    start: own.start.min(joined.start),
+                    end: own.end.max(joined.end),
+                };
+            }
+            !touches
+        });
+        let at = self.ranges.iter().take_while(|own| own.start < joined.start).count();
+        self.ranges.insert(at, joined).map_err(|_| TooMany { capacity: MAX_RANGES })
+    }
+
+    /// Takes `hole` out of every range that shares addresses with it.
+    pub fn remove(&mut self, hole: Range) -> Result<(), TooMany> {
+        let mut after = None;
+        for own in &mut self.ranges {
+            if !own.overlaps(hole) {
+                continue;
+            }
+            match (Range::new(own.start, hole.start), Range::new(hole.end, own.end)) {
+                (Some(left), right) => {
+                    *own = left;
+                    after = after.or(right);
+                }
+                (None, Some(right)) => *own = right,
+                // Marked empty here, dropped below.
+                (None, None) => own.end = own.start,
+            }
+        }
+        self.ranges.retain(|own| own.start < own.end);
+        match after {
+            Some(right) => self.insert(right),
+            None => Ok(()),
+        }
+    }
+
+    /// What both sets hold.
+    pub fn intersection(&self, other: &RangeSet) -> Result<RangeSet, TooMany> {
+        let mut both = RangeSet::new();
+        for own in self.iter() {
+            for theirs in other.iter() {
+                if let Some(shared) = own.intersection(theirs) {
+                    both.insert(shared)?;
+                }
+            }
+        }
+        Ok(both)
+    }
+
+    /// Every range cut down to whole units of `align` bytes, a power of two.
+    pub fn aligned_inside(&self, align: u64) -> RangeSet {
+        let mut whole = RangeSet::new();
+        for own in self.iter() {
+            let start = align_up(own.start, align);
+            if let Some(range) = start.and_then(|start| Range::new(start, align_down(own.end, align))) {
+                // Not more ranges than there were.
+                let _ = whole.insert(range);
+            }
+        }
+        whole
+    }
+
+    /// The lowest place for `size` bytes at a multiple of `align` inside `bounds`.
+    pub fn lowest(&self, size: u64, align: u64, bounds: Range) -> Option<Range> {
+        self.iter().find_map(|own| {
+            let room = own.intersection(bounds)?;
+            let place = Range::sized(align_up(room.start, align)?, size)?;
+            room.contains(place).then_some(place)
+        })
+    }
+
+    /// The highest place for `size` bytes at a multiple of `align` inside `bounds`.
+    pub fn highest(&self, size: u64, align: u64, bounds: Range) -> Option<Range> {
+        self.iter().rev().find_map(|own| {
+            let room = own.intersection(bounds)?;
+            let place = Range::sized(align_down(room.end.checked_sub(size)?, align), size)?;
+            room.contains(place).then_some(place)
+        })
+    }
+}
+
+/// `value` rounded up to a multiple of `align`, a power of two.
+pub fn align_up(value: u64, align: u64) -> Option<u64> {
+    let mask = align.checked_sub(1)?;
+    Some(value.checked_add(mask)? & !mask)
+}
+
+/// `value` rounded down to a multiple of `align`, a power of two.
+pub fn align_down(value: u64, align: u64) -> u64 {
+    value & !align.saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(ranges: &[(u64, u64)]) -> RangeSet {
+        let mut set = RangeSet::new();
+        for &(start, end) in ranges {
+            set.insert(Range::new(start, end).unwrap()).unwrap();
+        }
+        set
+    }
+
+    fn pairs(set: &RangeSet) -> Vec<(u64, u64)> {
+        set.iter().map(|range| (range.start(), range.end())).collect()
+    }
+
+    #[test]
+    fn ranges_that_touch_become_one() {
+        assert_eq!(pairs(&set(&[(40, 50), (10, 20), (20, 40), (60, 70)])), [(10, 50), (60, 70)]);
+    }
+
+    #[test]
+    fn a_hole_splits_shortens_and_drops() {
+        let mut ram = set(&[(0, 100), (200, 300), (400, 500)]);
+        ram.remove(Range::new(10, 20).unwrap()).unwrap();
+        ram.remove(Range::new(90, 450).unwrap()).unwrap();
+        assert_eq!(pairs(&ram), [(0, 10), (20, 90), (450, 500)]);
+    }
+
+    #[test]
+    fn full_is_an_error_with_the_number() {
+        let mut ram = RangeSet::new();
+        for i in 0..MAX_RANGES as u64 {
+            ram.insert(Range::sized(i * 10, 5).unwrap()).unwrap();
+        }
+        let full = Err(TooMany { capacity: MAX_RANGES });
+        assert_eq!(ram.insert(Range::sized(1 << 40, 5).unwrap()), full);
+        assert_eq!(ram.remove(Range::sized(2, 1).unwrap()), full);
+    }
+
+    #[test]
+    fn places_obey_alignment_and_bounds() {
+        let ram = set(&[(0x1000, 0x5000), (0x10_0000, 0x80_0000)]);
+        let anywhere = Range::new(0, u64::MAX).unwrap();
+        let place = ram.lowest(0x2000, 0x1000, anywhere).unwrap();
+        assert_eq!((place.start(), place.end()), (0x1000, 0x3000));
+        let place = ram.lowest(0x2000, 0x20_0000, anywhere).unwrap();
+        assert_eq!(place.start(), 0x20_0000);
+        let place = ram.highest(0x1001, 0x1000, anywhere).unwrap();
+        assert_eq!(place.start(), 0x7f_e000);
+        assert_eq!(ram.highest(0x2000, 0x1000, Range::new(0, 0x4800).unwrap()).unwrap().start(), 0x2000);
+        assert_eq!(ram.lowest(0x70_0001, 1, anywhere), None);
+        assert_eq!(ram.lowest(1, 1 << 40, anywhere), None);
+    }
+
+    #[test]
+    fn arithmetic_at_the_end_of_the_address_space() {
+        assert_eq!(align_up(u64::MAX, 4096), None);
+        assert_eq!(Range::sized(u64::MAX, 2), None);
+        let top = set(&[(u64::MAX - 10, u64::MAX)]);
+        assert_eq!(top.lowest(4, 4096, Range::new(0, u64::MAX).unwrap()), None);
+        assert!(top.aligned_inside(4096).is_empty());
+    }
+
+    #[test]
+    fn intersection_is_what_both_hold() {
+        let firmware = set(&[(0, 100), (200, 300)]);
+        let kernel = set(&[(50, 250)]);
+        assert_eq!(pairs(&firmware.intersection(&kernel).unwrap()), [(50, 100), (200, 250)]);
+    }
+}

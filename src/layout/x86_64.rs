@@ -1,0 +1,528 @@
+//! Where a bzImage goes on x86_64, and the boot_params it is given:
+//! Documentation/arch/x86/boot.rst ("64-bit Boot Protocol") and zero-page.rst.
+//!
+//! One segment holds all that this program writes: boot_params, the trampoline,
+//! the command line, and the setup_data list. The kernel and each initrd are
+//! segments whose bytes are the mapped files themselves.
+
+use super::memory_map::{Entry, Kind, MemoryMap};
+use super::range::{Range, RangeSet, align_up};
+use super::trampoline;
+use super::{MAX_SEGMENTS, NoPlan, PAGE, Plan, Purpose, Segment};
+use crate::bytes::{self, u8_at, u32_at};
+use crate::image::bzimage::{BzImage, SETUP_HEADER};
+
+/// Offsets in struct boot_params (arch/x86/include/uapi/asm/bootparam.h).
+mod boot_params {
+    pub const SIZE: usize = 0x1000;
+    pub const SCREEN_INFO: usize = 0x000;
+    pub const SCREEN_INFO_SIZE: usize = 0x40;
+    pub const SCREEN_INFO_EXT_MEM_K: usize = 0x002;
+    pub const ACPI_RSDP_ADDR: usize = 0x070;
+    pub const EXT_RAMDISK_IMAGE: usize = 0x0c0;
+    pub const EXT_RAMDISK_SIZE: usize = 0x0c4;
+    pub const EXT_CMD_LINE_PTR: usize = 0x0c8;
+    pub const EDID_INFO: usize = 0x140;
+    pub const EDID_INFO_SIZE: usize = 0x80;
+    pub const EFI_LOADER_SIGNATURE: usize = 0x1c0;
+    pub const EFI_SYSTAB: usize = 0x1c4;
+    pub const EFI_MEMDESC_SIZE: usize = 0x1c8;
+    pub const EFI_MEMDESC_VERSION: usize = 0x1cc;
+    pub const EFI_MEMMAP: usize = 0x1d0;
+    pub const EFI_MEMMAP_SIZE: usize = 0x1d4;
+    pub const EFI_SYSTAB_HI: usize = 0x1d8;
+    pub const EFI_MEMMAP_HI: usize = 0x1dc;
+    pub const ALT_MEM_K: usize = 0x1e0;
+    pub const E820_ENTRIES: usize = 0x1e8;
+    pub const EDDBUF_ENTRIES: usize = 0x1e9;
+    pub const EDD_MBR_SIG_BUF_ENTRIES: usize = 0x1ea;
+    pub const SECURE_BOOT: usize = 0x1ec;
+    pub const TYPE_OF_LOADER: usize = 0x210;
+    pub const CODE32_START: usize = 0x214;
+    pub const RAMDISK_IMAGE: usize = 0x218;
+    pub const RAMDISK_SIZE: usize = 0x21c;
+    pub const CMD_LINE_PTR: usize = 0x228;
+    pub const HARDWARE_SUBARCH: usize = 0x23c;
+    pub const SETUP_DATA: usize = 0x250;
+    pub const EDD_MBR_SIG_BUFFER: usize = 0x290;
+    pub const EDD_MBR_SIG_BUFFER_SIZE: usize = 0x40;
+    pub const E820_TABLE: usize = 0x2d0;
+    pub const EDDBUF: usize = 0xd00;
+    pub const EDDBUF_SIZE: usize = 0x1ec;
+}
+
+/// Entries of boot_params.e820_table (E820_MAX_ENTRIES_ZEROPAGE).
+const E820_MAX_ENTRIES_ZEROPAGE: usize = 128;
+/// struct boot_e820_entry: address, size, type, packed.
+const E820_ENTRY_SIZE: usize = 20;
+
+/// Types of setup_data (arch/x86/include/uapi/asm/setup_data.h).
+const SETUP_E820_EXT: u32 = 1;
+const SETUP_EFI: u32 = 4;
+const SETUP_RNG_SEED: u32 = 9;
+/// struct setup_data: next, type, len; data follow.
+const SETUP_DATA_HEADER: usize = 16;
+
+/// The boot loader id that is assigned to kexec ("D kexec-tools"), which the
+/// kernel's own kexec_file_load writes too: both calls look the same afterwards.
+const LOADER_KEXEC: u8 = 0x0d << 4;
+
+/// boot.rst: "the start address of loaded 64-bit kernel plus 0x200".
+const ENTRY64: u64 = 0x200;
+
+const MIB: u64 = 1 << 20;
+const FOUR_GIB: u64 = 1 << 32;
+/// Below 1 MiB is the firmware's and the real-mode trampolines'; nothing goes there.
+const LOWEST: u64 = MIB;
+/// Initrds go above the memory of old DMA and of kernels that unpack low, as
+/// the kernel's own loader does (MIN_INITRD_LOAD_ADDR, kexec-bzimage64.c).
+const LOWEST_INITRD: u64 = 16 * MIB;
+
+/// "EL64": the firmware that started this machine is 64-bit EFI.
+const EFI64_LOADER_SIGNATURE: u32 = u32::from_le_bytes(*b"EL64");
+/// efi_memory_desc_t: type, padding, physical and virtual address, pages, attribute.
+const EFI_MEMORY_DESC_SIZE: usize = 40;
+
+/// How many ranges of the EFI runtime map are kept.
+pub const MAX_EFI_RANGES: usize = 256;
+
+/// How large the segment of parameters may be, in bytes.
+pub const PARAMETERS_SIZE: usize = 96 * 1024;
+
+/// A buffer for the segment of parameters.
+pub type Parameters = heapless::Vec<u8, PARAMETERS_SIZE>;
+
+/// One directory of /sys/firmware/efi/runtime-map.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EfiRange {
+    /// EFI memory type.
+    pub kind: u32,
+    /// Physical address.
+    pub phys_addr: u64,
+    /// The virtual address that the firmware was told once and for all.
+    pub virt_addr: u64,
+    /// Size in pages of 4 KiB.
+    pub num_pages: u64,
+    /// EFI memory attributes.
+    pub attribute: u64,
+}
+
+/// What the running kernel knows of EFI (/sys/firmware/efi).
+#[derive(Clone, Debug, Default)]
+pub struct Efi {
+    /// Whether the firmware is 64-bit (`fw_platform_size`).
+    pub is_64_bit: bool,
+    /// `fw_vendor`, a physical address.
+    pub fw_vendor: Option<u64>,
+    /// `config_table`, a physical address.
+    pub config_table: Option<u64>,
+    /// The SMBIOS table (`systab`), a physical address.
+    pub smbios: Option<u64>,
+    /// The ACPI RSDP (`systab`), a physical address.
+    pub acpi_rsdp: Option<u64>,
+    /// `runtime-map`, in its order.
+    pub runtime_map: heapless::Vec<EfiRange, MAX_EFI_RANGES>,
+}
+
+/// What the layout has to know of the machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine<'m> {
+    /// The memory map that the next kernel is told.
+    pub firmware_map: &'m MemoryMap,
+    /// RAM that may be written.
+    pub usable: &'m RangeSet,
+    /// RAM as the running kernel counts it, in pages.
+    pub total_pages: u64,
+    /// The running kernel's boot_params (/sys/kernel/boot_params/data).
+    pub boot_params: Option<&'m [u8]>,
+    /// EFI, when the running kernel was started with it.
+    pub efi: Option<&'m Efi>,
+    /// Whether the firmware's framebuffer is still what the screen shows.
+    pub framebuffer_live: bool,
+    /// Random bytes for the next kernel, when the running kernel has good ones.
+    pub rng_seed: Option<[u8; 32]>,
+    /// Whether five-level paging is on.
+    pub five_level_paging: bool,
+    /// Bounds that the user gave for every segment.
+    pub bounds: Range,
+}
+
+/// Whether the next kernel gets EFI runtime services, and if not, why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EfiState {
+    /// The machine was not started by EFI.
+    NoEfi,
+    /// The next kernel takes EFI over.
+    Kept,
+    /// The next kernel does without; this is missing.
+    Left(&'static str),
+}
+
+/// Lays out `kernel`, the initrds in their order, and the command line. All that
+/// is written goes to `parameters`, which the plan then refers to.
+pub fn plan<'a>(
+    kernel: &BzImage<'a>,
+    initrds: &[&'a [u8]],
+    command_line: &[u8],
+    machine: &Machine<'_>,
+    parameters: &'a mut Parameters,
+) -> Result<(Plan<'a>, EfiState), NoPlan> {
+    if command_line.len() > kernel.cmdline_size {
+        let (length, limit) = (command_line.len(), kernel.cmdline_size);
+        return Err(NoPlan::CommandLineTooLong { length, limit });
+    }
+    if machine.five_level_paging && !kernel.five_level() {
+        return Err(NoPlan::FiveLevelPaging);
+    }
+    let mut free = machine.usable.aligned_inside(PAGE);
+    if free.is_empty() {
+        return Err(NoPlan::NoMemory);
+    }
+    let mut placer = Placer { free: &mut free, above_4g: kernel.above_4g(), bounds: machine.bounds };
+
+    let kernel_place = place_kernel(kernel, &mut placer)?;
+    let (initrd_place, initrd_size) = place_initrds(kernel, initrds, &mut placer)?;
+
+    let efi = efi_state(kernel, machine);
+    write_parameters(parameters, command_line, machine, efi)?;
+    let size = align_up(parameters.len() as u64, PAGE).ok_or(NoPlan::ParametersTooLarge(PARAMETERS_SIZE))?;
+    let parameters_place = placer.lowest(Purpose::Parameters, size, PAGE, LOWEST, u64::MAX)?;
+
+    let at = parameters_place.start();
+    fill_boot_params(parameters, kernel, machine)
+        .and_then(|()| put_pointers(parameters, at, kernel_place, initrd_place, initrd_size))
+        .and_then(|()| {
+            let entry = kernel_place.start().checked_add(ENTRY64)?;
+            let target = parameters.get_mut(TRAMPOLINE..)?;
+            trampoline::write_x86_64(target, at.checked_add(TRAMPOLINE as u64)?, at, entry)
+        })
+        .ok_or(NoPlan::Broken("boot_params is too small"))?;
+
+    let parameters: &'a [u8] = parameters;
+    let mut segments = heapless::Vec::new();
+    let mut push = |segment| segments.push(segment).map_err(|_| NoPlan::TooManySegments);
+    push(Segment { purpose: Purpose::Kernel, bytes: kernel.protected_mode(), place: kernel_place })?;
+    push(Segment { purpose: Purpose::Parameters, bytes: parameters, place: parameters_place })?;
+    let mut next = initrd_place.map_or(0, Range::start);
+    for (number, &bytes) in initrds.iter().enumerate() {
+        let place = align_up(bytes.len() as u64, PAGE).and_then(|size| Range::sized(next, size));
+        let place = place.ok_or(NoPlan::Broken("an initrd without a place"))?;
+        push(Segment { purpose: Purpose::Initrd(number), bytes, place })?;
+        next = place.end();
+    }
+    let entry = at.saturating_add(TRAMPOLINE as u64);
+    let plan = Plan::new(entry, segments, machine.usable, machine.total_pages)?;
+    Ok((plan, efi))
+}
+
+/// Free RAM, and what the kernel's header allows.
+struct Placer<'p> {
+    free: &'p mut RangeSet,
+    above_4g: bool,
+    bounds: Range,
+}
+
+impl Placer<'_> {
+    fn bounds(&self, purpose: Purpose, size: u64, min: u64, max: u64) -> Result<Range, NoPlan> {
+        let max = if self.above_4g { max } else { max.min(FOUR_GIB) };
+        let bounds = Range::new(min.max(self.bounds.start()), max.min(self.bounds.end()));
+        bounds.ok_or(NoPlan::NoRoom { purpose, size, bounds: self.bounds })
+    }
+
+    fn lowest(&mut self, purpose: Purpose, size: u64, align: u64, min: u64, max: u64) -> Result<Range, NoPlan> {
+        let bounds = self.bounds(purpose, size, min, max)?;
+        let place = self.free.lowest(size, align, bounds);
+        self.take(place.ok_or(NoPlan::NoRoom { purpose, size, bounds })?)
+    }
+
+    fn highest(&mut self, purpose: Purpose, size: u64, min: u64, max: u64) -> Result<Range, NoPlan> {
+        let bounds = self.bounds(purpose, size, min, max)?;
+        let place = self.free.highest(size, PAGE, bounds);
+        self.take(place.ok_or(NoPlan::NoRoom { purpose, size, bounds })?)
+    }
+
+    fn take(&mut self, place: Range) -> Result<Range, NoPlan> {
+        self.free.remove(place)?;
+        Ok(place)
+    }
+}
+
+fn place_kernel(kernel: &BzImage, placer: &mut Placer) -> Result<Range, NoPlan> {
+    // "init_size: the amount of linear contiguous memory starting at the kernel
+    // runtime start address that the kernel needs before it is capable of
+    // examining its memory map."
+    let size = align_up(kernel.init_size, PAGE).ok_or(NoPlan::Broken("init_size"))?;
+    let min = kernel.pref_address.max(LOWEST);
+    if !kernel.relocatable {
+        return placer.lowest(Purpose::Kernel, size, PAGE, min, min.saturating_add(size));
+    }
+    placer.lowest(Purpose::Kernel, size, kernel.kernel_alignment, min, u64::MAX)
+}
+
+/// One place for all initrds, end to end: where, and the length of what the
+/// kernel is to read. Each begins on a page; the zeros between are skipped
+/// (buffer-format.rst: "initramfs := ("\0" | cpio_archive | cpio_gzip_archive)*").
+fn place_initrds(
+    kernel: &BzImage,
+    initrds: &[&[u8]],
+    placer: &mut Placer,
+) -> Result<(Option<Range>, u64), NoPlan> {
+    let mut pages = 0u64;
+    let mut size = 0u64;
+    for bytes in initrds {
+        size = pages.saturating_add(bytes.len() as u64);
+        pages = align_up(size, PAGE).ok_or(NoPlan::Broken("initrd size"))?;
+    }
+    let Some(last) = initrds.len().checked_sub(1) else { return Ok((None, 0)) };
+    // "The maximum address that may be occupied by the initial ramdisk/ramfs
+    // contents", which a kernel that can be loaded above 4G does not mean.
+    let max = if kernel.above_4g() { u64::MAX } else { kernel.initrd_addr_max.saturating_add(1) };
+    let place = placer.highest(Purpose::Initrd(last), pages, LOWEST_INITRD, max)?;
+    Ok((Some(place), size))
+}
+
+/// The trampoline follows boot_params in the segment of parameters.
+const TRAMPOLINE: usize = boot_params::SIZE;
+/// The command line follows the trampoline.
+const COMMAND_LINE: usize = TRAMPOLINE + trampoline::X86_64_SIZE;
+
+/// Writes the parts of the parameters whose size depends on the machine, with
+/// offsets where addresses will stand: boot_params (zero), the trampoline's
+/// room, the command line with its NUL, and the setup_data list.
+fn write_parameters(
+    parameters: &mut Parameters,
+    command_line: &[u8],
+    machine: &Machine,
+    efi: EfiState,
+) -> Result<(), NoPlan> {
+    let full = NoPlan::ParametersTooLarge(PARAMETERS_SIZE);
+    parameters.clear();
+    parameters.resize(COMMAND_LINE, 0).map_err(|_| full)?;
+    parameters.extend_from_slice(command_line).map_err(|_| full)?;
+    parameters.push(0).map_err(|_| full)?;
+    if efi == EfiState::Kept {
+        write_efi(parameters, machine).ok_or(full)?;
+    }
+    let rest = machine.firmware_map.entries().get(E820_MAX_ENTRIES_ZEROPAGE..).unwrap_or_default();
+    if !rest.is_empty() {
+        let length = rest.len().checked_mul(E820_ENTRY_SIZE).ok_or(full)?;
+        let data = push_setup_data(parameters, SETUP_E820_EXT, length).ok_or(full)?;
+        put_e820(parameters, data, rest).ok_or(full)?;
+    }
+    if let Some(seed) = &machine.rng_seed {
+        let data = push_setup_data(parameters, SETUP_RNG_SEED, seed.len()).ok_or(full)?;
+        bytes::put(parameters, data, seed).ok_or(full)?;
+    }
+    Ok(())
+}
+
+/// Appends a setup_data node with `length` zero bytes of data to the list whose
+/// head is boot_params.hdr.setup_data; answers the offset of its data. Links are
+/// offsets until [`put_pointers`] makes addresses of them.
+fn push_setup_data(parameters: &mut Parameters, kind: u32, length: usize) -> Option<usize> {
+    let node = pad(parameters, 16)?;
+    let data = node.checked_add(SETUP_DATA_HEADER)?;
+    parameters.resize(data.checked_add(length)?, 0).ok()?;
+    // "the next is a 64-bit physical pointer to the next node of linked list,
+    // the next field of the last node is 0"
+    let head = bytes::u64_at(parameters, boot_params::SETUP_DATA)?;
+    bytes::put(parameters, node, &head.to_le_bytes())?;
+    bytes::put(parameters, node.checked_add(8)?, &kind.to_le_bytes())?;
+    bytes::put(parameters, node.checked_add(12)?, &u32::try_from(length).ok()?.to_le_bytes())?;
+    bytes::put(parameters, boot_params::SETUP_DATA, &(node as u64).to_le_bytes())?;
+    Some(data)
+}
+
+/// Pads to a multiple of `align`; answers the new length.
+fn pad(parameters: &mut Parameters, align: usize) -> Option<usize> {
+    let length = parameters.len().checked_next_multiple_of(align)?;
+    parameters.resize(length, 0).ok()?;
+    Some(length)
+}
+
+/// Whether every part is there that the next kernel needs to run EFI's services
+/// where the firmware was once told that they are. With one missing it must not
+/// try: efi_info stays zero and the next kernel starts as on a machine without.
+fn efi_state(kernel: &BzImage, machine: &Machine) -> EfiState {
+    let Some(efi) = machine.efi else { return EfiState::NoEfi };
+    let signature = machine.boot_params.and_then(|old| u32_at(old, boot_params::EFI_LOADER_SIGNATURE));
+    let stride = machine.boot_params.and_then(|old| u32_at(old, boot_params::EFI_MEMDESC_SIZE));
+    if !kernel.efi_kexec() {
+        return EfiState::Left("this kernel does not take EFI over from a kexec (XLF_EFI_KEXEC)");
+    }
+    if machine.boot_params.is_none() {
+        return EfiState::Left("/sys/kernel/boot_params/data cannot be read");
+    }
+    if !efi.is_64_bit || signature != Some(EFI64_LOADER_SIGNATURE) {
+        return EfiState::Left("the firmware is not 64-bit EFI");
+    }
+    if efi.runtime_map.is_empty() || stride.is_none_or(|size| !(40..=256).contains(&size)) {
+        return EfiState::Left("/sys/firmware/efi/runtime-map is not there");
+    }
+    if efi.fw_vendor.is_none() {
+        return EfiState::Left("/sys/firmware/efi/fw_vendor is not there");
+    }
+    if efi.config_table.is_none() {
+        return EfiState::Left("/sys/firmware/efi/config_table is not there");
+    }
+    EfiState::Kept
+}
+
+/// efi_info with the runtime map behind it, and SETUP_EFI with what the running
+/// kernel changed in the tables (struct efi_setup_data, arch/x86/include/asm/efi.h).
+fn write_efi(parameters: &mut Parameters, machine: &Machine) -> Option<()> {
+    use boot_params as bp;
+    let efi = machine.efi?;
+    let old = machine.boot_params?;
+    let stride = u32_at(old, bp::EFI_MEMDESC_SIZE)? as usize;
+
+    let map = pad(parameters, 16)?;
+    for range in &efi.runtime_map {
+        let at = parameters.len();
+        parameters.resize(at.checked_add(stride.max(EFI_MEMORY_DESC_SIZE))?, 0).ok()?;
+        let descriptor = parameters.get_mut(at..)?;
+        bytes::put(descriptor, 0, &range.kind.to_le_bytes())?;
+        bytes::put(descriptor, 8, &range.phys_addr.to_le_bytes())?;
+        bytes::put(descriptor, 16, &range.virt_addr.to_le_bytes())?;
+        bytes::put(descriptor, 24, &range.num_pages.to_le_bytes())?;
+        bytes::put(descriptor, 32, &range.attribute.to_le_bytes())?;
+    }
+    let map_size = u32::try_from(parameters.len().checked_sub(map)?).ok()?;
+
+    copy(parameters, old, bp::EFI_LOADER_SIGNATURE, 4)?;
+    copy(parameters, old, bp::EFI_SYSTAB, 4)?;
+    copy(parameters, old, bp::EFI_SYSTAB_HI, 4)?;
+    copy(parameters, old, bp::EFI_MEMDESC_SIZE, 4)?;
+    copy(parameters, old, bp::EFI_MEMDESC_VERSION, 4)?;
+    // An offset until put_pointers.
+    bytes::put(parameters, bp::EFI_MEMMAP, &u32::try_from(map).ok()?.to_le_bytes())?;
+    bytes::put(parameters, bp::EFI_MEMMAP_SIZE, &map_size.to_le_bytes())?;
+
+    // fw_vendor, unused, tables, smbios, reserved[8].
+    let data = push_setup_data(parameters, SETUP_EFI, 12 * 8)?;
+    bytes::put(parameters, data, &efi.fw_vendor?.to_le_bytes())?;
+    bytes::put(parameters, data.checked_add(16)?, &efi.config_table?.to_le_bytes())?;
+    bytes::put(parameters, data.checked_add(24)?, &efi.smbios.unwrap_or(0).to_le_bytes())
+}
+
+/// The fields of boot_params that hold no address of our own.
+fn fill_boot_params(parameters: &mut Parameters, kernel: &BzImage, machine: &Machine) -> Option<()> {
+    use boot_params as bp;
+    // "the setup header at offset 0x01f1 of kernel image on should be loaded into
+    // struct boot_params", all else zero; setup_data is ours, and not in the file.
+    let setup_data = bytes::u64_at(parameters, bp::SETUP_DATA)?;
+    bytes::put(parameters, SETUP_HEADER, kernel.setup_header())?;
+    bytes::put(parameters, bp::SETUP_DATA, &setup_data.to_le_bytes())?;
+    // loadflags stay as they are in the file: LOADED_HIGH is true.
+    bytes::put(parameters, bp::TYPE_OF_LOADER, &[LOADER_KEXEC])?;
+
+    let entries = machine.firmware_map.entries();
+    let first = entries.get(..E820_MAX_ENTRIES_ZEROPAGE).unwrap_or(entries);
+    put_e820(parameters, bp::E820_TABLE, first)?;
+    bytes::put(parameters, bp::E820_ENTRIES, &[u8::try_from(first.len()).ok()?])?;
+
+    let rsdp_of_efi = machine.efi.and_then(|efi| efi.acpi_rsdp);
+    let Some(old) = machine.boot_params.filter(|old| old.len() >= bp::SIZE) else {
+        return bytes::put(parameters, bp::ACPI_RSDP_ADDR, &rsdp_of_efi.unwrap_or(0).to_le_bytes());
+    };
+    let rsdp = bytes::u64_at(old, bp::ACPI_RSDP_ADDR).filter(|&rsdp| rsdp != 0).or(rsdp_of_efi);
+    bytes::put(parameters, bp::ACPI_RSDP_ADDR, &rsdp.unwrap_or(0).to_le_bytes())?;
+    copy(parameters, old, bp::HARDWARE_SUBARCH, 4)?;
+    copy(parameters, old, bp::SECURE_BOOT, 1)?;
+    // EDD: what the firmware said of its disks; the next kernel cannot ask again.
+    copy(parameters, old, bp::EDDBUF_ENTRIES, 1)?;
+    copy(parameters, old, bp::EDDBUF, bp::EDDBUF_SIZE)?;
+    copy(parameters, old, bp::EDD_MBR_SIG_BUF_ENTRIES, 1)?;
+    copy(parameters, old, bp::EDD_MBR_SIG_BUFFER, bp::EDD_MBR_SIG_BUFFER_SIZE)?;
+    // The screen, as the firmware left it: true until a driver changes the mode.
+    if machine.framebuffer_live {
+        copy(parameters, old, bp::SCREEN_INFO, bp::SCREEN_INFO_SIZE)?;
+        copy(parameters, old, bp::EDID_INFO, bp::EDID_INFO_SIZE)?;
+    }
+    put_old_memory_sizes(parameters, entries)
+}
+
+/// ext_mem_k and alt_mem_k: KiB of RAM above 1 MiB, for readers older than e820.
+fn put_old_memory_sizes(parameters: &mut Parameters, entries: &[Entry]) -> Option<()> {
+    let at_1m = |entry: &&Entry| {
+        entry.kind == Kind::Ram && entry.range.start() <= MIB && entry.range.end() > MIB
+    };
+    let above = entries.iter().find(at_1m).map_or(0, |entry| entry.range.end().saturating_sub(MIB) >> 10);
+    let alt = u32::try_from(above).unwrap_or(u32::MAX);
+    let ext = u16::try_from(above.min(0xfc00)).ok()?;
+    bytes::put(parameters, boot_params::SCREEN_INFO_EXT_MEM_K, &ext.to_le_bytes())?;
+    bytes::put(parameters, boot_params::ALT_MEM_K, &alt.to_le_bytes())
+}
+
+/// Writes the addresses: of the parts of the segment at `at`, whose links are
+/// offsets so far, and of kernel and initrds.
+fn put_pointers(
+    parameters: &mut Parameters,
+    at: u64,
+    kernel: Range,
+    initrd: Option<Range>,
+    initrd_size: u64,
+) -> Option<()> {
+    use boot_params as bp;
+    // setup_data, node by node.
+    let mut link = bp::SETUP_DATA;
+    loop {
+        let offset = bytes::u64_at(parameters, link)?;
+        if offset == 0 {
+            break;
+        }
+        bytes::put(parameters, link, &at.checked_add(offset)?.to_le_bytes())?;
+        link = usize::try_from(offset).ok()?;
+    }
+    let map = u32_at(parameters, bp::EFI_MEMMAP)?;
+    if map != 0 {
+        put_split(parameters, bp::EFI_MEMMAP, bp::EFI_MEMMAP_HI, at.checked_add(u64::from(map))?)?;
+    }
+    // "the command line can be located anywhere", with its high half in
+    // ext_cmd_line_ptr; "Fill in this field even if" there is none.
+    put_split(parameters, bp::CMD_LINE_PTR, bp::EXT_CMD_LINE_PTR, at.checked_add(COMMAND_LINE as u64)?)?;
+    put_split(parameters, bp::RAMDISK_IMAGE, bp::EXT_RAMDISK_IMAGE, initrd.map_or(0, Range::start))?;
+    put_split(parameters, bp::RAMDISK_SIZE, bp::EXT_RAMDISK_SIZE, initrd_size)?;
+    // "After loading, the boot loader must set the code32_start field to point to
+    // the loaded code": 32 bits, so only below 4 GiB; the 64-bit entry reads none.
+    let code32_start = u32::try_from(kernel.start()).unwrap_or(0);
+    bytes::put(parameters, bp::CODE32_START, &code32_start.to_le_bytes())
+}
+
+/// Writes the low half of `value` at `low` and the high half at `high`.
+fn put_split(parameters: &mut Parameters, low: usize, high: usize, value: u64) -> Option<()> {
+    let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
+    bytes::put(parameters, low, &[a, b, c, d])?;
+    bytes::put(parameters, high, &[e, f, g, h])
+}
+
+fn put_e820(parameters: &mut Parameters, at: usize, entries: &[Entry]) -> Option<()> {
+    let slots = parameters.get_mut(at..)?.chunks_exact_mut(E820_ENTRY_SIZE);
+    for (entry, slot) in entries.iter().zip(slots) {
+        bytes::put(slot, 0, &entry.range.start().to_le_bytes())?;
+        bytes::put(slot, 8, &entry.range.size().to_le_bytes())?;
+        bytes::put(slot, 16, &entry.kind.e820_type().to_le_bytes())?;
+    }
+    Some(())
+}
+
+/// Copies a field of the running kernel's boot_params to the same offset.
+fn copy(parameters: &mut Parameters, old: &[u8], offset: usize, size: usize) -> Option<()> {
+    let field = old.get(offset..offset.checked_add(size)?)?;
+    bytes::put(parameters, offset, field)
+}
+
+/// How many initrds fit beside the kernel and the parameters.
+pub const MAX_INITRDS: usize = MAX_SEGMENTS - 2;
+
+/// Whether the firmware said that it enforces Secure Boot (boot_params.secure_boot,
+/// enum efi_secureboot_mode: 3 is enabled).
+pub fn secure_boot(boot_params: &[u8]) -> bool {
+    u8_at(boot_params, boot_params::SECURE_BOOT) == Some(3)
+}
+
+/// Whether the running kernel was started with an initrd.
+pub fn had_initrd(boot_params: &[u8]) -> bool {
+    let size = |offset| u32_at(boot_params, offset).unwrap_or(0);
+    size(boot_params::RAMDISK_SIZE) != 0 || size(boot_params::EXT_RAMDISK_SIZE) != 0
+}

@@ -1,0 +1,304 @@
+//! Story 1: open -> recognise -> offer to the kernel (file call), or plan ->
+//! segments -> load. Nothing is changed before the one system call, and that
+//! leaves what was loaded before in place when it fails.
+
+use crate::cli::{After, Choice, LoadRequest};
+use crate::command_line;
+use crate::failure::{Call, Failure, Load};
+use crate::image::bzimage::BzImage;
+use crate::image::{self, Image, initrd};
+use crate::layout::draw::{Size, draw};
+use crate::layout::x86_64::{self, EfiState, MAX_INITRDS, Machine, Parameters};
+use crate::layout::{NoPlan, PAGE, Plan};
+use crate::running_kernel::facts::{self, MapSource, Memory};
+use crate::running_kernel::files::{self, Input};
+use crate::running_kernel::syscalls;
+use crate::{exec, find};
+use nix::errno::Errno;
+use std::ffi::CString;
+use std::fmt::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// What is to be loaded: checked files and a command line.
+struct Job<'a> {
+    request: &'a LoadRequest,
+    path: &'a Path,
+    kernel: &'a Input,
+    image: BzImage<'a>,
+    initrds: &'a [Input],
+    command_line: CString,
+}
+
+/// Loads, or draws, what `request` says.
+pub fn run(request: &LoadRequest) -> Result<(), Failure> {
+    let (path, initrd_paths) = match &request.kernel {
+        Some(kernel) => (kernel.clone(), request.initrds.clone()),
+        None => {
+            let found = find::installed_kernel(&request.initrds)?;
+            files::print(&found.to_string());
+            (found.kernel, found.initrds)
+        }
+    };
+    let kernel = Input::open(&path).map_err(|why| Failure::unusable(&path, why))?;
+    let Image::BzImage(image) =
+        image::recognise(kernel.bytes()).map_err(|why| Failure::Kernel { path: path.clone(), why })?;
+    if let Some(wanted) = request.kind.as_ref().filter(|kind| !is_bzimage(kind)) {
+        return Err(Failure::WrongType { path: path.clone(), wanted: wanted.clone() });
+    }
+    if initrd_paths.len() > MAX_INITRDS {
+        return Err(Failure::TooManyInitrds { given: initrd_paths.len(), limit: MAX_INITRDS });
+    }
+    let mut initrds = Vec::new();
+    for path in &initrd_paths {
+        let input = Input::open(path).map_err(|why| Failure::unusable(path, why))?;
+        initrd::check(input.bytes()).map_err(|why| Failure::Initrd { path: path.clone(), why })?;
+        initrds.push(input);
+    }
+    let line = new_command_line(request)?;
+    let (length, limit) = (line.len(), image.cmdline_size);
+    if length > limit {
+        let why = NoPlan::CommandLineTooLong { length, limit };
+        return Err(Failure::NoPlan { path, why });
+    }
+    let command_line = CString::new(line).map_err(|_| Failure::NulInCommandLine)?;
+    let job = Job { request, path: &path, kernel: &kernel, image, initrds: &initrds, command_line };
+    job.warn_and_explain();
+
+    if request.dry_run {
+        return job.draw();
+    }
+    let call = job.load()?;
+    if request.say {
+        files::print(&format!("loaded with {call}; the next reboot by kexec starts it\n"));
+    }
+    if request.debug {
+        let kib = facts::anonymous_kib().unwrap_or(0);
+        files::complain(&format!("anonymous memory: {kib} KiB\n"));
+    }
+    match request.after {
+        After::Nothing => Ok(()),
+        After::Jump { sync } => Err(exec::jump(sync)),
+        After::Reboot => Err(Failure::NoReboot(syscalls::exec(c"/sbin/reboot", &[c"reboot"]))),
+    }
+}
+
+/// `--type` as kexec(8) spells it.
+fn is_bzimage(kind: &str) -> bool {
+    ["bzImage", "bzImage64", "bzImage-x86", "bzImage-x86_64", "auto"].iter().any(|name| kind.eq_ignore_ascii_case(name))
+}
+
+/// The command line that the next kernel gets.
+fn new_command_line(request: &LoadRequest) -> Result<Vec<u8>, Failure> {
+    let mut line = Vec::new();
+    if request.reuse {
+        let running = files::command_line().map_err(|error| Failure::Facts { path: "/proc/cmdline", error })?;
+        line = command_line::without_marks(&running);
+    }
+    if let Some(append) = request.append.as_deref() {
+        if !line.is_empty() && !append.is_empty() {
+            line.push(b' ');
+        }
+        line.extend_from_slice(append.as_bytes());
+    }
+    Ok(line)
+}
+
+impl Job<'_> {
+    /// Offers the files to the kernel's own loader, or lays them out for it.
+    fn load(&self) -> Result<Call, Failure> {
+        let file_load = || self.file_load().map(|()| Call::FileLoad);
+        let load = || self.segment_load().map(|()| Call::Load);
+        match self.request.choice {
+            Choice::Only(Call::FileLoad) => file_load(),
+            Choice::Only(Call::Load) => load(),
+            // Only a call that is not there is made up for by the other: any other
+            // refusal is an answer.
+            Choice::Auto => match file_load() {
+                Err(Failure::Refused { errno: Errno::ENOSYS, .. }) => load(),
+                other => other,
+            },
+        }
+    }
+
+    fn file_load(&self) -> Result<(), Failure> {
+        let initrd = self.one_initrd().map_err(Failure::JoinInitrds)?;
+        syscalls::kexec_file_load(&self.kernel.file, initrd.as_ref(), &self.command_line)
+            .map_err(|errno| self.refused(Call::FileLoad, errno, 0))
+    }
+
+    /// The one initrd that kexec_file_load takes: the file itself, or several put
+    /// end to end in memory, each on a page as kexec_load has them, and sealed.
+    fn one_initrd(&self) -> Result<Option<OwnedFd>, Errno> {
+        let duplicate = |input: &Input| input.file.try_clone().map_err(|_| Errno::last());
+        match self.initrds {
+            [] => Ok(None),
+            [only] => Ok(Some(duplicate(only)?.into())),
+            several => {
+                let memfd = syscalls::memfd(c"rc-kexec-initrd")?;
+                for input in several {
+                    let bytes = input.bytes();
+                    syscalls::write_all(&memfd, bytes)?;
+                    let padding = bytes.len().next_multiple_of(PAGE as usize).saturating_sub(bytes.len());
+                    syscalls::write_all(&memfd, [0u8; PAGE as usize].get(..padding).unwrap_or_default())?;
+                }
+                syscalls::seal(&memfd)?;
+                Ok(Some(memfd.into()))
+            }
+        }
+    }
+
+    fn segment_load(&self) -> Result<(), Failure> {
+        self.with_plan(|plan, memory| {
+            if memory.iomem_hidden {
+                // Where the crash kernel lies is not known. Whoever may load sees it.
+                return Err(self.refused(Call::Load, Errno::EPERM, plan.memory_size()));
+            }
+            syscalls::kexec_load(plan).map_err(|errno| self.refused(Call::Load, errno, plan.memory_size()))
+        })
+    }
+
+    /// Lays everything out over this machine's memory.
+    fn with_plan<T>(&self, then: impl FnOnce(&Plan, &Memory) -> Result<T, Failure>) -> Result<T, Failure> {
+        let memory = facts::memory()?;
+        let boot_params = facts::boot_params();
+        let efi = facts::efi();
+        let machine = Machine {
+            firmware_map: &memory.map,
+            usable: &memory.usable,
+            total_pages: memory.total_pages,
+            boot_params: boot_params.as_deref(),
+            efi: efi.as_ref(),
+            framebuffer_live: facts::framebuffer_live(),
+            rng_seed: syscalls::random_seed(),
+            five_level_paging: facts::five_level_paging(),
+            bounds: self.request.bounds,
+        };
+        let mut bytes = heapless::Vec::<&[u8], MAX_INITRDS>::new();
+        for input in self.initrds {
+            let full = |_| Failure::TooManyInitrds { given: self.initrds.len(), limit: MAX_INITRDS };
+            bytes.push(input.bytes()).map_err(full)?;
+        }
+        let mut parameters = Parameters::new();
+        let line = self.command_line.as_bytes();
+        let (plan, efi_state) = x86_64::plan(&self.image, &bytes, line, &machine, &mut parameters)
+            .map_err(|why| Failure::NoPlan { path: self.path.to_path_buf(), why })?;
+        if let EfiState::Left(why) = efi_state {
+            files::complain(&format!("note: the next kernel will do without EFI runtime services: {why}\n"));
+        }
+        if self.request.debug {
+            self.explain_plan(&plan, &memory, efi_state);
+        }
+        then(&plan, &memory)
+    }
+
+    /// `--dry-run`
+    fn draw(&self) -> Result<(), Failure> {
+        self.with_plan(|plan, memory| {
+            let mut text = self.description();
+            let _ = draw(&mut text, plan, &memory.map, &memory.usable);
+            if memory.iomem_hidden {
+                text.push_str("/proc/iomem hides its addresses from this user: what the kernel keeps for a crash kernel is drawn as free\n");
+            }
+            let call = match self.request.choice {
+                Choice::Only(call) => format!("{call}, as asked for"),
+                Choice::Auto => match (syscalls::has_kexec_file_load(), syscalls::has_kexec_load()) {
+                    (Some(true), _) => "kexec_file_load, which this kernel has; it places the segments by its own rules".to_string(),
+                    (Some(false), Some(true)) => "kexec_load; this kernel has no kexec_file_load".to_string(),
+                    (Some(false), Some(false)) => "none: this kernel has neither kexec_file_load nor kexec_load".to_string(),
+                    _ => "kexec_file_load, and where that is not there kexec_load; which one cannot be told".to_string(),
+                },
+            };
+            let _ = writeln!(text, "system call: {call}\nnothing was loaded (--dry-run)");
+            files::print(&text);
+            Ok(())
+        })
+    }
+
+    /// What would be loaded, a line each.
+    fn description(&self) -> String {
+        let mut text = String::new();
+        let size = |input: &Input| Size(input.bytes().len() as u64);
+        let [minor, major] = self.image.protocol.to_le_bytes();
+        let version = self.image.version().unwrap_or("of no known version");
+        let _ = writeln!(
+            text,
+            "kernel: {}, a bzImage, Linux {version}, boot protocol {major}.{minor:02}, {}",
+            self.path.display(),
+            size(self.kernel)
+        );
+        for input in self.initrds {
+            let found = initrd::check(input.bytes()).unwrap_or_default();
+            let _ = write!(text, "initrd: {}, ", input.path.display());
+            if found.plain > 0 {
+                let _ = write!(text, "{} cpio, ", found.plain);
+            }
+            if let Some(compression) = found.compressed {
+                let _ = write!(text, "{compression}, ");
+            }
+            let _ = writeln!(text, "{}", size(input));
+        }
+        let line = self.command_line.as_bytes();
+        let _ = writeln!(
+            text,
+            "command line ({} of {} bytes): {}",
+            line.len(),
+            self.image.cmdline_size,
+            String::from_utf8_lossy(line)
+        );
+        text
+    }
+
+    /// What the user should see before the load, and with -d all that is known.
+    fn warn_and_explain(&self) {
+        let running = files::command_line().unwrap_or_default();
+        let has_root = |line: &[u8]| command_line::words(line).any(|word| word.starts_with(b"root="));
+        if has_root(&running) && !has_root(self.command_line.as_bytes()) {
+            files::complain("note: the new command line has no root=, and the running kernel's has one\n");
+        }
+        if !self.request.debug {
+            return;
+        }
+        for option in &self.request.ignored {
+            files::complain(&format!("{option} is accepted and does nothing\n"));
+        }
+        files::complain(&self.description());
+    }
+
+    fn explain_plan(&self, plan: &Plan, memory: &Memory, efi: EfiState) {
+        let source = match memory.source {
+            MapSource::Firmware => "/sys/firmware/memmap",
+            MapSource::Iomem => "/proc/iomem",
+        };
+        let mut text = String::new();
+        let _ = writeln!(text, "memory map: {source}, {} ranges; {efi:?}", memory.map.entries().len());
+        let _ = draw(&mut text, plan, &memory.map, &memory.usable);
+        files::complain(&text);
+    }
+
+    fn refused(&self, call: Call, errno: Errno, size: u64) -> Failure {
+        Failure::Refused {
+            path: self.path.to_path_buf(),
+            call,
+            errno,
+            load: Load {
+                command_line: self.command_line.as_bytes().len(),
+                command_line_limit: self.image.cmdline_size,
+                size,
+            },
+            facts: Box::new(facts::refusal()),
+        }
+    }
+}
+
+/// Unloads what is loaded, by whichever call this kernel has.
+pub fn unload() -> Result<(), Failure> {
+    let result = match syscalls::kexec_unload() {
+        Err(Errno::ENOSYS) => syscalls::kexec_file_unload(),
+        // kexec_load is what a lockdown forbids; the file call unloads all the same.
+        Err(Errno::EPERM) => syscalls::kexec_file_unload().or(Err(Errno::EPERM)),
+        other => other,
+    };
+    result.map_err(|errno| Failure::UnloadRefused { errno, facts: Box::new(facts::refusal()) })
+}

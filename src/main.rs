@@ -1,0 +1,36 @@
+//! The map of the program: applet name -> command -> run. The only place that
+//! prints an error and picks an exit code.
+
+use rc_kexec::cli::{self, Command};
+use rc_kexec::exec::{self, GoingDown};
+use rc_kexec::failure::Failure;
+use rc_kexec::running_kernel::files;
+use rc_kexec::{load, status};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let argv: Vec<OsString> = std::env::args_os().collect();
+    let (applet, command) = cli::parse(&argv);
+    match command.and_then(run) {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => {
+            files::complain(&format!("{applet}: {failure}\n"));
+            ExitCode::from(failure.exit_status())
+        }
+    }
+}
+
+fn run(command: Command) -> Result<u8, Failure> {
+    match command {
+        Command::Load(request) => load::run(&request).map(|()| 0),
+        Command::Unload => load::unload().map(|()| 0),
+        Command::Status(request) => status::run(request),
+        Command::Exec(request) => Err(exec::run(&request, &GoingDown::from_environment())),
+        Command::Print(text) => {
+            files::print(&text);
+            Ok(0)
+        }
+        Command::Refuse(why) => Err(Failure::NotDone(why)),
+    }
+}

@@ -1,0 +1,262 @@
+//! Every system call that the standard library has no safe form of, one short
+//! function each, named after its manual page. The only file with unsafe code.
+
+use crate::layout::{MAX_SEGMENTS, Plan};
+use core::ffi::{CStr, c_void};
+use core::num::NonZeroUsize;
+use nix::errno::Errno;
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use nix::sys::reboot::{RebootMode, reboot};
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::ptr::NonNull;
+
+/// kexec_load(2): take the machine's own architecture.
+const KEXEC_ARCH_DEFAULT: libc::c_ulong = 0;
+/// kexec_file_load(2): unload.
+const KEXEC_FILE_UNLOAD: libc::c_ulong = 1;
+/// kexec_file_load(2): there is no initrd.
+const KEXEC_FILE_NO_INITRAMFS: libc::c_ulong = 4;
+/// CAP_SYS_BOOT (linux/capability.h).
+pub const CAP_SYS_BOOT: u32 = 22;
+/// memfd_create(2), since Linux 6.3: never executable.
+const MFD_NOEXEC_SEAL: libc::c_uint = 0x8;
+
+/// A file mapped for reading: its pages are the page cache's, not ours.
+#[derive(Debug)]
+pub struct Mapping {
+    address: NonNull<c_void>,
+    length: NonZeroUsize,
+}
+
+impl Mapping {
+    /// Maps the first `length` bytes of `file` (mmap(2)), read in at once.
+    pub fn new(file: impl AsFd, length: NonZeroUsize) -> Result<Mapping, Errno> {
+        let flags = MapFlags::MAP_SHARED | MapFlags::MAP_POPULATE;
+        // SAFETY: a new mapping at an address of the kernel's choice, for reading:
+        // nothing that exists is changed by it.
+        let address = unsafe { mmap(None, length, ProtFlags::PROT_READ, flags, file, 0) }?;
+        Ok(Mapping { address, length })
+    }
+
+    /// The file's bytes.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: `address` is the beginning of `length` mapped, readable bytes,
+        // which are unmapped only when self is dropped. Another process may write
+        // to the file meanwhile: every parser copies a field before it checks it,
+        // and none relies on reading the same bytes twice.
+        unsafe { core::slice::from_raw_parts(self.address.as_ptr().cast(), self.length.get()) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours, and no slice of it outlives self.
+        let _ = unsafe { munmap(self.address, self.length.get()) };
+    }
+}
+
+/// struct kexec_segment (kexec_load(2)).
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct KexecSegment {
+    buf: *const c_void,
+    bufsz: libc::size_t,
+    mem: libc::c_ulong,
+    memsz: libc::size_t,
+}
+
+/// kexec_load(2) of a plan.
+pub fn kexec_load(plan: &Plan) -> Result<(), Errno> {
+    let mut segments = heapless::Vec::<KexecSegment, MAX_SEGMENTS>::new();
+    for segment in plan.segments() {
+        let raw = KexecSegment {
+            buf: segment.bytes.as_ptr().cast(),
+            bufsz: segment.bytes.len(),
+            mem: segment.place.start() as libc::c_ulong,
+            memsz: segment.place.size() as libc::size_t,
+        };
+        segments.push(raw).map_err(|_| Errno::EINVAL)?;
+    }
+    // SAFETY: the kernel reads `segments.len()` segments and, through each, `bufsz`
+    // bytes of a slice that the plan borrows; it writes none of our memory.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_kexec_load,
+            plan.entry() as libc::c_ulong,
+            segments.len() as libc::c_ulong,
+            segments.as_ptr(),
+            KEXEC_ARCH_DEFAULT,
+        )
+    };
+    Errno::result(result).map(drop)
+}
+
+/// kexec_load(2) with no segment: unloads.
+pub fn kexec_unload() -> Result<(), Errno> {
+    let none = core::ptr::null::<KexecSegment>();
+    // SAFETY: no segments are read through the null pointer when there are 0.
+    let result =
+        unsafe { libc::syscall(libc::SYS_kexec_load, 0 as libc::c_ulong, 0 as libc::c_ulong, none, KEXEC_ARCH_DEFAULT) };
+    Errno::result(result).map(drop)
+}
+
+/// kexec_file_load(2). The command line's length counts its NUL.
+pub fn kexec_file_load(kernel: &File, initrd: Option<&OwnedFd>, command_line: &CStr) -> Result<(), Errno> {
+    let flags = if initrd.is_some() { 0 } else { KEXEC_FILE_NO_INITRAMFS };
+    // SAFETY: the kernel reads the NUL-terminated command line and two descriptors
+    // that are open while they are borrowed; it writes none of our memory.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_kexec_file_load,
+            kernel.as_raw_fd(),
+            initrd.map_or(-1, AsRawFd::as_raw_fd),
+            command_line.to_bytes_with_nul().len(),
+            command_line.as_ptr(),
+            flags,
+        )
+    };
+    Errno::result(result).map(drop)
+}
+
+/// kexec_file_load(2), unload.
+pub fn kexec_file_unload() -> Result<(), Errno> {
+    let none = core::ptr::null::<libc::c_char>();
+    // SAFETY: with KEXEC_FILE_UNLOAD the other arguments are not read.
+    let result =
+        unsafe { libc::syscall(libc::SYS_kexec_file_load, -1, -1, 0 as libc::c_ulong, none, KEXEC_FILE_UNLOAD) };
+    Errno::result(result).map(drop)
+}
+
+/// Whether the kernel has kexec_file_load, found out without loading anything
+/// and without spending one of `kernel.kexec_load_limit_reboot`: the privilege is
+/// given up first, and the kernel asks for it before anything else
+/// (kernel/kexec_core.c, kexec_load_permitted). EPERM then means that the call is
+/// there. Only for a process that will not load any more.
+pub fn has_kexec_file_load() -> Option<bool> {
+    drop_cap_sys_boot().ok()?;
+    match kexec_file_unload() {
+        Err(Errno::ENOSYS) => Some(false),
+        Err(Errno::EPERM) => Some(true),
+        _ => None,
+    }
+}
+
+/// As [`has_kexec_file_load`], for kexec_load.
+pub fn has_kexec_load() -> Option<bool> {
+    drop_cap_sys_boot().ok()?;
+    match kexec_unload() {
+        Err(Errno::ENOSYS) => Some(false),
+        Err(Errno::EPERM) => Some(true),
+        _ => None,
+    }
+}
+
+/// capset(2): gives up CAP_SYS_BOOT in the effective set, and answers an error
+/// unless it is then known to be gone.
+fn drop_cap_sys_boot() -> Result<(), Errno> {
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: libc::c_int,
+    }
+    #[repr(C)]
+    #[derive(Clone, Copy, Default)]
+    struct Data {
+        effective: u32,
+        permitted: u32,
+        inheritable: u32,
+    }
+    // _LINUX_CAPABILITY_VERSION_3: two structs of data, low capabilities first.
+    let mut header = Header { version: 0x2008_0522, pid: 0 };
+    let mut data = [Data::default(); 2];
+    // SAFETY: version 3 makes the kernel write two structs of this layout.
+    Errno::result(unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) })?;
+    if let Some(low) = data.first_mut() {
+        low.effective &= !(1 << CAP_SYS_BOOT);
+    }
+    // SAFETY: as above, the kernel reads them.
+    Errno::result(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) })?;
+    Ok(())
+}
+
+/// A memfd (memfd_create(2)) that is not inherited and, where the kernel knows
+/// how to say so, never executable.
+pub fn memfd(name: &CStr) -> Result<File, Errno> {
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    let create = |flags: libc::c_uint| {
+        // SAFETY: the kernel reads a NUL-terminated name.
+        Errno::result(unsafe { libc::memfd_create(name.as_ptr(), flags) })
+    };
+    let fd = match create(flags | MFD_NOEXEC_SEAL) {
+        Err(Errno::EINVAL) => create(flags)?,
+        other => other?,
+    };
+    // SAFETY: the descriptor is new and nobody else's.
+    Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
+}
+
+/// fcntl(2), F_ADD_SEALS: the memfd can be changed no more.
+pub fn seal(memfd: &File) -> Result<(), Errno> {
+    let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
+    // SAFETY: F_ADD_SEALS takes a number and touches no memory of ours.
+    Errno::result(unsafe { libc::fcntl(memfd.as_raw_fd(), libc::F_ADD_SEALS, seals) }).map(drop)
+}
+
+/// 32 random bytes (getrandom(2)), or none while the kernel has no good ones yet.
+pub fn random_seed() -> Option<[u8; 32]> {
+    let mut seed = [0u8; 32];
+    // SAFETY: the kernel writes at most `seed.len()` bytes to `seed`.
+    let got = unsafe { libc::getrandom(seed.as_mut_ptr().cast(), seed.len(), libc::GRND_NONBLOCK) };
+    (usize::try_from(got) == Ok(seed.len())).then_some(seed)
+}
+
+/// write(2), whole; an error ends it.
+pub fn write_all(fd: impl AsFd, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        // SAFETY: the kernel reads at most `bytes.len()` bytes of `bytes`.
+        let wrote = unsafe { libc::write(fd.as_fd().as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) };
+        match Errno::result(wrote) {
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error),
+            Ok(0) => return Err(Errno::EIO),
+            Ok(wrote) => bytes = bytes.get(wrote as usize..).unwrap_or_default(),
+        }
+    }
+    Ok(())
+}
+
+/// sync(2).
+pub fn sync() {
+    nix::unistd::sync();
+}
+
+/// reboot(2), LINUX_REBOOT_CMD_KEXEC: starts the loaded kernel. Returning is failing.
+pub fn reboot_kexec() -> Errno {
+    match reboot(RebootMode::RB_KEXEC) {
+        Err(error) => error,
+    }
+}
+
+/// execve(2) with an empty environment. Returning is failing.
+pub fn exec(path: &CStr, arguments: &[&CStr]) -> Errno {
+    let mut argv = heapless::Vec::<*const libc::c_char, 8>::new();
+    for argument in arguments {
+        if argv.push(argument.as_ptr()).is_err() {
+            return Errno::E2BIG;
+        }
+    }
+    if argv.push(core::ptr::null()).is_err() {
+        return Errno::E2BIG;
+    }
+    let environment = [core::ptr::null::<libc::c_char>()];
+    // SAFETY: path, arguments and environment are NUL-terminated strings in
+    // NULL-terminated arrays.
+    unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), environment.as_ptr()) };
+    Errno::last()
+}
+
+/// `uname -r`, copied out of uname(2).
+pub fn kernel_release() -> Option<std::ffi::OsString> {
+    nix::sys::utsname::uname().ok().map(|names| names.release().to_os_string())
+}

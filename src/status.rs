@@ -1,0 +1,14 @@
+//! Is a kernel loaded? The exit status answers, in words when asked for.
+
+use crate::cli::StatusRequest;
+use crate::failure::Failure;
+use crate::running_kernel::{facts, files};
+
+/// The exit status.
+pub fn run(request: StatusRequest) -> Result<u8, Failure> {
+    let loaded = facts::is_loaded(request.crash)?;
+    if request.say {
+        files::print(if loaded { "a kernel is loaded\n" } else { "no kernel is loaded\n" });
+    }
+    Ok(if loaded { request.loaded } else { 1u8.saturating_sub(request.loaded) })
+}

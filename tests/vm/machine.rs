@@ -1,0 +1,328 @@
+//! A virtual machine: its parts, its console, its end.
+
+use crate::cpio::Cpio;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// A kernel that the machine is started with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kernel {
+    /// Debian's cloud kernel: both calls.
+    Debian,
+    /// Configured as Alpine's: kexec_load alone, disabled unless an option says otherwise.
+    Alpine,
+}
+
+/// Where `tests/vm/parts.sh` puts the parts.
+pub fn parts() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"));
+    target.join("vm")
+}
+
+/// A part, or a failure that says what to run.
+pub fn part(name: &str) -> Vec<u8> {
+    let path = parts().join(name);
+    std::fs::read(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}\n  run: sh tests/vm/setup.sh (make test does)", path.display()))
+}
+
+impl Kernel {
+    pub fn image(self) -> Vec<u8> {
+        part(match self {
+            Kernel::Debian => "debian/vmlinuz",
+            Kernel::Alpine => "alpine/vmlinuz",
+        })
+    }
+
+    fn path(self) -> PathBuf {
+        parts().join(match self {
+            Kernel::Debian => "debian/vmlinuz",
+            Kernel::Alpine => "alpine/vmlinuz",
+        })
+    }
+}
+
+/// A machine to be started.
+pub struct Vm {
+    kernel: Kernel,
+    memory: String,
+    uefi: bool,
+    command_line: String,
+    files: Cpio,
+    extra: Vec<String>,
+    seconds: u64,
+}
+
+/// What a machine said.
+pub struct Console {
+    pub text: String,
+    /// Seconds from the start of the machine to the end of each line.
+    pub lines: Vec<(f64, String)>,
+}
+
+/// What every machine's first process does: the stage that the command line names.
+const INIT: &str = r#"#!/bin/busybox sh
+/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t sysfs sysfs /sys
+/bin/busybox mount -t devtmpfs dev /dev 2>/dev/null
+/bin/busybox --install -s /bin
+export PATH=/bin:/sbin
+mount -t securityfs security /sys/kernel/security 2>/dev/null
+dmesg -n 8
+stage=1
+for word in $(cat /proc/cmdline); do
+    case $word in stage=*) stage=${word#stage=} ;; esac
+done
+. /lib.sh
+echo "STAGE $stage BEGINS"
+. /stage$stage
+echo "STAGE $stage ENDS"
+sync
+reboot -f
+"#;
+
+/// Functions for the stages.
+const LIB: &str = r#"
+# Runs a command and says what it answered.
+run() { "$@"; echo "EXIT $? of $1"; }
+# Packs this root file system as the initrd of the next stage.
+pack() {
+    (cd / && { ls -A | grep -v -E '^(proc|sys|dev|tmp|run|mnt)$' | while read -r top; do find "$top"; done
+        echo proc; echo sys; echo dev; echo dev/console; echo tmp; echo run; echo mnt; } | cpio -o -H newc) >/tmp/next.cpio 2>/dev/null
+}
+# The firmware's memory map, a line a range.
+memmap() {
+    i=0
+    while [ -e /sys/firmware/memmap/$i ]; do
+        echo "$1 $(cat /sys/firmware/memmap/$i/start) $(cat /sys/firmware/memmap/$i/end) $(cat /sys/firmware/memmap/$i/type)"
+        i=$((i + 1))
+    done
+}
+"#;
+
+impl Vm {
+    /// A machine with 768 MiB and BIOS firmware, whose file system holds the
+    /// program, its kernel as /boot/vmlinuz, and the stages that are added.
+    pub fn new(kernel: Kernel) -> Vm {
+        let binary = std::fs::read(env!("CARGO_BIN_EXE_rc-kexec")).unwrap();
+        let files = ["bin", "sbin", "boot", "proc", "sys", "dev", "tmp", "run", "mnt", "etc"]
+            .iter()
+            .fold(Cpio::default(), |cpio, name| cpio.dir(name))
+            .char_device("dev/console", (5, 1))
+            .file("bin/busybox", 0o755, &part("busybox/usr/bin/busybox"))
+            .file("sbin/rc-kexec", 0o755, &binary)
+            .link("sbin/kexec-load", "rc-kexec")
+            .link("sbin/kexec-exec", "rc-kexec")
+            .link("sbin/kexec", "rc-kexec")
+            .file("init", 0o755, INIT.as_bytes())
+            .file("lib.sh", 0o644, LIB.as_bytes())
+            .file("boot/vmlinuz", 0o644, &kernel.image());
+        Vm {
+            kernel,
+            memory: "768M".into(),
+            uefi: false,
+            command_line: "console=ttyS0 panic=-1".into(),
+            files,
+            extra: Vec::new(),
+            seconds: 120,
+        }
+        .unlocked(kernel == Kernel::Alpine)
+    }
+
+    fn unlocked(self, needed: bool) -> Vm {
+        if needed { self.append("kexec_load_disabled=0") } else { self }
+    }
+
+    /// Without the boot option that unlocks a kernel like Alpine's.
+    pub fn locked(mut self) -> Vm {
+        self.command_line = self.command_line.replace(" kexec_load_disabled=0", "");
+        self
+    }
+
+    pub fn memory(mut self, memory: &str) -> Vm {
+        self.memory = memory.into();
+        self
+    }
+
+    pub fn uefi(mut self) -> Vm {
+        self.uefi = true;
+        self
+    }
+
+    pub fn append(mut self, words: &str) -> Vm {
+        self.command_line = format!("{} {words}", self.command_line);
+        self
+    }
+
+    /// The script of a stage; 1 is the first.
+    pub fn stage(self, number: u32, script: &str) -> Vm {
+        self.file(&format!("stage{number}"), script.as_bytes())
+    }
+
+    pub fn file(mut self, name: &str, data: &[u8]) -> Vm {
+        self.files = self.files.file(name, 0o755, data);
+        self
+    }
+
+    pub fn dir(mut self, name: &str) -> Vm {
+        self.files = self.files.dir(name);
+        self
+    }
+
+    pub fn link(mut self, name: &str, target: &str) -> Vm {
+        self.files = self.files.link(name, target);
+        self
+    }
+
+    pub fn qemu(mut self, argument: &str) -> Vm {
+        self.extra.push(argument.into());
+        self
+    }
+
+    /// How long the machine may take before it counts as hung.
+    pub fn seconds(mut self, seconds: u64) -> Vm {
+        self.seconds = seconds;
+        self
+    }
+
+    /// Starts the machine and reads its console to its end.
+    pub fn run(self) -> Console {
+        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let dir = parts().join(format!("run/{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let initrd = dir.join("initrd");
+        std::fs::write(&initrd, self.files.finish()).unwrap();
+
+        let mut qemu = Command::new("qemu-system-x86_64");
+        // cx16=off: with cmpxchg16b emulated, QEMU 7.2 and a 6.12 kernel double-fault
+        // in about one boot of ten, with or without a kexec.
+        qemu.args(["-M", "q35", "-cpu", "max,cx16=off", "-accel", "tcg", "-smp", "1", "-m", &self.memory])
+            .args(["-display", "none", "-serial", "stdio", "-monitor", "none", "-nic", "none", "-no-reboot"])
+            .arg("-kernel")
+            .arg(self.kernel.path())
+            .arg("-initrd")
+            .arg(&initrd)
+            .args(["-append", &self.command_line])
+            .args(&self.extra);
+        if self.uefi {
+            let (code, variables) = firmware();
+            let copy = dir.join("vars.fd");
+            std::fs::copy(variables, &copy).unwrap();
+            qemu.arg("-drive").arg(format!("if=pflash,format=raw,readonly=on,file={}", code.display()));
+            qemu.arg("-drive").arg(format!("if=pflash,format=raw,file={}", copy.display()));
+        }
+        let console = watch(qemu, Duration::from_secs(self.seconds));
+        let _ = std::fs::remove_dir_all(&dir);
+        console
+    }
+}
+
+/// OVMF's code and variables.
+fn firmware() -> (PathBuf, PathBuf) {
+    let pairs = [("OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"), ("OVMF_CODE.fd", "OVMF_VARS.fd"), ("OVMF.fd", "OVMF.fd")];
+    for dir in ["/usr/share/OVMF", "/usr/share/ovmf"] {
+        for (code, variables) in pairs {
+            let (code, variables) = (Path::new(dir).join(code), Path::new(dir).join(variables));
+            if code.exists() && variables.exists() {
+                return (code, variables);
+            }
+        }
+    }
+    panic!("no OVMF firmware in /usr/share/OVMF\n  install it: apt-get install ovmf (make test does, as root)");
+}
+
+/// Runs QEMU to its end, or ends it when the time is over.
+fn watch(mut qemu: Command, limit: Duration) -> Console {
+    let start = Instant::now();
+    let child = qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.unwrap_or_else(|error| {
+        panic!("qemu-system-x86_64: {error}\n  install it: apt-get install qemu-system-x86 (make test does, as root)")
+    });
+    let (sender, receiver) = mpsc::channel::<Vec<u8>>();
+    let mut stdout = child.stdout.take().unwrap();
+    std::thread::spawn(move || {
+        let mut buffer = [0u8; 4096];
+        while let Ok(count @ 1..) = stdout.read(&mut buffer) {
+            if sender.send(buffer[..count].to_vec()).is_err() {
+                break;
+            }
+        }
+    });
+    let mut stderr = child.stderr.take().unwrap();
+    let errors = std::thread::spawn(move || {
+        let mut text = String::new();
+        let _ = stderr.read_to_string(&mut text);
+        text
+    });
+
+    let mut text = Vec::new();
+    let mut lines = Vec::new();
+    let mut begin = 0;
+    let mut hung = false;
+    loop {
+        let left = limit.saturating_sub(start.elapsed());
+        match receiver.recv_timeout(left) {
+            Ok(bytes) => {
+                text.extend_from_slice(&bytes);
+                while let Some(length) = text[begin..].iter().position(|&byte| byte == b'\n') {
+                    let line = String::from_utf8_lossy(&text[begin..begin + length]);
+                    lines.push((start.elapsed().as_secs_f64(), line.trim_end_matches('\r').to_string()));
+                    begin += length + 1;
+                }
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                hung = true;
+                break;
+            }
+        }
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    let mut text = String::from_utf8_lossy(&text).replace('\r', "");
+    text.push_str(&errors.join().unwrap_or_default());
+    if hung {
+        text.push_str(&format!("\n[still running after {} s, and ended]\n", limit.as_secs()));
+    }
+    Console { text, lines }
+}
+
+impl Console {
+    /// Fails with the whole console unless `wanted` is on it.
+    #[track_caller]
+    pub fn has(&self, wanted: &str) -> &Console {
+        assert!(self.text.contains(wanted), "not on the console: {wanted:?}\n{}", self.shown());
+        self
+    }
+
+    /// Fails with the whole console when `unwanted` is on it.
+    #[track_caller]
+    pub fn has_not(&self, unwanted: &str) -> &Console {
+        assert!(!self.text.contains(unwanted), "on the console: {unwanted:?}\n{}", self.shown());
+        self
+    }
+
+    /// The lines that begin with `mark `, without it.
+    pub fn marked(&self, mark: &str) -> Vec<&str> {
+        let mark = format!("{mark} ");
+        self.lines.iter().filter_map(|(_, line)| line.strip_prefix(&mark)).collect()
+    }
+
+    /// The one line that begins with `mark `.
+    #[track_caller]
+    pub fn only(&self, mark: &str) -> &str {
+        let marked = self.marked(mark);
+        assert_eq!(marked.len(), 1, "lines marked {mark}: {marked:?}\n{}", self.shown());
+        marked[0]
+    }
+
+    /// The console as a failure shows it.
+    pub fn shown(&self) -> String {
+        format!("--- console ---\n{}\n--- end of console ---", self.text)
+    }
+}

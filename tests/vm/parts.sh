@@ -1,0 +1,112 @@
+#!/bin/sh
+# Fetches the real parts that the virtual machines are made of into target/vm,
+# once: Debian's packages by apt-get from the mirror that this machine uses, in a
+# configuration of their own, nothing installed. Builds from Debian's kernel
+# source a kernel configured as Alpine's (tests/vm/alpine.config).
+#
+# parts.sh [demo]: only what `make demo` needs.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../.." && pwd)
+vm=${CARGO_TARGET_DIR:-$top/target}/vm
+suite=trixie
+
+fail() { echo "parts: $*" >&2; exit 1; }
+mkdir -p "$vm/debs"
+
+apt() {
+    command -v apt-get >/dev/null 2>&1 ||
+        fail "the test kernels come from Debian's packages, by apt-get, which this machine lacks"
+    if [ ! -e "$vm/apt/conf" ]; then
+        keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+        [ -e "$keyring" ] || fail "$keyring is missing; run: apt-get install debian-archive-keyring"
+        # The mirror of this machine's own Debian sources.
+        mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list 2>/dev/null |
+            sed -n -e 's/^URIs: *\([^ ]*\/debian\)\/* *$/\1/p' -e 's/^deb  *\(\[[^]]*\] *\)\{0,1\}\([^ ]*\/debian\)\/* .*/\2/p' |
+            head -n 1)
+        [ -n "$mirror" ] || fail "no Debian mirror is among this machine's apt sources"
+        mkdir -p "$vm/apt/state/lists/partial" "$vm/apt/cache/archives/partial"
+        printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' \
+            "$mirror" "$suite" "$keyring" >"$vm/apt/debian.sources"
+        cat >"$vm/apt/conf" <<CONF
+Dir::Etc::sourcelist "$vm/apt/debian.sources";
+Dir::Etc::sourceparts "-";
+Dir::State "$vm/apt/state";
+Dir::State::status "/dev/null";
+Dir::Cache "$vm/apt/cache";
+APT::Architecture "amd64";
+APT::Sandbox::User "";
+CONF
+    fi
+    APT_CONFIG="$vm/apt/conf" "$@"
+}
+
+# unpack PACKAGE FOLDER: once, with a mark when it is whole.
+unpack() {
+    [ -e "$vm/$2/.$1" ] && return
+    [ -e "$vm/apt/updated" ] || { apt apt-get -qq update && : >"$vm/apt/updated"; }
+    echo "parts: fetching $1"
+    (cd "$vm/debs" && apt apt-get -qq download "$1") || fail "apt-get download $1"
+    mkdir -p "$vm/$2"
+    deb=$(find "$vm/debs" -name "${1}_*.deb" | head -n 1)
+    dpkg -x "$deb" "$vm/$2" || fail "dpkg -x $deb"
+    rm -f "$deb"
+    : >"$vm/$2/.$1"
+}
+
+unpack busybox-static busybox
+
+if [ ! -e "$vm/debian/vmlinuz" ]; then
+    [ -e "$vm/apt/updated" ] || { apt apt-get -qq update && : >"$vm/apt/updated"; }
+    image=$(apt apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: \(linux-image-[^ ]*\)$/\1/p' | head -n 1)
+    [ -n "$image" ] || fail "no linux-image for linux-image-cloud-amd64"
+    unpack "$image" debian
+    cp "$vm"/debian/boot/vmlinuz-* "$vm/debian/vmlinuz.new"
+    mv "$vm/debian/vmlinuz.new" "$vm/debian/vmlinuz"
+fi
+[ "${1:-}" = demo ] && exit 0
+
+# The peer, for the bench, with the libraries that it needs.
+for package in kexec-tools libc6 zlib1g liblzma5 libzstd1 libxenmisc4.20 libxentoollog1 libxentoolcore1 libxencall1 \
+    libxendevicemodel1 libxenevtchn1 libxenforeignmemory1 libxengnttab1 libxenhypfs1 libxenstore4; do
+    unpack "$package" peer
+done
+
+# A kernel configured as Alpine's: KEXEC without KEXEC_FILE, and disabled unless
+# the boot option says otherwise.
+stamp=$(cat "$here/alpine.config" "$here/parts.sh" | cksum | tr ' ' -)
+if [ ! -e "$vm/alpine/vmlinuz-$stamp" ]; then
+    unpack linux-source-6.12 source
+    build=$vm/alpine/build
+    tree=$vm/alpine/linux-source-6.12
+    rm -rf "$vm/alpine"
+    mkdir -p "$build"
+    echo "parts: unpacking the kernel's source"
+    tar -C "$vm/alpine" -xf "$vm/source/usr/src/linux-source-6.12.tar.xz"
+    # The effect of Alpine's patch, with early_param: this version drops boot
+    # options that begin with "kexec" before __setup handlers see them.
+    core=$tree/kernel/kexec_core.c
+    grep -q '^static int kexec_load_disabled;$' "$core" || fail "kexec_core.c is not as expected"
+    awk '/^static int kexec_load_disabled;$/ {
+        print "static int kexec_load_disabled = 1;"
+        print "static int __init kexec_load_disabled_setup(char *str)"
+        print "{ return kstrtoint(str, 0, &kexec_load_disabled); }"
+        print "early_param(\"kexec_load_disabled\", kexec_load_disabled_setup);"
+        next } { print }' "$core" >"$core.new"
+    mv "$core.new" "$core"
+    echo "parts: building a kernel configured as Alpine's (about 4 minutes on 2 cores)"
+    {
+        make -C "$tree" O="$build" tinyconfig
+        cat "$here/alpine.config" >>"$build/.config"
+        make -C "$tree" O="$build" olddefconfig
+        make -C "$tree" O="$build" -j"$(nproc)" bzImage
+    } >"$vm/alpine/build.log" 2>&1 || { tail -n 30 "$vm/alpine/build.log" >&2; fail "the kernel's build failed"; }
+    while read -r line; do
+        case $line in
+        CONFIG_*=y) grep -qx "$line" "$build/.config" || fail "$line did not take" ;;
+        esac
+    done <"$here/alpine.config"
+    cp "$build/arch/x86/boot/bzImage" "$vm/alpine/vmlinuz-$stamp"
+    ln -sf "vmlinuz-$stamp" "$vm/alpine/vmlinuz"
+    rm -rf "$tree" "$build"
+fi
