@@ -366,7 +366,7 @@ impl Display for Failure {
             }
             Failure::Facts { path, error } => write!(f, "unable to read {path}: {}", Os(error)),
             Failure::JoinInitrds(errno) => {
-                write!(f, "unable to join the initrds in memory: {}", errno.desc())
+                write!(f, "unable to join the initrds in memory: {}", describe(*errno))
             }
             Failure::Refused { path, call, errno, load, facts } => {
                 write!(f, "unable to load {} with {call}: ", path.display())?;
@@ -398,29 +398,33 @@ impl Display for Failure {
                         "the kernel knows of none (reboot: Invalid argument); in a container the machine's kernel cannot be changed",
                     ),
                     Errno::EBUSY => f.write_str("a load is running\n  try again when it has ended"),
-                    other => write!(f, "reboot: {}", other.desc()),
+                    other => write!(f, "reboot: {}", describe(*other)),
                 }
             }
             Failure::NoReboot(errno) => write!(
                 f,
                 "unable to ask init for a reboot: /sbin/reboot: {}; the kernel is loaded\n  reboot in this system's own way, or jump at once: kexec -e",
-                errno.desc()
+                describe(*errno)
             ),
             Failure::NotDone(what) => f.write_str(what),
         }
     }
 }
 
-/// An error of the standard library without its " (os error N)".
+/// The system's words for an error, without the number that the standard library
+/// adds. (nix has a table of its own for them, 6 KB of it.)
 struct Os<'e>(&'e io::Error);
 
 impl Display for Os<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self.0.raw_os_error() {
-            Some(errno) => f.write_str(Errno::from_raw(errno).desc()),
-            None => write!(f, "{}", self.0),
-        }
+        let text = self.0.to_string();
+        f.write_str(text.split(" (os error").next().unwrap_or_default())
     }
+}
+
+/// The system's words for an errno.
+fn describe(errno: Errno) -> String {
+    Os(&io::Error::from_raw_os_error(errno as i32)).to_string()
 }
 
 /// Bytes from a file that may be no text.
@@ -575,7 +579,7 @@ fn why_not(f: &mut Formatter<'_>, call: Call, errno: Errno, load: &Load, facts: 
         ),
         Errno::ETXTBSY => f.write_str("a file is open for writing\n  try again when it is complete"),
         Errno::EADDRNOTAVAIL => f.write_str("it does not take the addresses; dmesg may say why"),
-        other => write!(f, "{}; dmesg may say why", other.desc()),
+        other => write!(f, "{}; dmesg may say why", describe(other)),
     }
 }
 

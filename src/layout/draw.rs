@@ -20,7 +20,7 @@ impl fmt::Display for Size {
         let Some((shift, unit)) = units.into_iter().find(|&(shift, _)| self.0 >> shift != 0) else {
             return write!(f, "{} bytes", self.0);
         };
-        let tenths = (u128::from(self.0).saturating_mul(10) >> shift) as u64;
+        let tenths = (self.0 >> shift).saturating_mul(10).saturating_add((self.0 & ((1 << shift) - 1)).saturating_mul(10) >> shift);
         if tenths % 10 == 0 || tenths >= 1000 {
             write!(f, "{} {unit}", tenths / 10)
         } else {
@@ -46,10 +46,11 @@ pub fn draw(out: &mut dyn Write, plan: &Plan, map: &MemoryMap, usable: &RangeSet
             continue;
         }
         bar(out, entry.range, plan, usable)?;
-        let mut sorted: heapless::Vec<&Segment, { super::MAX_SEGMENTS }> = here().collect();
-        sorted.sort_unstable_by_key(|segment| segment.place.start());
-        for segment in sorted {
-            describe(out, segment)?;
+        // Lowest first; there are at most 16, so the next one is looked for each time.
+        let mut from = 0;
+        while let Some(next) = here().filter(|next| next.place.start() >= from).min_by_key(|next| next.place.start()) {
+            describe(out, next)?;
+            from = next.place.end();
         }
     }
     if passed_over > 0 {
@@ -71,10 +72,8 @@ fn describe(out: &mut dyn Write, segment: &Segment) -> fmt::Result {
 fn bar(out: &mut dyn Write, ram: Range, plan: &Plan, usable: &RangeSet) -> fmt::Result {
     out.write_char('|')?;
     for column in 0..WIDTH {
-        let edge = |column: u64| {
-            let offset = u128::from(ram.size()).saturating_mul(u128::from(column)) / u128::from(WIDTH);
-            ram.start().saturating_add(offset as u64)
-        };
+        // Physical addresses have at most 52 bits (AMD64 APM volume 2, 5.1): no overflow.
+        let edge = |column: u64| ram.start().saturating_add(ram.size().saturating_mul(column) / WIDTH);
         let cell = Range::new(edge(column), edge(column.saturating_add(1)));
         out.write_char(cell.map_or(' ', |cell| mark(cell, plan, usable)))?;
     }

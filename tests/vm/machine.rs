@@ -30,6 +30,11 @@ pub fn part(name: &str) -> Vec<u8> {
         .unwrap_or_else(|error| panic!("{}: {error}\n  run: sh tests/vm/setup.sh (make test does)", path.display()))
 }
 
+/// The program under test: the one that is shipped, when `make` says which.
+fn program() -> PathBuf {
+    std::env::var_os("RC_KEXEC").map_or_else(|| env!("CARGO_BIN_EXE_rc-kexec").into(), PathBuf::from)
+}
+
 impl Kernel {
     pub fn image(self) -> Vec<u8> {
         part(match self {
@@ -108,7 +113,7 @@ impl Vm {
     /// A machine with 768 MiB and BIOS firmware, whose file system holds the
     /// program, its kernel as /boot/vmlinuz, and the stages that are added.
     pub fn new(kernel: Kernel) -> Vm {
-        let binary = std::fs::read(env!("CARGO_BIN_EXE_rc-kexec")).unwrap();
+        let binary = std::fs::read(program()).unwrap();
         let files = ["bin", "sbin", "boot", "proc", "sys", "dev", "tmp", "run", "mnt", "etc"]
             .iter()
             .fold(Cpio::default(), |cpio, name| cpio.dir(name))
