@@ -660,3 +660,139 @@ fn unknown_refusal(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A machine where nothing stands in the way.
+    fn free() -> Refusal {
+        Refusal { cap_sys_boot: Some(true), is_root: true, ..Refusal::default() }
+    }
+
+    fn said(call: Call, errno: Errno, facts: Refusal) -> String {
+        let load = Load { command_line: 100, command_line_limit: 2047, size: 64 << 20 };
+        Failure::Refused { path: "/boot/vmlinuz".into(), call, errno, load, facts: Box::new(facts) }.to_string()
+    }
+
+    #[test]
+    fn every_refusal_has_its_own_words() {
+        let facts = Refusal { available: Some(10 << 20), lockdown: None, ..free() };
+        let locked = || Refusal { lockdown: Some("integrity".into()), ..free() };
+        let disabled = || Refusal { load_disabled: true, ..free() };
+        let table: Vec<(Call, Errno, Refusal, &str)> = vec![
+            (Call::Load, Errno::EPERM, Refusal { cap_sys_boot: Some(false), is_root: false, ..free() }, "it takes root"),
+            (Call::Load, Errno::EPERM, Refusal { cap_sys_boot: Some(false), ..free() }, "as in a container"),
+            (Call::Load, Errno::EPERM, disabled(), "kexec_load_disabled is 1"),
+            (Call::FileLoad, Errno::EPERM, disabled(), "kexec_load_disabled is 1"),
+            (Call::Load, Errno::EPERM, Refusal { loads_left: Some(0), ..free() }, "kexec_load_limit_reboot is 0"),
+            (Call::Load, Errno::EPERM, locked(), "which forbids this call"),
+            (Call::FileLoad, Errno::EPERM, locked(), "no signature on the image that it trusts"),
+            (Call::Load, Errno::EPERM, free(), "the kernel does not say why"),
+            (Call::Load, Errno::EPERM, Refusal { security_modules: Some("loadpin".into()), ..free() }, "security modules: loadpin"),
+            (Call::Load, Errno::EPERM, Refusal { seccomp: true, ..free() }, "a seccomp filter"),
+            (Call::Load, Errno::ENOSYS, free(), "CONFIG_KEXEC)"),
+            (Call::FileLoad, Errno::ENOSYS, free(), "CONFIG_KEXEC_FILE;"),
+            (Call::Load, Errno::EBUSY, free(), "another load is running"),
+            (Call::Load, Errno::ENOMEM, facts, "not enough free memory for 64 MiB; 10 MiB is available"),
+            (Call::FileLoad, Errno::ENODATA, free(), "carries no signature"),
+            (Call::FileLoad, Errno::ENOKEY, free(), "does not trust"),
+            (Call::FileLoad, Errno::EKEYREJECTED, free(), "rejects the image's signature"),
+            (Call::FileLoad, Errno::EBADMSG, free(), "the image's signature cannot be read"),
+            (Call::FileLoad, Errno::ENOEXEC, free(), "own loader does not take this image"),
+            (Call::Load, Errno::EADDRNOTAVAIL, free(), "addresses"),
+            (Call::FileLoad, Errno::ETXTBSY, free(), "open for writing"),
+            (Call::Load, Errno::EINVAL, free(), "Invalid argument"),
+        ];
+        let mut seen = Vec::new();
+        for (call, errno, facts, wanted) in table {
+            let text = said(call, errno, facts);
+            assert!(text.starts_with(&format!("unable to load /boot/vmlinuz with {call}: ")), "{text}");
+            assert!(text.contains(wanted), "{errno}: {text}");
+            assert!(!seen.contains(&text) || errno == Errno::EPERM, "twice: {text}");
+            seen.push(text);
+        }
+    }
+
+    #[test]
+    fn the_first_reason_of_the_kernel_is_the_one_that_is_named() {
+        // All at once: the order is kexec_load_permitted's, then lockdown's.
+        let all = Refusal {
+            cap_sys_boot: Some(false),
+            load_disabled: true,
+            loads_left: Some(0),
+            lockdown: Some("integrity".into()),
+            ..Refusal::default()
+        };
+        assert!(said(Call::Load, Errno::EPERM, all.clone()).contains("it takes root"));
+        let all = Refusal { cap_sys_boot: Some(true), ..all };
+        assert!(said(Call::Load, Errno::EPERM, all.clone()).contains("kexec_load_disabled"));
+        let all = Refusal { load_disabled: false, ..all };
+        assert!(said(Call::Load, Errno::EPERM, all.clone()).contains("limit_reboot"));
+        let all = Refusal { loads_left: Some(3), ..all };
+        assert!(said(Call::Load, Errno::EPERM, all).contains("locked down"));
+    }
+
+    #[test]
+    fn a_disabled_load_names_the_boot_loader_that_is_there_and_no_other() {
+        let on = |boot_loaders| Refusal { load_disabled: true, alpine: true, boot_loaders, ..free() };
+        let table: Vec<(BootLoader, &str)> = vec![
+            (BootLoader::Extlinux { has_line: true }, "&& update-extlinux"),
+            (BootLoader::Extlinux { has_line: false }, "then run: update-extlinux"),
+            (
+                BootLoader::Grub { has_line: true, config: "/boot/grub/grub.cfg" },
+                "/etc/default/grub && grub-mkconfig -o /boot/grub/grub.cfg",
+            ),
+            (BootLoader::Grub { has_line: false, config: "/boot/grub2/grub.cfg" }, "grub-mkconfig -o /boot/grub2/grub.cfg"),
+            (BootLoader::SystemdBoot { dir: "/boot/loader/entries" }, "/boot/loader/entries/*.conf"),
+            (BootLoader::UnifiedImage, "apk fix kernel-hooks"),
+            (BootLoader::RaspberryPi { file: "/boot/cmdline.txt" }, "/boot/cmdline.txt"),
+            (BootLoader::Diskless { files: vec!["/media/usb/boot/grub/grub.cfg".into()] }, "/media/usb/boot/grub/grub.cfg"),
+            (BootLoader::Diskless { files: vec![] }, "syslinux.cfg and grub.cfg on the boot medium"),
+        ];
+        for (loader, wanted) in table {
+            let text = said(Call::Load, Errno::EPERM, on(vec![loader]));
+            assert!(text.contains(wanted) && text.contains(OPTION), "{text}");
+            assert!(text.ends_with("then reboot once in the ordinary way"), "{text}");
+            assert!(!text.contains("several"), "{text}");
+        }
+        let two = on(vec![BootLoader::Extlinux { has_line: true }, BootLoader::UnifiedImage]);
+        let text = said(Call::Load, Errno::EPERM, two);
+        assert!(text.contains("several") && text.contains("extlinux") && text.contains("kernel-hooks"), "{text}");
+        let text = said(Call::Load, Errno::EPERM, on(vec![]));
+        assert!(text.contains("no boot loader that is known here"), "{text}");
+    }
+
+    #[test]
+    fn a_remedy_is_not_guessed_where_the_facts_do_not_decide() {
+        // Not Alpine, no boot loader: the option may not even be known there.
+        let text = said(Call::Load, Errno::EPERM, Refusal { load_disabled: true, ..free() });
+        assert!(text.contains("on others something wrote the sysctl") && !text.contains("run:"), "{text}");
+        let present = Refusal { load_disabled: true, alpine: true, boot_option: BootOption::Present, ..free() };
+        let text = said(Call::Load, Errno::EPERM, present.clone());
+        assert!(text.contains("had no effect") && !text.contains("run:"), "{text}");
+        let file = WhoWrote::File("/etc/sysctl.d/99.conf".into());
+        let text = said(Call::Load, Errno::EPERM, Refusal { who_wrote: file.clone(), ..present });
+        assert!(text.contains("/etc/sysctl.d/99.conf sets it") && !text.contains("as well"), "{text}");
+        let absent = Refusal { load_disabled: true, alpine: true, who_wrote: file, ..free() };
+        assert!(said(Call::Load, Errno::EPERM, absent).contains("need the boot option kexec_load_disabled=0 as well"));
+    }
+
+    #[test]
+    fn a_long_command_line_explains_einval_of_the_file_call_only() {
+        let load = Load { command_line: 2017, command_line_limit: 2047, size: 0 };
+        let said = |call, load| {
+            let facts = Box::new(free());
+            Failure::Refused { path: "k".into(), call, errno: Errno::EINVAL, load, facts }.to_string()
+        };
+        assert!(said(Call::FileLoad, load).contains("keeps 31 of them"));
+        assert!(!said(Call::Load, load).contains("keeps 31"));
+        assert!(!said(Call::FileLoad, Load { command_line: 2016, ..load }).contains("keeps 31"));
+    }
+
+    #[test]
+    fn exit_codes() {
+        assert_eq!(Failure::Usage { applet: "kexec", what: String::new() }.exit_status(), 2);
+        assert_eq!(Failure::NothingLoaded.exit_status(), 1);
+    }
+}

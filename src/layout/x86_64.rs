@@ -526,3 +526,306 @@ pub fn had_initrd(boot_params: &[u8]) -> bool {
     let size = |offset| u32_at(boot_params, offset).unwrap_or(0);
     size(boot_params::RAMDISK_SIZE) != 0 || size(boot_params::EXT_RAMDISK_SIZE) != 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::boot_params as bp;
+    use super::*;
+    use crate::bytes::{u16_at, u64_at};
+    use crate::image::bzimage::tests::sample;
+
+    /// A machine with 2 GiB below and 4 GiB above the hole, and its old boot_params.
+    struct Fixture {
+        map: MemoryMap,
+        usable: RangeSet,
+        old: Vec<u8>,
+        efi: Option<Efi>,
+        seed: Option<[u8; 32]>,
+        live: bool,
+        five_level: bool,
+        bounds: Range,
+    }
+
+    impl Fixture {
+        fn new() -> Fixture {
+            let mut fixture = Fixture {
+                map: MemoryMap::new(),
+                usable: RangeSet::new(),
+                old: (0..bp::SIZE).map(|i| (i % 251) as u8 | 1).collect(),
+                efi: None,
+                seed: None,
+                live: true,
+                five_level: false,
+                bounds: Range::ALL,
+            };
+            fixture.add(0x1000, 0x9_fc00, Kind::Ram);
+            fixture.add(0x9_fc00, 0xa_0000, Kind::Reserved);
+            fixture.add(0x10_0000, 0x7fee_0000, Kind::Ram);
+            fixture.add(0x7fee_0000, 0x7ff0_0000, Kind::Acpi);
+            fixture.add(0x1_0000_0000, 0x2_0000_0000, Kind::Ram);
+            fixture.usable = fixture.map.ram().unwrap();
+            fixture
+        }
+
+        fn add(&mut self, start: u64, end: u64, kind: Kind) {
+            self.map.insert(Entry { range: Range::new(start, end).unwrap(), kind }).unwrap();
+        }
+
+        fn with_efi(mut self) -> Fixture {
+            bytes::put(&mut self.old, bp::EFI_LOADER_SIGNATURE, b"EL64").unwrap();
+            bytes::put(&mut self.old, bp::EFI_MEMDESC_SIZE, &48u32.to_le_bytes()).unwrap();
+            let range = EfiRange { kind: 5, phys_addr: 0x7fe0_0000, virt_addr: 0xffff_fffe_0000_0000, num_pages: 16, attribute: 1 << 63 };
+            self.efi = Some(Efi {
+                is_64_bit: true,
+                fw_vendor: Some(0x7f00_0018),
+                config_table: Some(0x7f00_0098),
+                smbios: Some(0x7f00_1000),
+                acpi_rsdp: Some(0x7f00_2014),
+                runtime_map: heapless::Vec::from_slice(&[range, range]).unwrap(),
+            });
+            self
+        }
+
+        fn plan(&self, file: &[u8], initrds: &[&[u8]], line: &[u8]) -> Result<Laid, NoPlan> {
+            let kernel = BzImage::parse(file).unwrap();
+            let mut parameters = Box::new(Parameters::new());
+            let machine = Machine {
+                firmware_map: &self.map,
+                usable: &self.usable,
+                total_pages: 6 << 18,
+                boot_params: Some(&self.old),
+                efi: self.efi.as_ref(),
+                framebuffer_live: self.live,
+                rng_seed: self.seed,
+                five_level_paging: self.five_level,
+                bounds: self.bounds,
+            };
+            let (plan, efi) = plan(&kernel, initrds, line, &machine, &mut parameters)?;
+            let place = |purpose| plan.segments().iter().find(|s| s.purpose == purpose).map(|s| s.place);
+            Ok(Laid {
+                kernel: place(Purpose::Kernel).unwrap(),
+                at: place(Purpose::Parameters).unwrap().start(),
+                initrds: (0..initrds.len()).map(|i| place(Purpose::Initrd(i)).unwrap()).collect(),
+                entry: plan.entry(),
+                efi,
+                page: plan.segments().iter().find(|s| s.purpose == Purpose::Parameters).unwrap().bytes.to_vec(),
+            })
+        }
+    }
+
+    struct Laid {
+        kernel: Range,
+        at: u64,
+        initrds: Vec<Range>,
+        entry: u64,
+        efi: EfiState,
+        page: Vec<u8>,
+    }
+
+    impl Laid {
+        fn u32(&self, offset: usize) -> u32 {
+            u32_at(&self.page, offset).unwrap()
+        }
+
+        fn u64(&self, offset: usize) -> u64 {
+            u64_at(&self.page, offset).unwrap()
+        }
+
+        fn split(&self, low: usize, high: usize) -> u64 {
+            u64::from(self.u32(low)) | u64::from(self.u32(high)) << 32
+        }
+
+        /// The setup_data list: type and data of each node.
+        fn setup_data(&self) -> Vec<(u32, &[u8])> {
+            let mut nodes = Vec::new();
+            let mut next = self.u64(bp::SETUP_DATA);
+            while next != 0 {
+                let node = (next - self.at) as usize;
+                let length = self.u32(node + 12) as usize;
+                nodes.push((self.u32(node + 8), &self.page[node + 16..node + 16 + length]));
+                next = self.u64(node);
+            }
+            nodes
+        }
+    }
+
+    #[test]
+    fn kernel_low_initrds_high_and_end_to_end() {
+        let initrds: [&[u8]; 3] = [&[1; 4097], &[2; 4096], &[3; 10]];
+        let laid = Fixture::new().plan(&sample(), &initrds, b"root=/dev/vda").unwrap();
+        assert_eq!((laid.kernel.start(), laid.kernel.size()), (0x100_0000, 0x200_0000));
+        assert_eq!(laid.initrds[0].start(), 0x2_0000_0000 - 4 * PAGE);
+        assert_eq!(laid.initrds[0].end(), laid.initrds[1].start());
+        assert_eq!(laid.initrds[1].end(), laid.initrds[2].start());
+        assert_eq!(laid.split(bp::RAMDISK_IMAGE, bp::EXT_RAMDISK_IMAGE), laid.initrds[0].start());
+        assert_eq!(laid.split(bp::RAMDISK_SIZE, bp::EXT_RAMDISK_SIZE), 3 * PAGE + 10);
+        assert_eq!(laid.at, 0x10_0000);
+        assert_eq!(laid.entry, laid.at + 0x1000);
+        let line = (laid.split(bp::CMD_LINE_PTR, bp::EXT_CMD_LINE_PTR) - laid.at) as usize;
+        assert_eq!(&laid.page[line..line + 14], b"root=/dev/vda\0");
+        assert_eq!(laid.u32(bp::CODE32_START), 0x100_0000);
+    }
+
+    #[test]
+    fn a_kernel_that_cannot_go_above_4g_stays_below_with_all_it_needs() {
+        let mut file = sample();
+        bytes::put(&mut file, 0x236, &1u16.to_le_bytes()).unwrap();
+        let laid = Fixture::new().plan(&file, &[&[1; 4096]], b"").unwrap();
+        // initrd_addr_max is 0x7fffffff, and RAM ends before.
+        assert_eq!(laid.initrds[0].end(), 0x7fee_0000);
+        bytes::put(&mut file, 0x22c, &0x37ff_ffffu32.to_le_bytes()).unwrap();
+        let laid = Fixture::new().plan(&file, &[&[1; 4096]], b"").unwrap();
+        assert_eq!(laid.initrds[0].end(), 0x3800_0000);
+        let mut fixture = Fixture::new();
+        fixture.bounds = Range::new(1 << 32, u64::MAX).unwrap();
+        assert!(matches!(fixture.plan(&file, &[], b""), Err(NoPlan::NoRoom { purpose: Purpose::Kernel, .. })));
+        let laid = fixture.plan(&sample(), &[], b"").unwrap();
+        assert_eq!(laid.kernel.start(), 1 << 32);
+        assert_eq!(laid.split(bp::CMD_LINE_PTR, bp::EXT_CMD_LINE_PTR) >> 32, 1);
+        assert_eq!(laid.u32(bp::CODE32_START), 0);
+    }
+
+    #[test]
+    fn a_kernel_that_cannot_move_goes_where_it_wants_or_nowhere() {
+        let mut file = sample();
+        bytes::put(&mut file, 0x234, &[0]).unwrap();
+        let mut fixture = Fixture::new();
+        assert_eq!(fixture.plan(&file, &[], b"").unwrap().kernel.start(), 0x100_0000);
+        fixture.usable.remove(Range::new(0x180_0000, 0x180_1000).unwrap()).unwrap();
+        assert!(matches!(fixture.plan(&file, &[], b""), Err(NoPlan::NoRoom { .. })));
+        assert_eq!(fixture.plan(&sample(), &[], b"").unwrap().kernel.start(), 0x1a0_0000);
+    }
+
+    #[test]
+    fn boot_params_are_zero_but_for_what_is_known() {
+        let fixture = Fixture::new();
+        let file = sample();
+        let laid = fixture.plan(&file, &[], b"").unwrap();
+        // The setup header, less what the boot loader writes.
+        let header = &laid.page[0x1f1..0x26c];
+        let written = [bp::TYPE_OF_LOADER..0x211, bp::CODE32_START..0x220, bp::CMD_LINE_PTR..0x22c, bp::HARDWARE_SUBARCH..0x240, bp::SETUP_DATA..0x258];
+        for (i, (new, old)) in header.iter().zip(&file[0x1f1..0x26c]).enumerate() {
+            let offset = 0x1f1 + i;
+            assert!(new == old || written.iter().any(|range| range.contains(&offset)), "{offset:#x}");
+        }
+        assert_eq!(laid.page[bp::TYPE_OF_LOADER], 0xd0);
+        // The sentinel must be zero: a loader that copied too much is known by it.
+        assert_eq!(laid.page[0x1ef], 0);
+        assert!(laid.page[0x40..0x70].iter().all(|&byte| byte == 0), "APM, tboot and IST");
+        assert!(laid.page[0x1c0..0x1e0].iter().all(|&byte| byte == 0), "no EFI");
+        for (offset, size) in [(bp::EDDBUF, bp::EDDBUF_SIZE), (bp::EDD_MBR_SIG_BUFFER, 0x40), (bp::EDDBUF_ENTRIES, 2), (bp::SECURE_BOOT, 1), (bp::ACPI_RSDP_ADDR, 8), (bp::EDID_INFO, 0x80), (0x06, 0x3a)] {
+            assert_eq!(laid.page[offset..offset + size], fixture.old[offset..offset + size], "{offset:#x}");
+        }
+        // RAM at 1 MiB, in KiB less that first one.
+        assert_eq!(laid.u32(bp::ALT_MEM_K), (0x7fee_0000 - 0x10_0000) >> 10);
+        assert_eq!(u16_at(&laid.page, bp::SCREEN_INFO_EXT_MEM_K), Some(0xfc00));
+        assert_eq!(laid.efi, EfiState::NoEfi);
+        assert!(laid.setup_data().is_empty());
+    }
+
+    #[test]
+    fn a_screen_that_a_driver_took_over_is_not_passed_on() {
+        let mut fixture = Fixture::new();
+        fixture.live = false;
+        let laid = fixture.plan(&sample(), &[], b"").unwrap();
+        assert!(laid.page[0x04..0x40].iter().all(|&byte| byte == 0));
+        assert!(laid.page[bp::EDID_INFO..bp::EDID_INFO + 0x80].iter().all(|&byte| byte == 0));
+    }
+
+    #[test]
+    fn e820_beyond_128_goes_to_setup_data_in_order() {
+        let mut fixture = Fixture::new();
+        for i in 0..295 {
+            fixture.add(0x10_0000_0000 + i * 0x2000, 0x10_0000_1000 + i * 0x2000, Kind::Reserved);
+        }
+        fixture.seed = Some([0x5e; 32]);
+        let laid = fixture.plan(&sample(), &[], b"").unwrap();
+        assert_eq!(laid.page[bp::E820_ENTRIES], 128);
+        let nodes = laid.setup_data();
+        assert_eq!(nodes.iter().map(|node| node.0).collect::<Vec<_>>(), [SETUP_RNG_SEED, SETUP_E820_EXT]);
+        assert_eq!(nodes[0].1, [0x5e; 32]);
+        let table = &laid.page[bp::E820_TABLE..bp::E820_TABLE + 128 * 20];
+        let all: Vec<u8> = [table, nodes[1].1].concat();
+        assert_eq!(all.len(), 300 * 20);
+        for (bytes, entry) in all.chunks_exact(20).zip(fixture.map.entries()) {
+            assert_eq!(u64_at(bytes, 0), Some(entry.range.start()));
+            assert_eq!(u64_at(bytes, 8), Some(entry.range.size()));
+            assert_eq!(u32_at(bytes, 16), Some(entry.kind.e820_type()));
+        }
+    }
+
+    #[test]
+    fn efi_is_handed_on_whole() {
+        let laid = Fixture::new().with_efi().plan(&sample(), &[], b"").unwrap();
+        assert_eq!(laid.efi, EfiState::Kept);
+        assert_eq!(&laid.page[bp::EFI_LOADER_SIGNATURE..bp::EFI_LOADER_SIGNATURE + 4], b"EL64");
+        assert_eq!(laid.u32(bp::EFI_MEMMAP_SIZE), 96);
+        let map = (laid.split(bp::EFI_MEMMAP, bp::EFI_MEMMAP_HI) - laid.at) as usize;
+        for descriptor in [map, map + 48] {
+            assert_eq!(laid.u32(descriptor), 5);
+            assert_eq!(laid.u64(descriptor + 8), 0x7fe0_0000);
+            assert_eq!(laid.u64(descriptor + 16), 0xffff_fffe_0000_0000);
+            assert_eq!(laid.u64(descriptor + 24), 16);
+            assert_eq!(laid.u64(descriptor + 32), 1 << 63);
+        }
+        let nodes = laid.setup_data();
+        assert_eq!((nodes.len(), nodes[0].0, nodes[0].1.len()), (1, SETUP_EFI, 96));
+        assert_eq!(u64_at(nodes[0].1, 0), Some(0x7f00_0018));
+        assert_eq!(u64_at(nodes[0].1, 16), Some(0x7f00_0098));
+        assert_eq!(u64_at(nodes[0].1, 24), Some(0x7f00_1000));
+    }
+
+    #[test]
+    fn efi_with_any_part_missing_is_left_out_but_for_acpi() {
+        let parts: [fn(&mut Fixture); 6] = [
+            |fixture| fixture.efi.as_mut().unwrap().runtime_map.clear(),
+            |fixture| fixture.efi.as_mut().unwrap().fw_vendor = None,
+            |fixture| fixture.efi.as_mut().unwrap().config_table = None,
+            |fixture| fixture.efi.as_mut().unwrap().is_64_bit = false,
+            |fixture| fixture.old[bp::EFI_LOADER_SIGNATURE] = b'X',
+            |fixture| bytes::put(&mut fixture.old, bp::EFI_MEMDESC_SIZE, &[0; 4]).unwrap(),
+        ];
+        for (number, take) in parts.into_iter().enumerate() {
+            let mut fixture = Fixture::new().with_efi();
+            bytes::put(&mut fixture.old, bp::ACPI_RSDP_ADDR, &[0; 8]).unwrap();
+            take(&mut fixture);
+            let laid = fixture.plan(&sample(), &[], b"").unwrap();
+            assert!(matches!(laid.efi, EfiState::Left(_)), "{number}");
+            assert!(laid.page[0x1c0..0x1e0].iter().all(|&byte| byte == 0), "{number}");
+            assert!(laid.setup_data().is_empty(), "{number}");
+            assert_eq!(laid.u64(bp::ACPI_RSDP_ADDR), 0x7f00_2014, "{number}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_in_words() {
+        let fixture = Fixture::new();
+        let long = vec![b'x'; 2048];
+        assert_eq!(
+            fixture.plan(&sample(), &[], &long).err(),
+            Some(NoPlan::CommandLineTooLong { length: 2048, limit: 2047 })
+        );
+        assert!(fixture.plan(&sample(), &[], &long[1..]).is_ok());
+        let mut five = Fixture::new();
+        five.five_level = true;
+        assert!(five.plan(&sample(), &[], b"").is_ok());
+        let mut file = sample();
+        bytes::put(&mut file, 0x236, &0x1fu16.to_le_bytes()).unwrap();
+        assert_eq!(five.plan(&file, &[], b"").err(), Some(NoPlan::FiveLevelPaging));
+        let many = vec![&b"x"[..]; MAX_INITRDS + 1];
+        assert_eq!(fixture.plan(&sample(), &many, b"").err(), Some(NoPlan::TooManySegments));
+        assert!(fixture.plan(&sample(), &many[1..], b"").is_ok());
+        let mut none = Fixture::new();
+        none.usable = RangeSet::new();
+        assert_eq!(none.plan(&sample(), &[], b"").err(), Some(NoPlan::NoMemory));
+    }
+
+    #[test]
+    fn an_old_kernel_without_boot_params_in_sysfs_still_boots() {
+        let mut fixture = Fixture::new().with_efi();
+        fixture.old.clear();
+        let laid = fixture.plan(&sample(), &[], b"").unwrap();
+        assert!(matches!(laid.efi, EfiState::Left(_)));
+        assert_eq!(laid.u64(bp::ACPI_RSDP_ADDR), 0x7f00_2014);
+    }
+}

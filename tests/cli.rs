@@ -1,0 +1,223 @@
+//! The binary from outside: no root, no network, no virtual machine.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+/// A folder of its own, removed at the end.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new(test: &str) -> Dir {
+        let dir = std::env::temp_dir().join(format!("rc-kexec-cli-{test}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        Dir(dir)
+    }
+
+    fn file(&self, name: impl AsRef<OsStr>, bytes: &[u8]) -> PathBuf {
+        let path = self.0.join(name.as_ref());
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The program under test: the one that is shipped, when `make` says which.
+fn program() -> PathBuf {
+    std::env::var_os("RC_KEXEC").map_or_else(|| env!("CARGO_BIN_EXE_rc-kexec").into(), PathBuf::from)
+}
+
+fn run<S: AsRef<OsStr>>(name: &str, args: &[S]) -> Output {
+    Command::new(program()).arg0(name).args(args).output().unwrap()
+}
+
+#[track_caller]
+fn assert_says(output: &Output, status: i32, wanted: &str) {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(status) && text.contains(wanted),
+        "wanted status {status} and {wanted:?}; got {}\n{text}",
+        output.status
+    );
+}
+
+/// A bzImage as small as one can be: 2.15, 64-bit, 64 paragraphs of code.
+fn bzimage() -> Vec<u8> {
+    let mut file = vec![0u8; 5 * 512 + 1024];
+    let fields: &[(usize, &[u8])] = &[
+        (0x1f1, &[4]),
+        (0x1f4, &64u32.to_le_bytes()),
+        (0x1fe, &[0x55, 0xaa, 0xeb, 0x6a]),
+        (0x202, b"HdrS\x0f\x02"),
+        (0x20e, &0x300u16.to_le_bytes()),
+        (0x211, &[1]),
+        (0x22c, &0x7fff_ffffu32.to_le_bytes()),
+        (0x230, &0x20_0000u32.to_le_bytes()),
+        (0x234, &[1]),
+        (0x236, &0x7fu16.to_le_bytes()),
+        (0x238, &2047u32.to_le_bytes()),
+        (0x258, &0x100_0000u64.to_le_bytes()),
+        (0x260, &0x10_0000u32.to_le_bytes()),
+        (0x500, b"6.12.31-0-virt #1\0"),
+    ];
+    for (offset, field) in fields {
+        file[*offset..offset + field.len()].copy_from_slice(field);
+    }
+    file
+}
+
+#[test]
+fn an_unknown_applet_lists_them() {
+    assert_says(&run("rc-kexec", &["frob"]), 2, "the applets are kexec-load, kexec-exec, kexec");
+    assert_says(&run::<&str>("rc-kexec", &[]), 2, "the applets are kexec-load, kexec-exec, kexec");
+    assert_says(&run("rc-kexec", &["--help"]), 0, "rc-kexec kexec-load");
+    assert_says(&run("/usr/sbin/kexec-load", &["--help"]), 0, "--dry-run");
+    assert_says(&run("anything", &["kexec", "-v"]), 0, concat!("rc-kexec ", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn wrong_use_is_2() {
+    assert_says(&run("kexec", &["--frob"]), 2, "kexec: unknown option --frob");
+    assert_says(&run("kexec-load", &["a", "b"]), 2, "name one");
+    assert_says(&run("kexec-exec", &["-x"]), 2, "unknown option -x");
+}
+
+#[test]
+fn a_kernel_that_is_cut_short_is_refused_before_any_call() {
+    let dir = Dir::new("cut");
+    let whole = bzimage();
+    let path = dir.file("vmlinuz", &whole[..whole.len() - 1]);
+    for (name, args) in [("kexec", vec!["-l"]), ("kexec", vec!["-s", "-l"]), ("kexec-load", vec![]), ("kexec-load", vec!["--dry-run"])] {
+        let mut args: Vec<&OsStr> = args.into_iter().map(OsStr::new).collect();
+        args.push(path.as_os_str());
+        let output = run(name, &args);
+        assert_says(&output, 1, "the file is cut short: its header promises at least 3584 bytes, and it has 3583");
+        assert_says(&output, 1, path.to_str().unwrap());
+    }
+}
+
+#[test]
+fn what_is_no_kernel_is_named() {
+    let dir = Dir::new("kinds");
+    let table: &[(&str, &[u8], &str)] = &[
+        ("empty", b"", "the file is empty"),
+        ("text", b"hello", "no kernel that is known here (it begins with 68 65 6c 6c)"),
+        ("gz", b"\x1f\x8b\x08\0", "it is a gzip file"),
+        ("zboot", b"MZ\0\0zimg", "it is an EFI zboot image"),
+        ("initrd", b"0707010000", "it is a cpio archive"),
+        ("script", b"#!/bin/sh\n", "it is a script"),
+    ];
+    for (name, bytes, wanted) in table {
+        let path = dir.file(name, bytes);
+        assert_says(&run("kexec-load", &[&path]), 1, wanted);
+    }
+    assert_says(&run("kexec-load", &[&dir.0]), 1, "it is a directory");
+    assert_says(&run("kexec-load", &["/dev/null"]), 1, "it is no regular file");
+    assert_says(&run("kexec-load", &["/nowhere/vmlinuz"]), 1, "unable to read /nowhere/vmlinuz: No such file or directory");
+    assert_says(&run("kexec", &["-l", "-t", "elf-x86_64", dir.file("k", &bzimage()).to_str().unwrap()]), 1, "--type says elf-x86_64");
+}
+
+#[test]
+fn an_initrd_that_the_kernel_cannot_unpack_is_refused() {
+    let dir = Dir::new("initrd");
+    let kernel = dir.file("vmlinuz", &bzimage());
+    let cut = b"070701000000010000000000000000000000000000000000000000000000ff";
+    let table: &[(&str, &[u8], &str)] = &[
+        ("empty", b"", "there is nothing in it"),
+        ("zeros", &[0; 512], "there is nothing in it"),
+        ("random", b"\x13\x37\x13\x37", "no archive that the kernel can unpack begins at byte 0 (13 37 13 37)"),
+        ("cut", cut, "cut short"),
+    ];
+    for (name, bytes, wanted) in table {
+        let path = dir.file(name, bytes);
+        for applet in ["kexec", "kexec-load"] {
+            let args = [OsStr::new("--initrd"), path.as_os_str(), kernel.as_os_str()];
+            let output = run(applet, &args);
+            assert_says(&output, 1, wanted);
+            assert_says(&output, 1, path.to_str().unwrap());
+        }
+    }
+    let args = [kernel.as_os_str(), OsStr::new("--initrd"), dir.0.as_os_str()];
+    assert_says(&run("kexec-load", &args), 1, "it is a directory");
+}
+
+#[test]
+fn a_command_line_that_is_too_long_says_how_long() {
+    let dir = Dir::new("long");
+    let kernel = dir.file("vmlinuz", &bzimage());
+    let line = "x".repeat(2048);
+    let args = ["--command-line", &line, kernel.to_str().unwrap(), "--dry-run"];
+    assert_says(&run("kexec-load", &args), 1, "the command line is 2048 bytes long, and this kernel takes 2047");
+}
+
+#[test]
+fn dry_run_draws_the_memory_of_this_machine() {
+    // A container may show no memory map at all; what is said then is said clearly.
+    let dir = Dir::new("draw");
+    let kernel = dir.file(OsStr::from_bytes(b"vmlinuz-\xff"), &bzimage());
+    let args = [kernel.as_os_str(), OsStr::new("--dry-run"), OsStr::new("--command-line=root=/dev/vda")];
+    let output = run("kexec-load", &args);
+    if output.status.code() == Some(1) {
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let known = ["unable to read the memory map", "unable to read /proc", "no RAM that may be written"];
+        assert!(known.iter().any(|reason| text.contains(reason)), "{text}");
+        return;
+    }
+    for wanted in ["Linux 6.12.31-0-virt, boot protocol 2.15", "K kernel", "P parameters", "entry: 0x", "nothing was loaded"] {
+        assert_says(&output, 0, wanted);
+    }
+}
+
+#[test]
+fn kexec_exec_refuses_when_nothing_is_loaded_or_nothing_goes_down() {
+    // On the machine that runs the tests nothing may ever be jumped to: this asks
+    // only where nothing is loaded.
+    if std::fs::read("/sys/kernel/kexec_loaded").is_ok_and(|text| text.starts_with(b"1")) {
+        assert_says(&run::<&str>("kexec-exec", &[]), 1, "the machine is not going down");
+        return;
+    }
+    assert_says(&run::<&str>("kexec-exec", &[]), 1, "none is loaded");
+    assert_says(&run("kexec-load", &["--status"]), 1, "no kernel is loaded");
+    assert_says(&run("kexec", &["-Sl"]), 0, "");
+}
+
+#[test]
+fn output_that_nobody_reads_is_no_crash() {
+    let sh = format!("{} kexec-load --help | true", program().display());
+    let output = Command::new("sh").args(["-c", &sh]).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn the_binary_is_static_pie_with_relro_and_needs_no_interpreter() {
+    let bytes = std::fs::read(program()).unwrap();
+    let u64_at = |offset: usize| u64::from_le_bytes(bytes[offset..offset + 8].try_into().unwrap());
+    let u16_at = |offset: usize| u16::from_le_bytes(bytes[offset..offset + 2].try_into().unwrap());
+    let u32_at = |offset: usize| u32::from_le_bytes(bytes[offset..offset + 4].try_into().unwrap());
+    assert_eq!(&bytes[..4], b"\x7fELF");
+    assert_eq!(u16_at(16), 3, "ET_DYN: position independent");
+    let (table, size, count) = (u64_at(32) as usize, u16_at(54) as usize, u16_at(56) as usize);
+    let mut kinds = Vec::new();
+    for header in (0..count).map(|i| table + i * size) {
+        let kind = u32_at(header);
+        kinds.push(kind);
+        // PT_DYNAMIC: no DT_NEEDED (1).
+        if kind == 2 {
+            let (offset, length) = (u64_at(header + 8) as usize, u64_at(header + 32) as usize);
+            assert!((offset..offset + length).step_by(16).all(|entry| u64_at(entry) != 1), "a NEEDED entry");
+        }
+        // PT_LOAD: never writable and executable.
+        assert!(kind != 1 || u32_at(header + 4) & 3 != 3, "a segment to write and to run");
+    }
+    assert!(!kinds.contains(&3), "PT_INTERP");
+    assert!(kinds.contains(&0x6474_e552), "PT_GNU_RELRO");
+}
