@@ -41,7 +41,7 @@ pub fn run(request: &ExecRequest, going_down: &GoingDown) -> Failure {
 fn check(request: &ExecRequest, going_down: &GoingDown) -> Result<(), Failure> {
     if request.debug {
         for option in &request.ignored {
-            files::complain(&format!("{option} is accepted and does nothing\n"));
+            files::complain(format_args!("{option} is accepted and does nothing\n"));
         }
     }
     if !facts::is_loaded(false)? {

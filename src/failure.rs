@@ -6,10 +6,10 @@
 use crate::image::{NotLoadable, bzimage, initrd};
 use crate::layout::draw::Size;
 use crate::layout::{NoPlan, Purpose};
+use crate::running_kernel::syscalls::strerror;
 use nix::errno::Errno;
 use std::fmt::{self, Display, Formatter, Write};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::ffi::{OsStr, OsString};
 
 /// A system call that loads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,28 +42,28 @@ pub enum Failure {
     /// A file that the user named cannot be read.
     Unreadable {
         /// The file.
-        path: PathBuf,
+        path: OsString,
         /// open(2)'s or mmap(2)'s answer.
-        error: io::Error,
+        errno: Errno,
     },
     /// A path that is a directory or a device, not a regular file.
     NotAFile {
         /// The path.
-        path: PathBuf,
+        path: OsString,
         /// What it is.
         what: &'static str,
     },
     /// The kernel file is not one that can be loaded.
     Kernel {
         /// The file.
-        path: PathBuf,
+        path: OsString,
         /// Why.
         why: NotLoadable,
     },
     /// The initrd file is not one that the kernel can unpack.
     Initrd {
         /// The file.
-        path: PathBuf,
+        path: OsString,
         /// Why.
         why: initrd::Defect,
     },
@@ -77,26 +77,26 @@ pub enum Failure {
     /// No kernel was named and none was found.
     NoKernelFound {
         /// Where it was looked for.
-        tried: Vec<PathBuf>,
+        tried: Vec<OsString>,
     },
     /// The kernel was found, its initrd was not, and the running kernel has one.
     NoInitrdFound {
         /// The kernel.
-        kernel: PathBuf,
+        kernel: OsString,
         /// Where its initrd was looked for.
-        tried: Vec<PathBuf>,
+        tried: Vec<OsString>,
     },
     /// `--type` names what is not there, or what is not known.
     WrongType {
         /// The kernel.
-        path: PathBuf,
+        path: OsString,
         /// The type that the user gave.
         wanted: String,
     },
     /// There is no plan for the memory of this machine.
     NoPlan {
         /// The kernel.
-        path: PathBuf,
+        path: OsString,
         /// Why.
         why: NoPlan,
     },
@@ -111,14 +111,14 @@ pub enum Failure {
         /// The file.
         path: &'static str,
         /// Why.
-        error: io::Error,
+        errno: Errno,
     },
     /// The initrds could not be put together for kexec_file_load.
     JoinInitrds(Errno),
     /// The kernel refused a load.
     Refused {
         /// The kernel file.
-        path: PathBuf,
+        path: OsString,
         /// Which call.
         call: Call,
         /// Its answer.
@@ -213,7 +213,7 @@ pub enum BootOption {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum WhoWrote {
     /// This file of sysctl.d(5).
-    File(PathBuf),
+    File(OsString),
     /// No file of sysctl.d(5).
     #[default]
     Unknown,
@@ -249,7 +249,7 @@ pub enum BootLoader {
     /// Alpine's diskless medium.
     Diskless {
         /// The configurations found on it.
-        files: Vec<PathBuf>,
+        files: Vec<OsString>,
     },
 }
 
@@ -304,11 +304,11 @@ impl Failure {
     }
 
     /// A file that cannot be used, in the words of this page.
-    pub fn unusable(path: &Path, why: crate::running_kernel::files::Unusable) -> Failure {
+    pub fn unusable(path: &OsStr, why: crate::running_kernel::files::Unusable) -> Failure {
         use crate::running_kernel::files::Unusable;
-        let path = path.to_path_buf();
+        let path = path.to_os_string();
         match why {
-            Unusable::Io(error) => Failure::Unreadable { path, error },
+            Unusable::System(errno) => Failure::Unreadable { path, errno },
             Unusable::Directory => Failure::NotAFile { path, what: "a directory" },
             Unusable::Special => Failure::NotAFile { path, what: "no regular file" },
         }
@@ -321,8 +321,8 @@ impl Display for Failure {
             Failure::Usage { applet, what } => {
                 write!(f, "{what}\n  see: rc-kexec {applet} --help")
             }
-            Failure::Unreadable { path, error } => {
-                write!(f, "unable to read {}: {}", path.display(), Os(error))
+            Failure::Unreadable { path, errno } => {
+                write!(f, "unable to read {}: {}", path.display(), strerror(*errno))
             }
             Failure::NotAFile { path, what } => {
                 write!(f, "unable to read {}: it is {what}", path.display())
@@ -364,9 +364,9 @@ impl Display for Failure {
             Failure::TooManyRanges(capacity) => {
                 write!(f, "unable to read the memory map: it has more than {capacity} ranges")
             }
-            Failure::Facts { path, error } => write!(f, "unable to read {path}: {}", Os(error)),
+            Failure::Facts { path, errno } => write!(f, "unable to read {path}: {}", strerror(*errno)),
             Failure::JoinInitrds(errno) => {
-                write!(f, "unable to join the initrds in memory: {}", describe(*errno))
+                write!(f, "unable to join the initrds in memory: {}", strerror(*errno))
             }
             Failure::Refused { path, call, errno, load, facts } => {
                 write!(f, "unable to load {} with {call}: ", path.display())?;
@@ -383,7 +383,7 @@ impl Display for Failure {
                 let has = if *going_down { "is set" } else { "is not set" };
                 write!(f, "unable to start the loaded kernel: the machine is not going down (RC_GOINGDOWN {has}, RC_RUNLEVEL is ")?;
                 match runlevel {
-                    Some(runlevel) => write!(f, "{runlevel:?}")?,
+                    Some(runlevel) => f.write_str(runlevel)?,
                     None => f.write_str("not set")?,
                 }
                 f.write_str(
@@ -398,33 +398,17 @@ impl Display for Failure {
                         "the kernel knows of none (reboot: Invalid argument); in a container the machine's kernel cannot be changed",
                     ),
                     Errno::EBUSY => f.write_str("a load is running\n  try again when it has ended"),
-                    other => write!(f, "reboot: {}", describe(*other)),
+                    other => write!(f, "reboot: {}", strerror(*other)),
                 }
             }
             Failure::NoReboot(errno) => write!(
                 f,
                 "unable to ask init for a reboot: /sbin/reboot: {}; the kernel is loaded\n  reboot in this system's own way, or jump at once: kexec -e",
-                describe(*errno)
+                strerror(*errno)
             ),
             Failure::NotDone(what) => f.write_str(what),
         }
     }
-}
-
-/// The system's words for an error, without the number that the standard library
-/// adds. (nix has a table of its own for them, 6 KB of it.)
-struct Os<'e>(&'e io::Error);
-
-impl Display for Os<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let text = self.0.to_string();
-        f.write_str(text.split(" (os error").next().unwrap_or_default())
-    }
-}
-
-/// The system's words for an errno.
-fn describe(errno: Errno) -> String {
-    Os(&io::Error::from_raw_os_error(errno as i32)).to_string()
 }
 
 /// Bytes from a file that may be no text.
@@ -579,7 +563,7 @@ fn why_not(f: &mut Formatter<'_>, call: Call, errno: Errno, load: &Load, facts: 
         ),
         Errno::ETXTBSY => f.write_str("a file is open for writing\n  try again when it is complete"),
         Errno::EADDRNOTAVAIL => f.write_str("it does not take the addresses; dmesg may say why"),
-        other => write!(f, "{}; dmesg may say why", describe(other)),
+        other => write!(f, "{}; dmesg may say why", strerror(other)),
     }
 }
 

@@ -3,24 +3,16 @@
 
 use crate::failure::Failure;
 use crate::layout::x86_64;
-use crate::running_kernel::facts;
-use std::fmt;
-use std::path::{Path, PathBuf};
+use crate::running_kernel::{facts, files};
+use std::ffi::OsString;
 
 /// A kernel and its initrds.
 #[derive(Debug)]
 pub struct Found {
     /// The kernel.
-    pub kernel: PathBuf,
+    pub kernel: OsString,
     /// Microcode first, the initramfs last.
-    pub initrds: Vec<PathBuf>,
-}
-
-impl fmt::Display for Found {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "kernel: {}", self.kernel.display())?;
-        self.initrds.iter().try_for_each(|initrd| writeln!(f, "initrd: {}", initrd.display()))
-    }
+    pub initrds: Vec<OsString>,
 }
 
 /// A kernel's names below /boot, each with the names its initramfs may have.
@@ -40,44 +32,60 @@ fn candidates(flavour: Option<&str>, release: &str) -> Vec<(String, Vec<String>)
 
 /// Finds the installed kernel in /boot. `initrds` of the user's take the place of
 /// those found beside it.
-pub fn installed_kernel(initrds: &[PathBuf]) -> Result<Found, Failure> {
+pub fn installed_kernel(initrds: &[OsString]) -> Result<Found, Failure> {
     let (flavour, release) = facts::release().unwrap_or_default();
     let had_initrd = facts::boot_params().is_some_and(|old| x86_64::had_initrd(&old));
-    choose(Path::new("/boot"), flavour.as_deref(), &release, initrds, had_initrd)
+    choose("/boot", flavour.as_deref(), &release, initrds, had_initrd)
 }
 
 fn choose(
-    boot: &Path,
+    boot: &str,
     flavour: Option<&str>,
     release: &str,
-    initrds: &[PathBuf],
+    initrds: &[OsString],
     had_initrd: bool,
 ) -> Result<Found, Failure> {
-    let list = candidates(flavour, release);
-    let Some((kernel, names)) = list.iter().find(|(kernel, _)| boot.join(kernel).is_file()) else {
-        return Err(Failure::NoKernelFound { tried: list.iter().map(|(kernel, _)| boot.join(kernel)).collect() });
-    };
-    let kernel = boot.join(kernel);
-    if !initrds.is_empty() {
-        return Ok(Found { kernel, initrds: initrds.to_vec() });
-    }
-    // "/boot/{amd,intel}-ucode.img are further initrds", and the early microcode
-    // archive has to be first.
-    let microcode = ["intel-ucode.img", "amd-ucode.img"].map(|name| boot.join(name));
-    let mut initrds: Vec<PathBuf> = microcode.into_iter().filter(|path| path.is_file()).collect();
-    let tried: Vec<PathBuf> = names.iter().map(|name| boot.join(name)).collect();
-    match tried.iter().find(|path| path.is_file()) {
-        Some(initramfs) => initrds.push(initramfs.clone()),
+    let mut tried_kernels = Vec::new();
+    for (kernel, names) in candidates(flavour, release) {
+        let kernel = format!("{boot}/{kernel}");
+        if !files::is_file(&kernel) {
+            tried_kernels.push(OsString::from(kernel));
+            continue;
+        }
+        let kernel = OsString::from(kernel);
+        if !initrds.is_empty() {
+            return Ok(Found { kernel, initrds: initrds.to_vec() });
+        }
+        let mut initrds = Vec::new();
+        // They are further initrds, and the early microcode archive has to be first.
+        for name in ["intel-ucode.img", "amd-ucode.img"] {
+            let path = format!("{boot}/{name}");
+            if files::is_file(&path) {
+                initrds.push(OsString::from(path));
+            }
+        }
+        let mut tried = Vec::new();
+        for name in names {
+            let path = format!("{boot}/{name}");
+            if files::is_file(&path) {
+                initrds.push(OsString::from(path));
+                return Ok(Found { kernel, initrds });
+            }
+            tried.push(OsString::from(path));
+        }
         // A kernel that needs one would not come up; one that never had one does.
-        None if had_initrd => return Err(Failure::NoInitrdFound { kernel, tried }),
-        None => {}
+        if had_initrd {
+            return Err(Failure::NoInitrdFound { kernel, tried });
+        }
+        return Ok(Found { kernel, initrds });
     }
-    Ok(Found { kernel, initrds })
+    Err(Failure::NoKernelFound { tried: tried_kernels })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::{Path, PathBuf};
 
     /// A /boot with these files in it.
     struct Boot(PathBuf);
@@ -91,8 +99,8 @@ mod tests {
         }
 
         fn found(&self, flavour: Option<&str>, release: &str, had_initrd: bool) -> Result<Vec<String>, Failure> {
-            let found = choose(&self.0, flavour, release, &[], had_initrd)?;
-            let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_string();
+            let found = choose(self.0.to_str().unwrap(), flavour, release, &[], had_initrd)?;
+            let name = |path: &OsString| Path::new(path).file_name().unwrap().to_str().unwrap().to_string();
             Ok([found.kernel].iter().chain(&found.initrds).map(name).collect())
         }
     }

@@ -15,16 +15,15 @@ use crate::running_kernel::files::{self, Input};
 use crate::running_kernel::syscalls;
 use crate::{exec, find};
 use nix::errno::Errno;
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fmt::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 /// What is to be loaded: checked files and a command line.
 struct Job<'a> {
     request: &'a LoadRequest,
-    path: &'a Path,
+    path: &'a OsStr,
     kernel: &'a Input,
     image: BzImage<'a>,
     initrds: &'a [Input],
@@ -37,7 +36,10 @@ pub fn run(request: &LoadRequest) -> Result<(), Failure> {
         Some(kernel) => (kernel.clone(), request.initrds.clone()),
         None => {
             let found = find::installed_kernel(&request.initrds)?;
-            files::print(&found.to_string());
+            files::print(format_args!("kernel: {}\n", found.kernel.display()));
+            for initrd in &found.initrds {
+                files::print(format_args!("initrd: {}\n", initrd.display()));
+            }
             (found.kernel, found.initrds)
         }
     };
@@ -71,11 +73,11 @@ pub fn run(request: &LoadRequest) -> Result<(), Failure> {
     }
     let call = job.load()?;
     if request.say {
-        files::print(&format!("loaded with {call}; the next reboot by kexec starts it\n"));
+        files::print(format_args!("loaded with {call}; the next reboot by kexec starts it\n"));
     }
     if request.debug {
         let kib = facts::anonymous_kib().unwrap_or(0);
-        files::complain(&format!("anonymous memory: {kib} KiB\n"));
+        files::complain(format_args!("anonymous memory: {kib} KiB\n"));
     }
     match request.after {
         After::Nothing => Ok(()),
@@ -93,7 +95,7 @@ fn is_bzimage(kind: &str) -> bool {
 fn new_command_line(request: &LoadRequest) -> Result<Vec<u8>, Failure> {
     let mut line = Vec::new();
     if request.reuse {
-        let running = files::command_line().map_err(|error| Failure::Facts { path: "/proc/cmdline", error })?;
+        let running = files::command_line().map_err(|errno| Failure::Facts { path: "/proc/cmdline", errno })?;
         line = command_line::without_marks(&running);
     }
     if let Some(append) = request.append.as_deref() {
@@ -131,10 +133,10 @@ impl Job<'_> {
     /// The one initrd that kexec_file_load takes: the file itself, or several put
     /// end to end in memory, each on a page as kexec_load has them, and sealed.
     fn one_initrd(&self) -> Result<Option<OwnedFd>, Errno> {
-        let duplicate = |input: &Input| input.file.try_clone().map_err(|_| Errno::last());
+        
         match self.initrds {
             [] => Ok(None),
-            [only] => Ok(Some(duplicate(only)?.into())),
+            [only] => Ok(Some(nix::unistd::dup(&only.file)?)),
             several => {
                 let memfd = syscalls::memfd(c"rc-kexec-initrd")?;
                 for input in several {
@@ -144,7 +146,7 @@ impl Job<'_> {
                     syscalls::write_all(&memfd, [0u8; PAGE as usize].get(..padding).unwrap_or_default())?;
                 }
                 syscalls::seal(&memfd)?;
-                Ok(Some(memfd.into()))
+                Ok(Some(memfd))
             }
         }
     }
@@ -183,9 +185,9 @@ impl Job<'_> {
         let mut parameters = Parameters::new();
         let line = self.command_line.as_bytes();
         let (plan, efi_state) = x86_64::plan(&self.image, &bytes, line, &machine, &mut parameters)
-            .map_err(|why| Failure::NoPlan { path: self.path.to_path_buf(), why })?;
+            .map_err(|why| Failure::NoPlan { path: self.path.to_os_string(), why })?;
         if let EfiState::Left(why) = efi_state {
-            files::complain(&format!("note: the next kernel will do without EFI runtime services: {why}\n"));
+            files::complain(format_args!("note: the next kernel will do without EFI runtime services: {why}\n"));
         }
         if self.request.debug {
             self.explain_plan(&plan, &memory, efi_state);
@@ -211,7 +213,7 @@ impl Job<'_> {
                 },
             };
             let _ = writeln!(text, "system call: {call}\nnothing was loaded (--dry-run)");
-            files::print(&text);
+            files::print(format_args!("{text}"));
             Ok(())
         })
     }
@@ -255,15 +257,15 @@ impl Job<'_> {
         let running = files::command_line().unwrap_or_default();
         let has_root = |line: &[u8]| command_line::words(line).any(|word| word.starts_with(b"root="));
         if has_root(&running) && !has_root(self.command_line.as_bytes()) {
-            files::complain("note: the new command line has no root=, and the running kernel's has one\n");
+            files::complain(format_args!("note: the new command line has no root=, and the running kernel's has one\n"));
         }
         if !self.request.debug {
             return;
         }
         for option in &self.request.ignored {
-            files::complain(&format!("{option} is accepted and does nothing\n"));
+            files::complain(format_args!("{option} is accepted and does nothing\n"));
         }
-        files::complain(&self.description());
+        files::complain(format_args!("{}", self.description()));
     }
 
     fn explain_plan(&self, plan: &Plan, memory: &Memory, efi: EfiState) {
@@ -272,14 +274,14 @@ impl Job<'_> {
             MapSource::Iomem => "/proc/iomem",
         };
         let mut text = String::new();
-        let _ = writeln!(text, "memory map: {source}, {} ranges; {efi:?}", memory.map.entries().len());
+        let _ = writeln!(text, "memory map: {source}, {} ranges; {efi}", memory.map.entries().len());
         let _ = draw(&mut text, plan, &memory.map, &memory.usable);
-        files::complain(&text);
+        files::complain(format_args!("{text}"));
     }
 
     fn refused(&self, call: Call, errno: Errno, size: u64) -> Failure {
         Failure::Refused {
-            path: self.path.to_path_buf(),
+            path: self.path.to_os_string(),
             call,
             errno,
             load: Load {

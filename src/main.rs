@@ -4,10 +4,14 @@
 use rc_kexec::cli::{self, Command};
 use rc_kexec::exec::{self, GoingDown};
 use rc_kexec::failure::Failure;
+use rc_kexec::running_kernel::allocator::Forward;
 use rc_kexec::running_kernel::files;
 use rc_kexec::{load, status};
 use std::ffi::OsString;
 use std::process::ExitCode;
+
+#[global_allocator]
+static MEMORY: Forward = Forward::new();
 
 fn main() -> ExitCode {
     let argv: Vec<OsString> = std::env::args_os().collect();
@@ -15,7 +19,7 @@ fn main() -> ExitCode {
     match command.and_then(run) {
         Ok(status) => ExitCode::from(status),
         Err(failure) => {
-            files::complain(&format!("{applet}: {failure}\n"));
+            files::complain(format_args!("{applet}: {failure}\n"));
             ExitCode::from(failure.exit_status())
         }
     }
@@ -28,7 +32,7 @@ fn run(command: Command) -> Result<u8, Failure> {
         Command::Status(request) => status::run(request),
         Command::Exec(request) => Err(exec::run(&request, &GoingDown::from_environment())),
         Command::Print(text) => {
-            files::print(&text);
+            files::print(format_args!("{}\n", text.trim_ascii_end()));
             Ok(0)
         }
         Command::Refuse(why) => Err(Failure::NotDone(why)),

@@ -8,7 +8,8 @@ use crate::running_kernel::{facts, files};
 pub fn run(request: StatusRequest) -> Result<u8, Failure> {
     let loaded = facts::is_loaded(request.crash)?;
     if request.say {
-        files::print(if loaded { "a kernel is loaded\n" } else { "no kernel is loaded\n" });
+        let which = if loaded { "a" } else { "no" };
+        files::print(format_args!("{which} kernel is loaded\n"));
     }
     Ok(if loaded { request.loaded } else { 1u8.saturating_sub(request.loaded) })
 }

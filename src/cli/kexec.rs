@@ -149,7 +149,7 @@ pub fn parse(args: &[OsString]) -> Result<Command, Failure> {
     let kind = words.last(&args.kind).map(|kind| kind.to_string_lossy().into_owned());
     Ok(Command::Load(LoadRequest {
         kernel,
-        initrds: words.all(&args.initrd).into_iter().map(Into::into).collect(),
+        initrds: words.all(&args.initrd),
         reuse: args.reuse_cmdline,
         append,
         choice: match (args.kexec_syscall_auto, args.kexec_file_syscall, args.kexec_syscall) {

@@ -101,7 +101,7 @@ pub fn parse(args: &[OsString]) -> Result<Command, Failure> {
     };
     Ok(Command::Load(LoadRequest {
         kernel,
-        initrds: words.all(&args.initrd).into_iter().map(Into::into).collect(),
+        initrds: words.all(&args.initrd),
         reuse: args.reuse_cmdline || (append.is_none() && command_line.is_none()),
         append: append.or(command_line),
         choice,

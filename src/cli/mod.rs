@@ -9,7 +9,7 @@ use crate::failure::{Call, Failure};
 use crate::layout::range::Range;
 use argh::FromArgs;
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStrExt;
 use words::{OptionRow, Words};
 
 /// What the user asks for.
@@ -69,9 +69,9 @@ pub enum After {
 #[derive(Clone, Debug)]
 pub struct LoadRequest {
     /// The kernel; found by the running kernel's flavour when absent.
-    pub kernel: Option<PathBuf>,
+    pub kernel: Option<OsString>,
     /// Initrds, in their order.
-    pub initrds: Vec<PathBuf>,
+    pub initrds: Vec<OsString>,
     /// Begin with the running kernel's command line.
     pub reuse: bool,
     /// The command line, or what is added to the running kernel's.
@@ -126,7 +126,8 @@ pub const VERSION: &str = concat!("rc-kexec ", env!("CARGO_PKG_VERSION"), "\n");
 /// The applet that these words call, by name, and the command that they make.
 pub fn parse(argv: &[OsString]) -> (&'static str, Result<Command, Failure>) {
     let (first, rest) = argv.split_first().map_or((OsStr::new(""), argv), |(first, rest)| (first.as_os_str(), rest));
-    let name = Path::new(first).file_name().unwrap_or_default();
+    let name = first.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    let name = OsStr::from_bytes(name);
     if let Some(applet) = applet(name) {
         return (applet.name, (applet.parse)(rest));
     }
@@ -172,7 +173,7 @@ fn read<T: FromArgs>(
     match T::from_args(&[applet], &plain) {
         Ok(parsed) => Ok(Ok((parsed, words))),
         Err(exit) if exit.status.is_ok() => Ok(Err(Command::Print(exit.output))),
-        Err(exit) => Err(usage(exit.output.trim_end().to_string())),
+        Err(exit) => Err(usage(exit.output.trim_ascii_end().to_string())),
     }
 }
 
@@ -182,18 +183,18 @@ fn ignored(flags: &[(bool, &'static str)]) -> Vec<&'static str> {
 }
 
 /// At most one kernel.
-fn only_kernel(applet: &'static str, mut names: Vec<OsString>) -> Result<Option<PathBuf>, Failure> {
+fn only_kernel(applet: &'static str, mut names: Vec<OsString>) -> Result<Option<OsString>, Failure> {
     if names.len() > 1 {
         let what = format!("unable to load {} kernels: name one", names.len());
         return Err(Failure::Usage { applet, what });
     }
-    Ok(names.pop().map(PathBuf::from))
+    Ok(names.pop())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    use std::os::unix::ffi::OsStringExt;
 
     fn run(line: &str) -> (&'static str, Result<Command, Failure>) {
         let argv: Vec<OsString> = line.split(' ').map(OsString::from).collect();
@@ -236,8 +237,8 @@ mod tests {
             "kexec -lc --append=x --initrd /a --initrd /b -- /k",
         ] {
             let request = load(line);
-            assert_eq!(request.kernel.as_deref(), Some(Path::new("/k")), "{line}");
-            assert_eq!(request.initrds, [Path::new("/a"), Path::new("/b")], "{line}");
+            assert_eq!(request.kernel.as_deref(), Some(OsStr::new("/k")), "{line}");
+            assert_eq!(request.initrds, ["/a", "/b"], "{line}");
             assert_eq!(request.append.as_deref(), Some(OsStr::new("x")), "{line}");
             assert_eq!(request.choice, Choice::Only(Call::Load), "{line}");
             assert_eq!(request.after, After::Nothing, "{line}");
@@ -285,8 +286,8 @@ mod tests {
             OsString::from_vec(b"--initrd=/\xfe".to_vec()),
         ];
         let Ok(Command::Load(request)) = parse(&argv).1 else { panic!() };
-        assert_eq!(request.kernel.unwrap().as_os_str().as_bytes(), b"/boot/\xff");
-        assert_eq!(request.initrds[0].as_os_str().as_bytes(), b"/\xfe");
+        assert_eq!(request.kernel.unwrap().as_bytes(), b"/boot/\xff");
+        assert_eq!(request.initrds[0].as_bytes(), b"/\xfe");
     }
 
     #[test]

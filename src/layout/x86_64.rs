@@ -158,6 +158,16 @@ pub enum EfiState {
     Left(&'static str),
 }
 
+impl core::fmt::Display for EfiState {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            EfiState::NoEfi => f.write_str("no EFI"),
+            EfiState::Kept => f.write_str("EFI is handed on"),
+            EfiState::Left(why) => write!(f, "EFI is left out: {why}"),
+        }
+    }
+}
+
 /// Lays out `kernel`, the initrds in their order, and the command line. All that
 /// is written goes to `parameters`, which the plan then refers to.
 pub fn plan<'a>(

@@ -1,14 +1,16 @@
 //! What /proc, /sys and /etc say about this machine, as plain values.
 
-use super::files::{read, read_optional};
+use super::files::{self, exists, is_dir, names, read, read_or_empty, value};
 use super::syscalls::{self, CAP_SYS_BOOT};
+use nix::errno::Errno;
 use crate::bytes::{parse_decimal, parse_hex, trim};
 use crate::command_line;
 use crate::failure::{BootLoader, BootOption, Failure, Refusal, WhoWrote};
 use crate::layout::memory_map::{self, MemoryMap};
 use crate::layout::range::RangeSet;
 use crate::layout::x86_64::{Efi, EfiRange};
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 
 /// Where the memory map came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +40,7 @@ pub struct Memory {
 /// Reads the memory map: /sys/firmware/memmap where it exists, else /proc/iomem;
 /// what may be written is RAM by both.
 pub fn memory() -> Result<Memory, Failure> {
-    let unreadable = |path: &'static str| move |error| Failure::Facts { path, error };
+    let unreadable = |path: &'static str| move |errno| Failure::Facts { path, errno };
     let too_many = |full: crate::layout::range::TooMany| Failure::TooManyRanges(full.capacity);
     let text = read("/proc/iomem").map_err(unreadable("/proc/iomem"))?;
     let iomem = memory_map::parse_iomem(&text).map_err(too_many)?;
@@ -63,10 +65,9 @@ pub fn memory() -> Result<Memory, Failure> {
 fn firmware_map() -> Result<MemoryMap, Failure> {
     let mut map = MemoryMap::new();
     for number in 0u32.. {
-        let dir = PathBuf::from(format!("/sys/firmware/memmap/{number}"));
-        let Some(start) = read_optional(dir.join("start")) else { break };
-        let rest = (read_optional(dir.join("end")), read_optional(dir.join("type")));
-        let (Some(end), Some(kind)) = rest else { break };
+        let field = |name: &str| value(format_args!("/sys/firmware/memmap/{number}/{name}"));
+        let Some(start) = field("start") else { break };
+        let (end, kind) = (field("end").unwrap_or_default(), field("type").unwrap_or_default());
         // Only complete, or not at all: half a map would make RAM of what is reserved.
         let Some(entry) = memory_map::parse_memmap_entry(&start, &end, &kind) else {
             return Ok(MemoryMap::new());
@@ -88,31 +89,31 @@ fn value_of<'t>(text: &'t [u8], name: &[u8]) -> Option<&'t [u8]> {
 
 /// MemAvailable of /proc/meminfo, in bytes.
 pub fn memory_available() -> Option<u64> {
-    let meminfo = read_optional("/proc/meminfo")?;
+    let meminfo = read_or_empty("/proc/meminfo");
     kib_of(&meminfo, b"MemAvailable:")?.checked_mul(1024)
 }
 
 /// Anonymous memory of this process now, in KiB (RssAnon, proc(5)).
 pub fn anonymous_kib() -> Option<u64> {
-    kib_of(&read_optional("/proc/self/status")?, b"RssAnon:")
+    kib_of(&read_or_empty("/proc/self/status"), b"RssAnon:")
 }
 
 /// The running kernel's boot_params.
 pub fn boot_params() -> Option<Vec<u8>> {
-    read_optional("/sys/kernel/boot_params/data")
+    read("/sys/kernel/boot_params/data").ok()
 }
 
 /// What the running kernel knows of EFI; `None` when it was not started with it.
 pub fn efi() -> Option<Efi> {
-    let dir = Path::new("/sys/firmware/efi");
-    if !dir.is_dir() {
+    if !is_dir("/sys/firmware/efi") {
         return None;
     }
-    let address = |name: &str| read_optional(dir.join(name)).and_then(|text| parse_hex(&text));
-    let systab = read_optional(dir.join("systab")).unwrap_or_default();
+    let field = |name: &str| value(format_args!("/sys/firmware/efi/{name}"));
+    let address = |name| field(name).and_then(|text| parse_hex(&text));
+    let systab = read_or_empty("/sys/firmware/efi/systab");
     let table = |name: &[u8]| value_of(&systab, name).and_then(parse_hex);
     let mut efi = Efi {
-        is_64_bit: read_optional(dir.join("fw_platform_size")).is_some_and(|text| trim(&text) == b"64"),
+        is_64_bit: field("fw_platform_size").is_some_and(|text| trim(&text) == b"64"),
         fw_vendor: address("fw_vendor"),
         config_table: address("config_table"),
         smbios: table(b"SMBIOS="),
@@ -120,8 +121,10 @@ pub fn efi() -> Option<Efi> {
         runtime_map: heapless::Vec::new(),
     };
     for number in 0u32.. {
-        let entry = dir.join(format!("runtime-map/{number}"));
-        let field = |name: &str| read_optional(entry.join(name)).and_then(|text| parse_hex(&text));
+        let field = |name: &str| {
+            let text = value(format_args!("/sys/firmware/efi/runtime-map/{number}/{name}"))?;
+            parse_hex(&text)
+        };
         let Some(phys_addr) = field("phys_addr") else { break };
         let range = (|| {
             Some(EfiRange {
@@ -146,19 +149,15 @@ pub fn efi() -> Option<Efi> {
 /// kernel keeps a platform device for it until a driver takes the hardware over
 /// (drivers/firmware/sysfb.c), and without any driver nothing has changed it.
 pub fn framebuffer_live() -> bool {
-    let names = |dir: &str| {
-        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-        entries.map(|entry| entry.file_name()).collect::<Vec<_>>()
-    };
-    let is_sysfb = |name: &std::ffi::OsString| name.as_encoded_bytes().ends_with(b"-framebuffer.0");
-    let is_card = |name: &std::ffi::OsString| name.as_encoded_bytes().starts_with(b"card");
-    names("/sys/bus/platform/devices").iter().any(is_sysfb) || !names("/sys/class/drm").iter().any(is_card)
+    let sysfb = |name: &OsString| name.as_bytes().ends_with(b"-framebuffer.0");
+    let card = |name: &OsString| name.as_bytes().starts_with(b"card");
+    names("/sys/bus/platform/devices").iter().any(sysfb) || !names("/sys/class/drm").iter().any(card)
 }
 
 /// Whether five-level paging is on (/proc/cpuinfo: the flag is dropped when the
 /// kernel does without).
 pub fn five_level_paging() -> bool {
-    let cpuinfo = read_optional("/proc/cpuinfo").unwrap_or_default();
+    let cpuinfo = read_or_empty("/proc/cpuinfo");
     let flags = value_of(&cpuinfo, b"flags").unwrap_or_default();
     flags.split(|&byte| byte == b' ').any(|flag| flag == b"la57")
 }
@@ -169,10 +168,8 @@ pub fn is_loaded(crash: bool) -> Result<bool, Failure> {
     match read(path) {
         Ok(text) => Ok(trim(&text) == b"1"),
         // Without the file the kernel has no kexec, and nothing is loaded.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && Path::new("/sys/kernel").is_dir() => {
-            Ok(false)
-        }
-        Err(error) => Err(Failure::Facts { path, error }),
+        Err(Errno::ENOENT) if is_dir("/sys/kernel") => Ok(false),
+        Err(errno) => Err(Failure::Facts { path, errno }),
     }
 }
 
@@ -193,16 +190,15 @@ fn has_cap_sys_boot(status: &[u8]) -> Option<bool> {
 /// Everything that can be known about why a load was refused. Read afterwards:
 /// a load that succeeds asks none of it.
 pub fn refusal() -> Refusal {
-    let status = read_optional("/proc/self/status").unwrap_or_default();
-    let sysctl = |name: &str| read_optional(format!("/proc/sys/kernel/{name}"));
-    let number = |text: Option<Vec<u8>>| text.and_then(|text| parse_decimal(&text));
-    let line = super::files::command_line().unwrap_or_default();
+    let status = read_or_empty("/proc/self/status");
+    let sysctl = |name: &str| parse_decimal(&value(format_args!("/proc/sys/kernel/{name}"))?);
+    let line = files::command_line().unwrap_or_default();
     Refusal {
         cap_sys_boot: has_cap_sys_boot(&status),
         is_root: value_of(&status, b"Uid:").is_some_and(|ids| ids.starts_with(b"0\t")),
-        load_disabled: number(sysctl("kexec_load_disabled")) == Some(1),
+        load_disabled: sysctl("kexec_load_disabled") == Some(1),
         // -1, no limit, is no number here.
-        loads_left: number(sysctl("kexec_load_limit_reboot")),
+        loads_left: sysctl("kexec_load_limit_reboot"),
         lockdown: lockdown(),
         lockdown_option: command_line::has_word(&line, b"lockdown=integrity")
             || command_line::has_word(&line, b"lockdown=confidentiality"),
@@ -212,9 +208,10 @@ pub fn refusal() -> Refusal {
             BootOption::Absent
         },
         who_wrote: who_wrote_sysctl(),
-        alpine: Path::new("/etc/alpine-release").exists(),
+        alpine: exists("/etc/alpine-release"),
         boot_loaders: boot_loaders(&line),
-        security_modules: read_optional("/sys/kernel/security/lsm")
+        security_modules: read("/sys/kernel/security/lsm")
+            .ok()
             .map(|text| String::from_utf8_lossy(trim(&text)).into_owned()),
         seccomp: value_of(&status, b"Seccomp:") == Some(b"2"),
         available: memory_available(),
@@ -223,71 +220,82 @@ pub fn refusal() -> Refusal {
 
 /// The lockdown in force: the word in brackets, `none` left out.
 pub fn lockdown() -> Option<String> {
-    let text = read_optional("/sys/kernel/security/lockdown")?;
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let (_, rest) = text.split_once('[')?;
-    let (word, _) = rest.split_once(']')?;
-    (word != "none").then(|| word.to_string())
+    let text = read_or_empty("/sys/kernel/security/lockdown");
+    let word = text.split(|&byte| byte == b'[').nth(1)?.split(|&byte| byte == b']').next()?;
+    (word != b"none").then(|| String::from_utf8_lossy(word).into_owned())
 }
 
 /// A file of sysctl.d(5) that sets kernel.kexec_load_disabled.
 fn who_wrote_sysctl() -> WhoWrote {
-    let sets = |path: &Path| {
-        let text = read_optional(path).unwrap_or_default();
+    let sets = |path: &OsString| {
+        let text = read(path.as_os_str()).unwrap_or_default();
         text.split(|&byte| byte == b'\n').any(|line| {
             let line = trim(line);
             let name = line.strip_prefix(b"-").unwrap_or(line);
-            let dotted = name.starts_with(b"kernel.kexec_load_disabled");
-            dotted || name.starts_with(b"kernel/kexec_load_disabled")
+            name.starts_with(b"kernel.kexec_load_disabled") || name.starts_with(b"kernel/kexec_load_disabled")
         })
     };
-    let mut files = vec![PathBuf::from("/etc/sysctl.conf")];
+    let mut files = vec![OsString::from("/etc/sysctl.conf")];
     for dir in ["/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d"] {
-        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-        files.extend(entries.map(|entry| entry.path()));
+        for name in names(dir) {
+            files.push(joined(&[dir.as_ref(), &name]));
+        }
     }
-    files.into_iter().find(|path| sets(path)).map_or(WhoWrote::Unknown, WhoWrote::File)
+    files.into_iter().find(sets).map_or(WhoWrote::Unknown, WhoWrote::File)
+}
+
+/// The parts of a path with `/` between.
+fn joined(parts: &[&std::ffi::OsStr]) -> OsString {
+    let mut path = OsString::new();
+    for (index, part) in parts.iter().enumerate() {
+        if index > 0 {
+            path.push("/");
+        }
+        path.push(part);
+    }
+    path
 }
 
 /// The boot loaders that are set up here, by their configuration.
 fn boot_loaders(command_line: &[u8]) -> Vec<BootLoader> {
     let mut found = Vec::new();
-    let exists = |path: &&&str| Path::new(path).exists();
+    let first = |paths: &[&'static str]| paths.iter().copied().find(|path| exists(path));
     let has_line = |path: &str, start: &[u8]| {
-        let text = read_optional(path).unwrap_or_default();
-        text.split(|&byte| byte == b'\n').any(|line| line.starts_with(start))
+        read_or_empty(path).split(|&byte| byte == b'\n').any(|line| line.starts_with(start))
     };
     let path = "/etc/update-extlinux.conf";
-    if Path::new(path).exists() {
+    if exists(path) {
         found.push(BootLoader::Extlinux { has_line: has_line(path, b"default_kernel_opts=\"") });
     }
     let path = "/etc/default/grub";
-    if Path::new(path).exists() {
-        let config = ["/boot/grub/grub.cfg", "/boot/grub2/grub.cfg"].iter().find(exists);
+    if exists(path) {
         found.push(BootLoader::Grub {
             has_line: has_line(path, b"GRUB_CMDLINE_LINUX_DEFAULT=\""),
-            config: config.unwrap_or(&"/boot/grub/grub.cfg"),
+            config: first(&["/boot/grub/grub.cfg", "/boot/grub2/grub.cfg"]).unwrap_or("/boot/grub/grub.cfg"),
         });
     }
-    let dirs = ["/boot/loader/entries", "/efi/loader/entries", "/boot/efi/loader/entries"];
-    if let Some(dir) = dirs.iter().find(exists) {
+    if let Some(dir) = first(&["/boot/loader/entries", "/efi/loader/entries", "/boot/efi/loader/entries"]) {
         found.push(BootLoader::SystemdBoot { dir });
     }
-    if Path::new("/etc/kernel-hooks.d/secureboot.conf").exists() {
+    if exists("/etc/kernel-hooks.d/secureboot.conf") {
         found.push(BootLoader::UnifiedImage);
     }
-    let model = read_optional("/proc/device-tree/model").unwrap_or_default();
-    if model.starts_with(b"Raspberry Pi") {
-        let file = ["/boot/cmdline.txt", "/media/mmcblk0p1/cmdline.txt"].iter().find(exists);
-        found.push(BootLoader::RaspberryPi { file: file.unwrap_or(&"cmdline.txt on the boot partition") });
+    if read_or_empty("/proc/device-tree/model").starts_with(b"Raspberry Pi") {
+        let file = first(&["/boot/cmdline.txt", "/media/mmcblk0p1/cmdline.txt"]);
+        found.push(BootLoader::RaspberryPi { file: file.unwrap_or("cmdline.txt on the boot partition") });
     }
     let diskless = |word: &[u8]| word.starts_with(b"modloop=") || word.starts_with(b"alpine_dev=");
     if command_line::words(command_line).any(diskless) {
-        let media = std::fs::read_dir("/media").into_iter().flatten().flatten();
-        let config = media.flat_map(|entry| {
-            ["boot/syslinux/syslinux.cfg", "boot/grub/grub.cfg"].map(|name| entry.path().join(name))
-        });
-        found.push(BootLoader::Diskless { files: config.filter(|path| path.exists()).collect() });
+        let mut files = Vec::new();
+        for medium in names("/media") {
+            for config in ["boot/syslinux/syslinux.cfg", "boot/grub/grub.cfg"] {
+                let path = joined(&["/media".as_ref(), &medium, config.as_ref()]);
+                if nix::sys::stat::stat(path.as_os_str()).is_ok() {
+                    files.push(path);
+                }
+            }
+        }
+        found.push(BootLoader::Diskless { files });
     }
     found
 }

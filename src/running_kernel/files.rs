@@ -1,60 +1,66 @@
-//! Files: those a user names, and the small ones of /proc and /sys.
+//! Files: those a user names, and the small ones of /proc, /sys and /etc.
+//!
+//! Straight on the system calls: the standard library's files would bring their
+//! own errors, buffers and paths, a tenth of the small build.
 
-use super::syscalls::Mapping;
-use std::fs::File;
-use std::io::{self, Read};
-use std::num::NonZeroUsize;
-use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use super::syscalls::{self, Mapping};
+use core::fmt::{self, Write};
+use core::num::NonZeroUsize;
+use nix::NixPath;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, stat};
+use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 
-/// No file of /proc or /sys that this program reads is longer.
-const LONGEST_SMALL_FILE: u64 = 4 << 20;
+/// No file of /proc, /sys or /etc that this program reads is longer.
+const LONGEST_SMALL_FILE: usize = 4 << 20;
 
 /// A file of the user's, opened once: what is checked is what is loaded.
 #[derive(Debug)]
 pub struct Input {
     /// As the user named it, or as it was found.
-    pub path: PathBuf,
+    pub path: OsString,
     /// Open for reading.
-    pub file: File,
+    pub file: OwnedFd,
     mapping: Option<Mapping>,
 }
 
 /// Why a file cannot be used at all.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unusable {
     /// open, stat or mmap said so.
-    Io(io::Error),
+    System(Errno),
     /// It is a directory.
     Directory,
     /// It is a device, a pipe or a socket.
     Special,
 }
 
+impl From<Errno> for Unusable {
+    fn from(errno: Errno) -> Unusable {
+        Unusable::System(errno)
+    }
+}
+
 impl Input {
     /// Opens and maps a regular file.
-    pub fn open(path: &Path) -> Result<Input, Unusable> {
-        let file_type = std::fs::metadata(path).map_err(Unusable::Io)?.file_type();
-        // Before open, which waits at a pipe without a writer.
-        if file_type.is_fifo() || file_type.is_socket() || file_type.is_char_device() {
-            return Err(Unusable::Special);
+    pub fn open(path: &OsStr) -> Result<Input, Unusable> {
+        // Without O_NONBLOCK, opening a pipe would wait for its writer.
+        let file = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty())?;
+        let status = fstat(&file)?;
+        match kind(&status) {
+            SFlag::S_IFREG => {}
+            SFlag::S_IFDIR => return Err(Unusable::Directory),
+            _ => return Err(Unusable::Special),
         }
-        let file = File::open(path).map_err(Unusable::Io)?;
-        let metadata = file.metadata().map_err(Unusable::Io)?;
-        if metadata.is_dir() {
-            return Err(Unusable::Directory);
-        }
-        if !metadata.is_file() {
-            return Err(Unusable::Special);
-        }
-        let length = usize::try_from(metadata.len()).ok().and_then(NonZeroUsize::new);
+        let length = usize::try_from(status.st_size).ok().and_then(NonZeroUsize::new);
         let mapping = match length {
-            Some(length) => {
-                Some(Mapping::new(&file, length).map_err(|errno| Unusable::Io(errno.into()))?)
-            }
+            Some(length) => Some(Mapping::new(&file, length)?),
             None => None,
         };
-        Ok(Input { path: path.to_path_buf(), file, mapping })
+        Ok(Input { path: path.to_os_string(), file, mapping })
     }
 
     /// The file's bytes.
@@ -63,33 +69,112 @@ impl Input {
     }
 }
 
+fn kind(status: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT
+}
+
+/// Whether there is something by this name.
+pub fn exists(path: &str) -> bool {
+    stat(path).is_ok()
+}
+
+/// Whether there is a regular file by this name.
+pub fn is_file(path: &str) -> bool {
+    stat(path).is_ok_and(|status| kind(&status) == SFlag::S_IFREG)
+}
+
+/// Whether there is a directory by this name.
+pub fn is_dir(path: &str) -> bool {
+    stat(path).is_ok_and(|status| kind(&status) == SFlag::S_IFDIR)
+}
+
 /// A small file of /proc, /sys or /etc, whole.
-pub fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+pub fn read<P: NixPath + ?Sized>(path: &P) -> Result<Vec<u8>, Errno> {
+    let file = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty())?;
     let mut bytes = Vec::new();
-    File::open(path)?.take(LONGEST_SMALL_FILE).read_to_end(&mut bytes)?;
+    let mut piece = [0u8; 4096];
+    while bytes.len() < LONGEST_SMALL_FILE {
+        match nix::unistd::read(&file, &mut piece) {
+            Ok(0) => break,
+            Ok(length) => bytes.extend_from_slice(piece.get(..length).unwrap_or_default()),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
     Ok(bytes)
 }
 
-/// As [`read`], where a file that cannot be read is as good as none.
-pub fn read_optional(path: impl AsRef<Path>) -> Option<Vec<u8>> {
-    read(path).ok()
+/// As [`read`], where a file that cannot be read is as good as an empty one.
+pub fn read_or_empty(path: &str) -> Vec<u8> {
+    read(path).unwrap_or_default()
+}
+
+/// The one line of a file in sysfs.
+pub type Value = heapless::Vec<u8, 128>;
+
+/// A file with one short line, as sysfs has them. Nothing is allocated: there may
+/// be thousands of them.
+pub fn value(path: fmt::Arguments) -> Option<Value> {
+    let mut name = heapless::String::<128>::new();
+    name.write_fmt(path).ok()?;
+    let file = open(name.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+    let mut value = Value::new();
+    value.resize(value.capacity(), 0).ok()?;
+    let length = nix::unistd::read(&file, &mut value).ok()?;
+    value.truncate(length);
+    Some(value)
 }
 
 /// The running kernel's command line, without the newline at its end.
-pub fn command_line() -> io::Result<Vec<u8>> {
-    let mut line = read("/proc/cmdline")?;
-    while line.last().is_some_and(u8::is_ascii_whitespace) {
-        line.pop();
-    }
-    Ok(line)
+pub fn command_line() -> Result<Vec<u8>, Errno> {
+    let line = read("/proc/cmdline")?;
+    Ok(line.trim_ascii_end().to_vec())
 }
 
-/// Writes to standard output. That nobody reads it is no failure of ours.
-pub fn print(text: &str) {
-    let _ = super::syscalls::write_all(std::io::stdout(), text.as_bytes());
+/// The names in a directory; none when it cannot be read.
+pub fn names(dir: &str) -> Vec<OsString> {
+    let mut names = Vec::new();
+    if let Ok(dir) = open(dir, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_DIRECTORY, Mode::empty()) {
+        syscalls::each_name(&dir, &mut |name| names.push(OsStr::from_bytes(name).to_os_string()));
+    }
+    names
+}
+
+/// What is written to a standard stream. That nobody reads it is no failure of ours.
+struct Stream {
+    number: i32,
+    pending: heapless::Vec<u8, 512>,
+}
+
+impl Stream {
+    fn flush(&mut self) {
+        let _ = syscalls::write_standard(self.number, &self.pending);
+        self.pending.clear();
+    }
+}
+
+impl Write for Stream {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.pending.extend_from_slice(text.as_bytes()).is_err() {
+            self.flush();
+            let _ = syscalls::write_standard(self.number, text.as_bytes());
+        }
+        Ok(())
+    }
+}
+
+fn write(number: i32, text: fmt::Arguments) {
+    let mut stream = Stream { number, pending: heapless::Vec::new() };
+    let _ = stream.write_fmt(text);
+    stream.flush();
+}
+
+/// Writes to standard output.
+pub fn print(text: fmt::Arguments) {
+    write(1, text);
 }
 
 /// Writes to standard error.
-pub fn complain(text: &str) {
-    let _ = super::syscalls::write_all(std::io::stderr(), text.as_bytes());
+pub fn complain(text: fmt::Arguments) {
+    write(2, text);
 }

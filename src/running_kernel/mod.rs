@@ -1,6 +1,8 @@
 //! The kernel we stand on: all reading of files, /proc and /sys, all system
 //! calls, and the only unsafe code of the program.
 
+#[allow(unsafe_code)]
+pub mod allocator;
 pub mod facts;
 pub mod files;
 #[allow(unsafe_code)]

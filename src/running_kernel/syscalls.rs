@@ -1,14 +1,14 @@
 //! Every system call that the standard library has no safe form of, one short
 //! function each, named after its manual page. The only file with unsafe code.
 
+use crate::bytes;
 use crate::layout::{MAX_SEGMENTS, Plan};
 use core::ffi::{CStr, c_void};
 use core::num::NonZeroUsize;
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::sys::reboot::{RebootMode, reboot};
-use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 
 /// kexec_load(2): take the machine's own architecture.
@@ -102,7 +102,7 @@ pub fn kexec_unload() -> Result<(), Errno> {
 }
 
 /// kexec_file_load(2). The command line's length counts its NUL.
-pub fn kexec_file_load(kernel: &File, initrd: Option<&OwnedFd>, command_line: &CStr) -> Result<(), Errno> {
+pub fn kexec_file_load(kernel: &OwnedFd, initrd: Option<&OwnedFd>, command_line: &CStr) -> Result<(), Errno> {
     let flags = if initrd.is_some() { 0 } else { KEXEC_FILE_NO_INITRAMFS };
     // SAFETY: the kernel reads the NUL-terminated command line and two descriptors
     // that are open while they are borrowed; it writes none of our memory.
@@ -182,7 +182,7 @@ fn drop_cap_sys_boot() -> Result<(), Errno> {
 
 /// A memfd (memfd_create(2)) that is not inherited and, where the kernel knows
 /// how to say so, never executable.
-pub fn memfd(name: &CStr) -> Result<File, Errno> {
+pub fn memfd(name: &CStr) -> Result<OwnedFd, Errno> {
     let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
     let create = |flags: libc::c_uint| {
         // SAFETY: the kernel reads a NUL-terminated name.
@@ -193,11 +193,11 @@ pub fn memfd(name: &CStr) -> Result<File, Errno> {
         other => other?,
     };
     // SAFETY: the descriptor is new and nobody else's.
-    Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// fcntl(2), F_ADD_SEALS: the memfd can be changed no more.
-pub fn seal(memfd: &File) -> Result<(), Errno> {
+pub fn seal(memfd: &OwnedFd) -> Result<(), Errno> {
     let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
     // SAFETY: F_ADD_SEALS takes a number and touches no memory of ours.
     Errno::result(unsafe { libc::fcntl(memfd.as_raw_fd(), libc::F_ADD_SEALS, seals) }).map(drop)
@@ -214,16 +214,54 @@ pub fn random_seed() -> Option<[u8; 32]> {
 /// write(2), whole; an error ends it.
 pub fn write_all(fd: impl AsFd, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
-        // SAFETY: the kernel reads at most `bytes.len()` bytes of `bytes`.
-        let wrote = unsafe { libc::write(fd.as_fd().as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) };
-        match Errno::result(wrote) {
+        match nix::unistd::write(&fd, bytes) {
             Err(Errno::EINTR) => {}
             Err(error) => return Err(error),
             Ok(0) => return Err(Errno::EIO),
-            Ok(wrote) => bytes = bytes.get(wrote as usize..).unwrap_or_default(),
+            Ok(wrote) => bytes = bytes.get(wrote..).unwrap_or_default(),
         }
     }
     Ok(())
+}
+
+/// [`write_all`] to a standard stream, by number.
+pub fn write_standard(number: i32, bytes: &[u8]) -> Result<(), Errno> {
+    // SAFETY: the standard streams are open for as long as the program runs: the
+    // runtime opens /dev/null for those that are not.
+    write_all(unsafe { BorrowedFd::borrow_raw(number) }, bytes)
+}
+
+/// Calls `each` with every name in an open directory but `.` and `..` (getdents64(2)).
+pub fn each_name(dir: &OwnedFd, each: &mut dyn FnMut(&[u8])) {
+    let mut buffer = [0u8; 2048];
+    loop {
+        // SAFETY: the kernel writes at most `buffer.len()` bytes to `buffer`.
+        let got = unsafe {
+            libc::syscall(libc::SYS_getdents64, dir.as_raw_fd(), buffer.as_mut_ptr(), buffer.len())
+        };
+        let Some(mut rest) = usize::try_from(got).ok().and_then(|length| buffer.get(..length)) else { return };
+        if rest.is_empty() {
+            return;
+        }
+        // struct linux_dirent64: inode, offset, length of the record as u16 at 16,
+        // type, name from 19 on with its NUL.
+        while let Some(length) = bytes::u16_at(rest, 16).map(usize::from).filter(|&length| length > 19) {
+            let name = rest.get(19..length).unwrap_or_default();
+            let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
+            if name != b"." && name != b".." {
+                each(name);
+            }
+            rest = rest.get(length..).unwrap_or_default();
+        }
+    }
+}
+
+/// The C library's words for an error (strerror(3)).
+pub fn strerror(errno: Errno) -> &'static str {
+    // SAFETY: musl's strerror returns a constant, NUL-terminated string for any
+    // number.
+    let text = unsafe { CStr::from_ptr(libc::strerror(errno as i32)) };
+    text.to_str().unwrap_or("unknown error")
 }
 
 /// sync(2).
