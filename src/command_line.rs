@@ -32,8 +32,14 @@ pub fn without_marks(line: &[u8]) -> Vec<u8> {
     if !words(line).any(is_boot_loaders_mark) {
         return line.to_vec();
     }
-    let kept: Vec<&[u8]> = words(line).filter(|word| !is_boot_loaders_mark(word)).collect();
-    kept.join(&b' ')
+    let mut kept = Vec::new();
+    for word in words(line).filter(|word| !is_boot_loaders_mark(word)) {
+        if !kept.is_empty() {
+            kept.push(b' ');
+        }
+        kept.extend_from_slice(word);
+    }
+    kept
 }
 
 #[cfg(test)]

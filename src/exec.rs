@@ -18,14 +18,17 @@ pub struct GoingDown {
 impl GoingDown {
     /// As the environment has it.
     pub fn from_environment() -> GoingDown {
-        let variable = |name: &str| std::env::var_os(name);
-        GoingDown { going_down: variable("RC_GOINGDOWN"), runlevel: variable("RC_RUNLEVEL") }
+        GoingDown {
+            going_down: syscalls::environment(c"RC_GOINGDOWN"),
+            runlevel: syscalls::environment(c"RC_RUNLEVEL"),
+        }
     }
 
     /// Whether the machine is going down. RC_GOINGDOWN alone does not say so: it
     /// is set on the way to single-user mode, too.
     pub fn is_shutdown(&self) -> bool {
-        let is = |value: &Option<OsString>, wanted: &str| value.as_deref().is_some_and(|value| value == wanted);
+        let is =
+            |value: &Option<OsString>, wanted: &str| value.as_deref().is_some_and(|value| value == wanted);
         is(&self.going_down, "YES") && is(&self.runlevel, "shutdown")
     }
 }
@@ -49,7 +52,7 @@ fn check(request: &ExecRequest, going_down: &GoingDown) -> Result<(), Failure> {
     }
     if !request.now && !going_down.is_shutdown() {
         return Err(Failure::NotGoingDown {
-            runlevel: going_down.runlevel.as_ref().map(|runlevel| runlevel.to_string_lossy().into_owned()),
+            runlevel: going_down.runlevel.clone(),
             going_down: going_down.going_down.is_some(),
         });
     }

@@ -8,8 +8,8 @@ use crate::layout::draw::Size;
 use crate::layout::{NoPlan, Purpose};
 use crate::running_kernel::syscalls::strerror;
 use nix::errno::Errno;
-use std::fmt::{self, Display, Formatter, Write};
 use std::ffi::{OsStr, OsString};
+use std::fmt::{self, Display, Formatter, Write};
 
 /// A system call that loads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ pub enum Failure {
         /// The kernel.
         path: OsString,
         /// The type that the user gave.
-        wanted: String,
+        wanted: OsString,
     },
     /// There is no plan for the memory of this machine.
     NoPlan {
@@ -140,7 +140,7 @@ pub enum Failure {
     /// The machine is not going down.
     NotGoingDown {
         /// What RC_RUNLEVEL says.
-        runlevel: Option<String>,
+        runlevel: Option<OsString>,
         /// Whether RC_GOINGDOWN is there.
         going_down: bool,
     },
@@ -180,7 +180,7 @@ pub struct Refusal {
     /// kernel.kexec_load_limit_reboot; none when there is no limit.
     pub loads_left: Option<u64>,
     /// The lockdown in force.
-    pub lockdown: Option<String>,
+    pub lockdown: Option<OsString>,
     /// Whether the running kernel's command line asks for it.
     pub lockdown_option: bool,
     /// Whether `kexec_load_disabled=0` is on the running kernel's command line.
@@ -192,7 +192,7 @@ pub struct Refusal {
     /// The boot loaders that are set up here.
     pub boot_loaders: Vec<BootLoader>,
     /// The security modules in force.
-    pub security_modules: Option<String>,
+    pub security_modules: Option<OsString>,
     /// Whether a seccomp filter is on this process.
     pub seccomp: bool,
     /// MemAvailable, in bytes.
@@ -282,9 +282,14 @@ impl Display for BootLoader {
                 f,
                 "unified kernel image: add {OPTION} to cmdline in /etc/kernel-hooks.d/secureboot.conf, then run: apk fix kernel-hooks"
             ),
-            BootLoader::RaspberryPi { file } => write!(f, "Raspberry Pi: add {OPTION} to the one line of {file}"),
+            BootLoader::RaspberryPi { file } => {
+                write!(f, "Raspberry Pi: add {OPTION} to the one line of {file}")
+            }
             BootLoader::Diskless { files } if files.is_empty() => {
-                write!(f, "diskless: add {OPTION} to the kernel's line in syslinux.cfg and grub.cfg on the boot medium")
+                write!(
+                    f,
+                    "diskless: add {OPTION} to the kernel's line in syslinux.cfg and grub.cfg on the boot medium"
+                )
             }
             BootLoader::Diskless { files } => {
                 write!(f, "diskless: add {OPTION} to the kernel's line in")?;
@@ -353,8 +358,9 @@ impl Display for Failure {
             }
             Failure::WrongType { path, wanted } => write!(
                 f,
-                "unable to load {}: it is a bzImage, and --type says {wanted}\n  --type may be left out: the file's content decides",
-                path.display()
+                "unable to load {}: it is a bzImage, and --type says {}\n  --type may be left out: the file's content decides",
+                path.display(),
+                wanted.display()
             ),
             Failure::NoPlan { path, why } => write!(f, "unable to load {}: {}", path.display(), PlanProblem(*why)),
             Failure::NulInCommandLine => f.write_str("unable to use the command line: there is a NUL byte in it"),
@@ -383,7 +389,7 @@ impl Display for Failure {
                 let has = if *going_down { "is set" } else { "is not set" };
                 write!(f, "unable to start the loaded kernel: the machine is not going down (RC_GOINGDOWN {has}, RC_RUNLEVEL is ")?;
                 match runlevel {
-                    Some(runlevel) => f.write_str(runlevel)?,
+                    Some(runlevel) => write!(f, "{}", runlevel.display())?,
                     None => f.write_str("not set")?,
                 }
                 f.write_str(
@@ -516,7 +522,9 @@ fn no_privilege(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
         (Some(false), true) => f.write_str(
             "this root does not have CAP_SYS_BOOT, as in a container\n  run it on the machine itself",
         ),
-        _ => f.write_str("Operation not permitted, and the kernel does not say why; CAP_SYS_BOOT is not what is missing"),
+        _ => f.write_str(
+            "Operation not permitted, and the kernel does not say why; CAP_SYS_BOOT is not what is missing",
+        ),
     }
 }
 
@@ -599,7 +607,10 @@ fn load_disabled(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
         f.write_str("; it is known to Alpine's kernels, which are locked without it")?;
     }
     match facts.boot_loaders.as_slice() {
-        [] => write!(f, ", and no boot loader that is known here was found: add it where the kernel's options are set"),
+        [] => write!(
+            f,
+            ", and no boot loader that is known here was found: add it where the kernel's options are set"
+        ),
         [one] => write!(f, "\n  {one}\n  then reboot once in the ordinary way"),
         several => {
             f.write_str("\n  several boot loaders are set up here; mend the one in use:")?;
@@ -610,7 +621,7 @@ fn load_disabled(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
 }
 
 fn locked_down(f: &mut Formatter<'_>, call: Call, facts: &Refusal) -> fmt::Result {
-    let mode = facts.lockdown.as_deref().unwrap_or("on");
+    let mode = facts.lockdown.as_deref().unwrap_or_default().display();
     match call {
         Call::Load => write!(
             f,
@@ -636,7 +647,9 @@ fn unknown_refusal(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
     })?;
     f.write_str("kexec_load_disabled is not 1, no lockdown is in force, loads are left")?;
     match &facts.security_modules {
-        Some(modules) => write!(f, "; security modules: {modules} (loadpin and integrity can refuse)")?,
+        Some(modules) => {
+            write!(f, "; security modules: {} (loadpin and integrity can refuse)", modules.display())?;
+        }
         None => f.write_str("; the security modules cannot be listed")?,
     }
     if facts.seccomp {
@@ -656,7 +669,8 @@ mod tests {
 
     fn said(call: Call, errno: Errno, facts: Refusal) -> String {
         let load = Load { command_line: 100, command_line_limit: 2047, size: 64 << 20 };
-        Failure::Refused { path: "/boot/vmlinuz".into(), call, errno, load, facts: Box::new(facts) }.to_string()
+        Failure::Refused { path: "/boot/vmlinuz".into(), call, errno, load, facts: Box::new(facts) }
+            .to_string()
     }
 
     #[test]
@@ -665,15 +679,30 @@ mod tests {
         let locked = || Refusal { lockdown: Some("integrity".into()), ..free() };
         let disabled = || Refusal { load_disabled: true, ..free() };
         let table: Vec<(Call, Errno, Refusal, &str)> = vec![
-            (Call::Load, Errno::EPERM, Refusal { cap_sys_boot: Some(false), is_root: false, ..free() }, "it takes root"),
+            (
+                Call::Load,
+                Errno::EPERM,
+                Refusal { cap_sys_boot: Some(false), is_root: false, ..free() },
+                "it takes root",
+            ),
             (Call::Load, Errno::EPERM, Refusal { cap_sys_boot: Some(false), ..free() }, "as in a container"),
             (Call::Load, Errno::EPERM, disabled(), "kexec_load_disabled is 1"),
             (Call::FileLoad, Errno::EPERM, disabled(), "kexec_load_disabled is 1"),
-            (Call::Load, Errno::EPERM, Refusal { loads_left: Some(0), ..free() }, "kexec_load_limit_reboot is 0"),
+            (
+                Call::Load,
+                Errno::EPERM,
+                Refusal { loads_left: Some(0), ..free() },
+                "kexec_load_limit_reboot is 0",
+            ),
             (Call::Load, Errno::EPERM, locked(), "which forbids this call"),
             (Call::FileLoad, Errno::EPERM, locked(), "no signature on the image that it trusts"),
             (Call::Load, Errno::EPERM, free(), "the kernel does not say why"),
-            (Call::Load, Errno::EPERM, Refusal { security_modules: Some("loadpin".into()), ..free() }, "security modules: loadpin"),
+            (
+                Call::Load,
+                Errno::EPERM,
+                Refusal { security_modules: Some("loadpin".into()), ..free() },
+                "security modules: loadpin",
+            ),
             (Call::Load, Errno::EPERM, Refusal { seccomp: true, ..free() }, "a seccomp filter"),
             (Call::Load, Errno::ENOSYS, free(), "CONFIG_KEXEC)"),
             (Call::FileLoad, Errno::ENOSYS, free(), "CONFIG_KEXEC_FILE;"),
@@ -727,11 +756,17 @@ mod tests {
                 BootLoader::Grub { has_line: true, config: "/boot/grub/grub.cfg" },
                 "/etc/default/grub && grub-mkconfig -o /boot/grub/grub.cfg",
             ),
-            (BootLoader::Grub { has_line: false, config: "/boot/grub2/grub.cfg" }, "grub-mkconfig -o /boot/grub2/grub.cfg"),
+            (
+                BootLoader::Grub { has_line: false, config: "/boot/grub2/grub.cfg" },
+                "grub-mkconfig -o /boot/grub2/grub.cfg",
+            ),
             (BootLoader::SystemdBoot { dir: "/boot/loader/entries" }, "/boot/loader/entries/*.conf"),
             (BootLoader::UnifiedImage, "apk fix kernel-hooks"),
             (BootLoader::RaspberryPi { file: "/boot/cmdline.txt" }, "/boot/cmdline.txt"),
-            (BootLoader::Diskless { files: vec!["/media/usb/boot/grub/grub.cfg".into()] }, "/media/usb/boot/grub/grub.cfg"),
+            (
+                BootLoader::Diskless { files: vec!["/media/usb/boot/grub/grub.cfg".into()] },
+                "/media/usb/boot/grub/grub.cfg",
+            ),
             (BootLoader::Diskless { files: vec![] }, "syslinux.cfg and grub.cfg on the boot medium"),
         ];
         for (loader, wanted) in table {
@@ -742,7 +777,10 @@ mod tests {
         }
         let two = on(vec![BootLoader::Extlinux { has_line: true }, BootLoader::UnifiedImage]);
         let text = said(Call::Load, Errno::EPERM, two);
-        assert!(text.contains("several") && text.contains("extlinux") && text.contains("kernel-hooks"), "{text}");
+        assert!(
+            text.contains("several") && text.contains("extlinux") && text.contains("kernel-hooks"),
+            "{text}"
+        );
         let text = said(Call::Load, Errno::EPERM, on(vec![]));
         assert!(text.contains("no boot loader that is known here"), "{text}");
     }
@@ -752,14 +790,18 @@ mod tests {
         // Not Alpine, no boot loader: the option may not even be known there.
         let text = said(Call::Load, Errno::EPERM, Refusal { load_disabled: true, ..free() });
         assert!(text.contains("on others something wrote the sysctl") && !text.contains("run:"), "{text}");
-        let present = Refusal { load_disabled: true, alpine: true, boot_option: BootOption::Present, ..free() };
+        let present =
+            Refusal { load_disabled: true, alpine: true, boot_option: BootOption::Present, ..free() };
         let text = said(Call::Load, Errno::EPERM, present.clone());
         assert!(text.contains("had no effect") && !text.contains("run:"), "{text}");
         let file = WhoWrote::File("/etc/sysctl.d/99.conf".into());
         let text = said(Call::Load, Errno::EPERM, Refusal { who_wrote: file.clone(), ..present });
         assert!(text.contains("/etc/sysctl.d/99.conf sets it") && !text.contains("as well"), "{text}");
         let absent = Refusal { load_disabled: true, alpine: true, who_wrote: file, ..free() };
-        assert!(said(Call::Load, Errno::EPERM, absent).contains("need the boot option kexec_load_disabled=0 as well"));
+        assert!(
+            said(Call::Load, Errno::EPERM, absent)
+                .contains("need the boot option kexec_load_disabled=0 as well")
+        );
     }
 
     #[test]

@@ -15,21 +15,6 @@ pub struct Found {
     pub initrds: Vec<OsString>,
 }
 
-/// A kernel's names below /boot, each with the names its initramfs may have.
-fn candidates(flavour: Option<&str>, release: &str) -> Vec<(String, Vec<String>)> {
-    let mut list = Vec::new();
-    if let Some(flavour) = flavour {
-        list.push((format!("vmlinuz-{flavour}"), vec![format!("initramfs-{flavour}")]));
-    }
-    let initrds = [
-        format!("initrd.img-{release}"),
-        format!("initramfs-{release}.img"),
-        format!("initramfs-{release}"),
-    ];
-    list.push((format!("vmlinuz-{release}"), initrds.to_vec()));
-    list
-}
-
 /// Finds the installed kernel in /boot. `initrds` of the user's take the place of
 /// those found beside it.
 pub fn installed_kernel(initrds: &[OsString]) -> Result<Found, Failure> {
@@ -45,41 +30,51 @@ fn choose(
     initrds: &[OsString],
     had_initrd: bool,
 ) -> Result<Found, Failure> {
-    let mut tried_kernels = Vec::new();
-    for (kernel, names) in candidates(flavour, release) {
-        let kernel = format!("{boot}/{kernel}");
+    // Whether the name is Alpine's, and what follows `vmlinuz-` in it.
+    let names = [(true, flavour), (false, Some(release))];
+    let mut tried = Vec::new();
+    for (alpine, name) in names {
+        let Some(name) = name else { continue };
+        let kernel = format!("{boot}/vmlinuz-{name}");
         if !files::is_file(&kernel) {
-            tried_kernels.push(OsString::from(kernel));
+            tried.push(OsString::from(kernel));
             continue;
         }
         let kernel = OsString::from(kernel);
         if !initrds.is_empty() {
             return Ok(Found { kernel, initrds: initrds.to_vec() });
         }
-        let mut initrds = Vec::new();
-        // They are further initrds, and the early microcode archive has to be first.
-        for name in ["intel-ucode.img", "amd-ucode.img"] {
-            let path = format!("{boot}/{name}");
-            if files::is_file(&path) {
-                initrds.push(OsString::from(path));
-            }
-        }
-        let mut tried = Vec::new();
-        for name in names {
-            let path = format!("{boot}/{name}");
-            if files::is_file(&path) {
-                initrds.push(OsString::from(path));
-                return Ok(Found { kernel, initrds });
-            }
-            tried.push(OsString::from(path));
-        }
-        // A kernel that needs one would not come up; one that never had one does.
-        if had_initrd {
-            return Err(Failure::NoInitrdFound { kernel, tried });
-        }
-        return Ok(Found { kernel, initrds });
+        return match initrds_beside(boot, name, alpine) {
+            Ok(initrds) => Ok(Found { kernel, initrds }),
+            // A kernel that needs one would not come up; one that never had one does.
+            Err(tried) if had_initrd => Err(Failure::NoInitrdFound { kernel, tried }),
+            Err(_) => Ok(Found { kernel, initrds: Vec::new() }),
+        };
     }
-    Err(Failure::NoKernelFound { tried: tried_kernels })
+    Err(Failure::NoKernelFound { tried })
+}
+
+/// The microcode archives, which have to be first, and the initramfs; or where
+/// that was looked for.
+fn initrds_beside(boot: &str, name: &str, alpine: bool) -> Result<Vec<OsString>, Vec<OsString>> {
+    let mut found = Vec::new();
+    for microcode in ["intel", "amd"] {
+        let path = format!("{boot}/{microcode}-ucode.img");
+        if files::is_file(&path) {
+            found.push(OsString::from(path));
+        }
+    }
+    let spellings = [("initramfs-", ""), ("initrd.img-", ""), ("initramfs-", ".img")];
+    let mut tried = Vec::new();
+    for (before, after) in spellings.iter().take(if alpine { 1 } else { 3 }) {
+        let path = format!("{boot}/{before}{name}{after}");
+        if files::is_file(&path) {
+            found.push(OsString::from(path));
+            return Ok(found);
+        }
+        tried.push(OsString::from(path));
+    }
+    Err(tried)
 }
 
 #[cfg(test)]
@@ -98,7 +93,12 @@ mod tests {
             Boot(dir)
         }
 
-        fn found(&self, flavour: Option<&str>, release: &str, had_initrd: bool) -> Result<Vec<String>, Failure> {
+        fn found(
+            &self,
+            flavour: Option<&str>,
+            release: &str,
+            had_initrd: bool,
+        ) -> Result<Vec<String>, Failure> {
             let found = choose(self.0.to_str().unwrap(), flavour, release, &[], had_initrd)?;
             let name = |path: &OsString| Path::new(path).file_name().unwrap().to_str().unwrap().to_string();
             Ok([found.kernel].iter().chain(&found.initrds).map(name).collect())

@@ -1,19 +1,16 @@
 //! rc-kexec: read the files, recognise the image, lay it out over memory, load
 //! it, start it. Folder order is data order.
 
-#![cfg_attr(
-    test,
-    allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used)
-)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used))]
 
 pub mod bytes;
-pub mod image;
-pub mod layout;
 pub mod cli;
 pub mod command_line;
 pub mod exec;
 pub mod failure;
 pub mod find;
+pub mod image;
+pub mod layout;
 pub mod load;
 pub mod running_kernel;
 pub mod status;

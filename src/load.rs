@@ -16,9 +16,12 @@ use crate::running_kernel::syscalls;
 use crate::{exec, find};
 use nix::errno::Errno;
 use std::ffi::{CString, OsStr};
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+
+/// The last line of a dry run.
+const NOTHING_LOADED: &str = "nothing was loaded (--dry-run)";
 
 /// What is to be loaded: checked files and a command line.
 struct Job<'a> {
@@ -87,15 +90,18 @@ pub fn run(request: &LoadRequest) -> Result<(), Failure> {
 }
 
 /// `--type` as kexec(8) spells it.
-fn is_bzimage(kind: &str) -> bool {
-    ["bzImage", "bzImage64", "bzImage-x86", "bzImage-x86_64", "auto"].iter().any(|name| kind.eq_ignore_ascii_case(name))
+fn is_bzimage(kind: &OsStr) -> bool {
+    ["bzImage", "bzImage64", "bzImage-x86", "bzImage-x86_64", "auto"]
+        .iter()
+        .any(|name| kind.eq_ignore_ascii_case(name))
 }
 
 /// The command line that the next kernel gets.
 fn new_command_line(request: &LoadRequest) -> Result<Vec<u8>, Failure> {
     let mut line = Vec::new();
     if request.reuse {
-        let running = files::command_line().map_err(|errno| Failure::Facts { path: "/proc/cmdline", errno })?;
+        let running =
+            files::command_line().map_err(|errno| Failure::Facts { path: "/proc/cmdline", errno })?;
         line = command_line::without_marks(&running);
     }
     if let Some(append) = request.append.as_deref() {
@@ -133,7 +139,6 @@ impl Job<'_> {
     /// The one initrd that kexec_file_load takes: the file itself, or several put
     /// end to end in memory, each on a page as kexec_load has them, and sealed.
     fn one_initrd(&self) -> Result<Option<OwnedFd>, Errno> {
-        
         match self.initrds {
             [] => Ok(None),
             [only] => Ok(Some(nix::unistd::dup(&only.file)?)),
@@ -187,7 +192,9 @@ impl Job<'_> {
         let (plan, efi_state) = x86_64::plan(&self.image, &bytes, line, &machine, &mut parameters)
             .map_err(|why| Failure::NoPlan { path: self.path.to_os_string(), why })?;
         if let EfiState::Left(why) = efi_state {
-            files::complain(format_args!("note: the next kernel will do without EFI runtime services: {why}\n"));
+            files::complain(format_args!(
+                "note: the next kernel will do without EFI runtime services: {why}\n"
+            ));
         }
         if self.request.debug {
             self.explain_plan(&plan, &memory, efi_state);
@@ -198,58 +205,52 @@ impl Job<'_> {
     /// `--dry-run`
     fn draw(&self) -> Result<(), Failure> {
         self.with_plan(|plan, memory| {
-            let mut text = self.description();
-            let _ = draw(&mut text, plan, &memory.map, &memory.usable);
-            if memory.iomem_hidden {
-                text.push_str("/proc/iomem hides its addresses from this user: what the kernel keeps for a crash kernel is drawn as free\n");
-            }
-            let call = match self.request.choice {
-                Choice::Only(call) => format!("{call}, as asked for"),
-                Choice::Auto => match (syscalls::has_kexec_file_load(), syscalls::has_kexec_load()) {
-                    (Some(true), _) => "kexec_file_load, which this kernel has; it places the segments by its own rules".to_string(),
-                    (Some(false), Some(true)) => "kexec_load; this kernel has no kexec_file_load".to_string(),
-                    (Some(false), Some(false)) => "none: this kernel has neither kexec_file_load nor kexec_load".to_string(),
-                    _ => "kexec_file_load, and where that is not there kexec_load; which one cannot be told".to_string(),
-                },
-            };
-            let _ = writeln!(text, "system call: {call}\nnothing was loaded (--dry-run)");
-            files::print(format_args!("{text}"));
+            files::print_with(&mut |out| {
+                self.describe(out)?;
+                draw(out, plan, &memory.map, &memory.usable)?;
+                if memory.iomem_hidden {
+                    out.write_str("/proc/iomem hides its addresses from this user: what the kernel keeps for a crash kernel is drawn as free\n")?;
+                }
+                let call = match self.request.choice {
+                    Choice::Only(call) => return writeln!(out, "system call: {call}, as asked for\n{NOTHING_LOADED}"),
+                    Choice::Auto => match (syscalls::has_kexec_file_load(), syscalls::has_kexec_load()) {
+                        (Some(true), _) => "kexec_file_load, which this kernel has; it places the segments by its own rules",
+                        (Some(false), Some(true)) => "kexec_load; this kernel has no kexec_file_load",
+                        (Some(false), Some(false)) => "none: this kernel has neither kexec_file_load nor kexec_load",
+                        _ => "kexec_file_load, and where that is not there kexec_load; which one cannot be told",
+                    },
+                };
+                writeln!(out, "system call: {call}\n{NOTHING_LOADED}")
+            });
             Ok(())
         })
     }
 
     /// What would be loaded, a line each.
-    fn description(&self) -> String {
-        let mut text = String::new();
+    fn describe(&self, out: &mut dyn Write) -> fmt::Result {
         let size = |input: &Input| Size(input.bytes().len() as u64);
         let [minor, major] = self.image.protocol.to_le_bytes();
-        let version = self.image.version().unwrap_or("of no known version");
-        let _ = writeln!(
-            text,
-            "kernel: {}, a bzImage, Linux {version}, boot protocol {major}.{minor:02}, {}",
+        writeln!(
+            out,
+            "kernel: {}, a bzImage, Linux {}, boot protocol {major}.{minor:02}, {}",
             self.path.display(),
+            self.image.version().unwrap_or("of no known version"),
             size(self.kernel)
-        );
+        )?;
         for input in self.initrds {
             let found = initrd::check(input.bytes()).unwrap_or_default();
-            let _ = write!(text, "initrd: {}, ", input.path.display());
+            write!(out, "initrd: {}, ", input.path.display())?;
             if found.plain > 0 {
-                let _ = write!(text, "{} cpio, ", found.plain);
+                write!(out, "{} cpio, ", found.plain)?;
             }
             if let Some(compression) = found.compressed {
-                let _ = write!(text, "{compression}, ");
+                write!(out, "{compression}, ")?;
             }
-            let _ = writeln!(text, "{}", size(input));
+            writeln!(out, "{}", size(input))?;
         }
         let line = self.command_line.as_bytes();
-        let _ = writeln!(
-            text,
-            "command line ({} of {} bytes): {}",
-            line.len(),
-            self.image.cmdline_size,
-            String::from_utf8_lossy(line)
-        );
-        text
+        let text = OsStr::from_bytes(line).display();
+        writeln!(out, "command line ({} of {} bytes): {text}", line.len(), self.image.cmdline_size)
     }
 
     /// What the user should see before the load, and with -d all that is known.
@@ -257,7 +258,9 @@ impl Job<'_> {
         let running = files::command_line().unwrap_or_default();
         let has_root = |line: &[u8]| command_line::words(line).any(|word| word.starts_with(b"root="));
         if has_root(&running) && !has_root(self.command_line.as_bytes()) {
-            files::complain(format_args!("note: the new command line has no root=, and the running kernel's has one\n"));
+            files::complain(format_args!(
+                "note: the new command line has no root=, and the running kernel's has one\n"
+            ));
         }
         if !self.request.debug {
             return;
@@ -265,7 +268,7 @@ impl Job<'_> {
         for option in &self.request.ignored {
             files::complain(format_args!("{option} is accepted and does nothing\n"));
         }
-        files::complain(format_args!("{}", self.description()));
+        files::complain_with(&mut |out| self.describe(out));
     }
 
     fn explain_plan(&self, plan: &Plan, memory: &Memory, efi: EfiState) {
@@ -273,10 +276,11 @@ impl Job<'_> {
             MapSource::Firmware => "/sys/firmware/memmap",
             MapSource::Iomem => "/proc/iomem",
         };
-        let mut text = String::new();
-        let _ = writeln!(text, "memory map: {source}, {} ranges; {efi}", memory.map.entries().len());
-        let _ = draw(&mut text, plan, &memory.map, &memory.usable);
-        files::complain(format_args!("{text}"));
+        let ranges = memory.map.entries().len();
+        files::complain_with(&mut |out| {
+            writeln!(out, "memory map: {source}, {ranges} ranges; {efi}")?;
+            draw(out, plan, &memory.map, &memory.usable)
+        });
     }
 
     fn refused(&self, call: Call, errno: Errno, size: u64) -> Failure {

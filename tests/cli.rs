@@ -42,7 +42,8 @@ fn run<S: AsRef<OsStr>>(name: &str, args: &[S]) -> Output {
 
 #[track_caller]
 fn assert_says(output: &Output, status: i32, wanted: &str) {
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.code() == Some(status) && text.contains(wanted),
         "wanted status {status} and {wanted:?}; got {}\n{text}",
@@ -96,11 +97,20 @@ fn a_kernel_that_is_cut_short_is_refused_before_any_call() {
     let dir = Dir::new("cut");
     let whole = bzimage();
     let path = dir.file("vmlinuz", &whole[..whole.len() - 1]);
-    for (name, args) in [("kexec", vec!["-l"]), ("kexec", vec!["-s", "-l"]), ("kexec-load", vec![]), ("kexec-load", vec!["--dry-run"])] {
+    for (name, args) in [
+        ("kexec", vec!["-l"]),
+        ("kexec", vec!["-s", "-l"]),
+        ("kexec-load", vec![]),
+        ("kexec-load", vec!["--dry-run"]),
+    ] {
         let mut args: Vec<&OsStr> = args.into_iter().map(OsStr::new).collect();
         args.push(path.as_os_str());
         let output = run(name, &args);
-        assert_says(&output, 1, "the file is cut short: its header promises at least 3584 bytes, and it has 3583");
+        assert_says(
+            &output,
+            1,
+            "the file is cut short: its header promises at least 3584 bytes, and it has 3583",
+        );
         assert_says(&output, 1, path.to_str().unwrap());
     }
 }
@@ -122,8 +132,16 @@ fn what_is_no_kernel_is_named() {
     }
     assert_says(&run("kexec-load", &[&dir.0]), 1, "it is a directory");
     assert_says(&run("kexec-load", &["/dev/null"]), 1, "it is no regular file");
-    assert_says(&run("kexec-load", &["/nowhere/vmlinuz"]), 1, "unable to read /nowhere/vmlinuz: No such file or directory");
-    assert_says(&run("kexec", &["-l", "-t", "elf-x86_64", dir.file("k", &bzimage()).to_str().unwrap()]), 1, "--type says elf-x86_64");
+    assert_says(
+        &run("kexec-load", &["/nowhere/vmlinuz"]),
+        1,
+        "unable to read /nowhere/vmlinuz: No such file or directory",
+    );
+    assert_says(
+        &run("kexec", &["-l", "-t", "elf-x86_64", dir.file("k", &bzimage()).to_str().unwrap()]),
+        1,
+        "--type says elf-x86_64",
+    );
 }
 
 #[test]
@@ -134,7 +152,11 @@ fn an_initrd_that_the_kernel_cannot_unpack_is_refused() {
     let table: &[(&str, &[u8], &str)] = &[
         ("empty", b"", "there is nothing in it"),
         ("zeros", &[0; 512], "there is nothing in it"),
-        ("random", b"\x13\x37\x13\x37", "no archive that the kernel can unpack begins at byte 0 (13 37 13 37)"),
+        (
+            "random",
+            b"\x13\x37\x13\x37",
+            "no archive that the kernel can unpack begins at byte 0 (13 37 13 37)",
+        ),
         ("cut", cut, "cut short"),
     ];
     for (name, bytes, wanted) in table {
@@ -156,7 +178,11 @@ fn a_command_line_that_is_too_long_says_how_long() {
     let kernel = dir.file("vmlinuz", &bzimage());
     let line = "x".repeat(2048);
     let args = ["--command-line", &line, kernel.to_str().unwrap(), "--dry-run"];
-    assert_says(&run("kexec-load", &args), 1, "the command line is 2048 bytes long, and this kernel takes 2047");
+    assert_says(
+        &run("kexec-load", &args),
+        1,
+        "the command line is 2048 bytes long, and this kernel takes 2047",
+    );
 }
 
 #[test]
@@ -172,7 +198,13 @@ fn dry_run_draws_the_memory_of_this_machine() {
         assert!(known.iter().any(|reason| text.contains(reason)), "{text}");
         return;
     }
-    for wanted in ["Linux 6.12.31-0-virt, boot protocol 2.15", "K kernel", "P parameters", "entry: 0x", "nothing was loaded"] {
+    for wanted in [
+        "Linux 6.12.31-0-virt, boot protocol 2.15",
+        "K kernel",
+        "P parameters",
+        "entry: 0x",
+        "nothing was loaded",
+    ] {
         assert_says(&output, 0, wanted);
     }
 }

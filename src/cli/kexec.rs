@@ -135,7 +135,9 @@ pub fn parse(args: &[OsString]) -> Result<Command, Failure> {
     if args.unload {
         return match kernel {
             None if !args.load && !args.exec && !args.force => Ok(Command::Unload),
-            _ => Err(usage("unable to unload and load at once: leave -u out, a load replaces what is loaded")),
+            _ => {
+                Err(usage("unable to unload and load at once: leave -u out, a load replaces what is loaded"))
+            }
         };
     }
     if kernel.is_none() && args.exec && !args.load && !args.force {
@@ -146,7 +148,7 @@ pub fn parse(args: &[OsString]) -> Result<Command, Failure> {
     }
     // --append and --command-line are one option by two names; the last one counts.
     let append = words.last(&[args.append, args.command_line].concat());
-    let kind = words.last(&args.kind).map(|kind| kind.to_string_lossy().into_owned());
+    let kind = words.last(&args.kind);
     Ok(Command::Load(LoadRequest {
         kernel,
         initrds: words.all(&args.initrd),
@@ -159,7 +161,8 @@ pub fn parse(args: &[OsString]) -> Result<Command, Failure> {
             (_, true, true) => return Err(usage("unable to load with -c and -s: they exclude each other")),
         },
         kind,
-        bounds: bounds(words.last(&args.mem_min).as_deref(), words.last(&args.mem_max).as_deref()).map_err(usage)?,
+        bounds: bounds(words.last(&args.mem_min).as_deref(), words.last(&args.mem_max).as_deref())
+            .map_err(usage)?,
         dry_run: false,
         say: false,
         debug: args.debug,
@@ -178,7 +181,11 @@ pub fn parse(args: &[OsString]) -> Result<Command, Failure> {
 fn bounds(min: Option<&OsStr>, max: Option<&OsStr>) -> Result<Range, &'static str> {
     let number = |text: &OsStr| {
         let text = text.as_encoded_bytes();
-        if text.starts_with(b"0x") { crate::bytes::parse_hex(text) } else { crate::bytes::parse_decimal(text) }
+        if text.starts_with(b"0x") {
+            crate::bytes::parse_hex(text)
+        } else {
+            crate::bytes::parse_decimal(text)
+        }
     };
     let min = min.map_or(Some(0), number).ok_or("unable to use --mem-min: it is no address")?;
     let max = max.map_or(Some(u64::MAX), number).ok_or("unable to use --mem-max: it is no address")?;

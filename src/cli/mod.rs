@@ -79,7 +79,7 @@ pub struct LoadRequest {
     /// The system call.
     pub choice: Choice,
     /// `--type`, as it was given.
-    pub kind: Option<String>,
+    pub kind: Option<OsString>,
     /// Where segments may lie.
     pub bounds: Range,
     /// Draw it, load nothing.
@@ -115,8 +115,16 @@ struct Applet {
 }
 
 const APPLETS: [Applet; 3] = [
-    Applet { name: "kexec-load", purpose: "load a kernel, to be started by the next reboot", parse: load::parse },
-    Applet { name: "kexec-exec", purpose: "start the loaded kernel, at the end of a shutdown", parse: exec::parse },
+    Applet {
+        name: "kexec-load",
+        purpose: "load a kernel, to be started by the next reboot",
+        parse: load::parse,
+    },
+    Applet {
+        name: "kexec-exec",
+        purpose: "start the loaded kernel, at the end of a shutdown",
+        parse: exec::parse,
+    },
     Applet { name: "kexec", purpose: "both, with the options of kexec(8)", parse: kexec::parse },
 ];
 
@@ -125,7 +133,8 @@ pub const VERSION: &str = concat!("rc-kexec ", env!("CARGO_PKG_VERSION"), "\n");
 
 /// The applet that these words call, by name, and the command that they make.
 pub fn parse(argv: &[OsString]) -> (&'static str, Result<Command, Failure>) {
-    let (first, rest) = argv.split_first().map_or((OsStr::new(""), argv), |(first, rest)| (first.as_os_str(), rest));
+    let (first, rest) =
+        argv.split_first().map_or((OsStr::new(""), argv), |(first, rest)| (first.as_os_str(), rest));
     let name = first.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
     let name = OsStr::from_bytes(name);
     if let Some(applet) = applet(name) {
@@ -136,9 +145,14 @@ pub fn parse(argv: &[OsString]) -> (&'static str, Result<Command, Failure>) {
     };
     match applet(word) {
         Some(applet) => (applet.name, (applet.parse)(rest)),
-        None if word == "--help" || word == "-h" || word == "help" => ("rc-kexec", Ok(Command::Print(list_of_applets()))),
+        None if word == "--help" || word == "-h" || word == "help" => {
+            ("rc-kexec", Ok(Command::Print(list_of_applets())))
+        }
         None if word == "--version" || word == "-v" => ("rc-kexec", Ok(Command::Print(VERSION.to_string()))),
-        None => ("rc-kexec", Err(no_applet(&format!("unable to run {}: there is no such applet", word.display())))),
+        None => (
+            "rc-kexec",
+            Err(no_applet(&format!("unable to run {}: there is no such applet", word.display()))),
+        ),
     }
 }
 
@@ -156,8 +170,12 @@ fn list_of_applets() -> String {
 }
 
 fn no_applet(what: &str) -> Failure {
-    let names = APPLETS.each_ref().map(|applet| applet.name).join(", ");
-    Failure::Usage { applet: "", what: format!("{what}; the applets are {names}") }
+    let mut text = format!("{what}; the applets are");
+    for (index, applet) in APPLETS.iter().enumerate() {
+        text.push_str(if index == 0 { " " } else { ", " });
+        text.push_str(applet.name);
+    }
+    Failure::Usage { applet: "", what: text }
 }
 
 /// Words -> the struct that argh fills, or help to print. The pass over the words
@@ -259,7 +277,8 @@ mod tests {
 
     #[test]
     fn status_of_kexec_is_about_the_crash_kernel_unless_l_is_there() {
-        let table = [("kexec -S", true), ("kexec -Sp", true), ("kexec -Sl", false), ("kexec --status --load", false)];
+        let table =
+            [("kexec -S", true), ("kexec -Sp", true), ("kexec -Sl", false), ("kexec --status --load", false)];
         for (line, crash) in table {
             let Ok(Command::Status(request)) = run(line).1 else { panic!("{line}") };
             assert_eq!(request, StatusRequest { crash, loaded: 1, say: false }, "{line}");
@@ -343,10 +362,16 @@ mod tests {
 
     #[test]
     fn every_applet_has_help_with_all_its_options() {
-        for (applet, options) in [("kexec", kexec::OPTIONS), ("kexec-load", load::OPTIONS), ("kexec-exec", exec::OPTIONS)] {
+        for (applet, options) in
+            [("kexec", kexec::OPTIONS), ("kexec-load", load::OPTIONS), ("kexec-exec", exec::OPTIONS)]
+        {
             let Ok(Command::Print(text)) = run(&format!("{applet} --help")).1 else { panic!("{applet}") };
             for option in options {
-                assert!(text.contains(&format!("--{}", option.canonical)), "{applet}: {}\n{text}", option.canonical);
+                assert!(
+                    text.contains(&format!("--{}", option.canonical)),
+                    "{applet}: {}\n{text}",
+                    option.canonical
+                );
             }
         }
     }

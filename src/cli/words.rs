@@ -129,7 +129,7 @@ impl Words {
 
 /// The option by its full name, or by the beginning of only one name.
 fn find_long<'o>(options: &'o [OptionRow], name: &[u8]) -> Result<&'o OptionRow, String> {
-    let text = || String::from_utf8_lossy(name).into_owned();
+    let text = || OsStr::from_bytes(name).display();
     if let Some(row) = options.iter().find(|row| row.long.as_bytes() == name) {
         return Ok(row);
     }

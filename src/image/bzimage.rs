@@ -99,20 +99,21 @@ impl<'a> BzImage<'a> {
     /// Reads and checks the header of a file that [`looks_like`] a bzImage.
     pub fn parse(bytes: &'a [u8]) -> Result<BzImage<'a>, Defect> {
         let present = bytes.len() as u64;
-        let cut = Defect::Truncated { promised: (2 * SECTOR) as u64, present };
-        let version = u16_at(bytes, VERSION).ok_or(cut)?;
+        // Every field lies in the first two sectors; 0 stands for none below.
+        if bytes.len() < 2 * SECTOR {
+            return Err(Defect::Truncated { promised: (2 * SECTOR) as u64, present });
+        }
+        let version = u16_at(bytes, VERSION).unwrap_or(0);
         if version < OLDEST {
             let [minor, major] = version.to_le_bytes();
             return Err(Defect::TooOld(major, minor));
         }
-        // Every field below lies in the first two sectors.
-        if bytes.len() < 2 * SECTOR {
-            return Err(cut);
-        }
-        if u8_at(bytes, LOADFLAGS).ok_or(cut)? & LOADED_HIGH == 0 {
+        let byte = |offset| u8_at(bytes, offset).unwrap_or(0);
+        let number = |offset| u64::from(u32_at(bytes, offset).unwrap_or(0));
+        if byte(LOADFLAGS) & LOADED_HIGH == 0 {
             return Err(Defect::LoadedLow);
         }
-        let xloadflags = u16_at(bytes, XLOADFLAGS).ok_or(cut)?;
+        let xloadflags = u16_at(bytes, XLOADFLAGS).unwrap_or(0);
         if xloadflags & XLF_KERNEL_64 == 0 {
             return Err(Defect::No64BitEntry);
         }
@@ -120,47 +121,39 @@ impl<'a> BzImage<'a> {
         // "The size of the setup code in 512-byte sectors. If this field is 0,
         // the real value is 4. The real-mode code consists of the boot sector
         // (always one 512-byte sector) plus the setup code."
-        let setup_sects = match u8_at(bytes, SETUP_SECTS).ok_or(cut)? {
+        let setup_sects = match byte(SETUP_SECTS) {
             0 => 4,
             sectors => usize::from(sectors),
         };
         let setup_size = setup_sects.saturating_add(1).saturating_mul(SECTOR);
         // "The size of the protected-mode code in units of 16-byte paragraphs."
-        let syssize = u64::from(u32_at(bytes, SYSSIZE).ok_or(cut)?).saturating_mul(PARAGRAPH);
-        let promised = syssize.saturating_add(setup_size as u64);
+        let syssize = number(SYSSIZE).saturating_mul(PARAGRAPH);
         if syssize == 0 {
             return Err(Defect::Header("syssize is 0"));
         }
-        if present < promised {
-            return Err(Defect::Truncated { promised, present });
-        }
+        let promised = syssize.saturating_add(setup_size as u64);
         // What follows is no kernel: a signature, or padding.
-        let code_size = usize::try_from(syssize).map_err(|_| cut)?;
-        let protected_mode =
-            bytes.get(setup_size..).and_then(|rest| rest.get(..code_size)).ok_or(cut)?;
+        let code = usize::try_from(promised).ok().and_then(|end| bytes.get(setup_size..end));
+        let protected_mode = code.ok_or(Defect::Truncated { promised, present })?;
 
-        let payload_end = u64::from(u32_at(bytes, PAYLOAD_OFFSET).ok_or(cut)?)
-            .saturating_add(u64::from(u32_at(bytes, PAYLOAD_LENGTH).ok_or(cut)?));
-        if payload_end > syssize {
+        if number(PAYLOAD_OFFSET).saturating_add(number(PAYLOAD_LENGTH)) > syssize {
             return Err(Defect::Header("the payload reaches beyond syssize"));
         }
-        let init_size = u64::from(u32_at(bytes, INIT_SIZE).ok_or(cut)?);
+        let init_size = number(INIT_SIZE);
         if init_size < syssize {
             return Err(Defect::Header("init_size is less than syssize"));
         }
-        let kernel_alignment = u64::from(u32_at(bytes, KERNEL_ALIGNMENT).ok_or(cut)?);
+        let kernel_alignment = number(KERNEL_ALIGNMENT);
         if !kernel_alignment.is_power_of_two() {
             return Err(Defect::Header("kernel_alignment is no power of two"));
         }
 
         // "The end of setup header can be calculated as follows:
         // 0x0202 + byte value at offset 0x0201"
-        let jump = usize::from(u8_at(bytes, JUMP).ok_or(cut)?);
-        let header_end = HEADER.saturating_add(jump);
-        if header_end <= INIT_SIZE || header_end > SETUP_HEADER_END {
-            return Err(Defect::Header("the setup header's length is out of range"));
-        }
-        let setup_header = bytes.get(SETUP_HEADER..header_end).ok_or(cut)?;
+        let header_end = HEADER.saturating_add(usize::from(byte(JUMP)));
+        let long_enough = header_end > INIT_SIZE && header_end <= SETUP_HEADER_END;
+        let setup_header = bytes.get(SETUP_HEADER..header_end).filter(|_| long_enough);
+        let setup_header = setup_header.ok_or(Defect::Header("the setup header's length is out of range"))?;
 
         Ok(BzImage {
             bytes,
@@ -169,11 +162,11 @@ impl<'a> BzImage<'a> {
             xloadflags,
             protocol: version,
             kernel_alignment: kernel_alignment.max(4096),
-            pref_address: u64_at(bytes, PREF_ADDRESS).ok_or(cut)?,
+            pref_address: u64_at(bytes, PREF_ADDRESS).unwrap_or(0),
             init_size,
-            relocatable: u8_at(bytes, RELOCATABLE_KERNEL).ok_or(cut)? != 0,
-            cmdline_size: u32_at(bytes, CMDLINE_SIZE).ok_or(cut)? as usize,
-            initrd_addr_max: u64::from(u32_at(bytes, INITRD_ADDR_MAX).ok_or(cut)?),
+            relocatable: byte(RELOCATABLE_KERNEL) != 0,
+            cmdline_size: number(CMDLINE_SIZE) as usize,
+            initrd_addr_max: number(INITRD_ADDR_MAX),
         })
     }
 
@@ -271,10 +264,7 @@ pub(crate) mod tests {
         let mut file = sample();
         file.pop();
         let promised = 3584;
-        assert_eq!(
-            BzImage::parse(&file).unwrap_err(),
-            Defect::Truncated { promised, present: promised - 1 }
-        );
+        assert_eq!(BzImage::parse(&file).unwrap_err(), Defect::Truncated { promised, present: promised - 1 });
         let mut signed = sample();
         signed.extend_from_slice(&[7; 1500]);
         assert_eq!(BzImage::parse(&signed).unwrap().protected_mode().len(), 1024);

@@ -145,7 +145,9 @@ mod tests {
         for (name, data) in files.iter().chain(&[("TRAILER!!!", &b""[..])]) {
             let zero = "00000000";
             archive.extend_from_slice(b"070701");
-            archive.extend_from_slice(format!("{}{:08x}{}", zero.repeat(6), data.len(), zero.repeat(4)).as_bytes());
+            archive.extend_from_slice(
+                format!("{}{:08x}{}", zero.repeat(6), data.len(), zero.repeat(4)).as_bytes(),
+            );
             archive.extend_from_slice(format!("{:08x}{zero}{name}\0", name.len() + 1).as_bytes());
             archive.resize(pad4(archive.len()), 0);
             archive.extend_from_slice(data);

@@ -20,8 +20,10 @@ impl fmt::Display for Size {
         let Some((shift, unit)) = units.into_iter().find(|&(shift, _)| self.0 >> shift != 0) else {
             return write!(f, "{} bytes", self.0);
         };
-        let tenths = (self.0 >> shift).saturating_mul(10).saturating_add((self.0 & ((1 << shift) - 1)).saturating_mul(10) >> shift);
-        if tenths % 10 == 0 || tenths >= 1000 {
+        let whole = self.0 >> shift;
+        let rest = self.0.wrapping_sub(whole << shift);
+        let tenths = whole.saturating_mul(10).saturating_add(rest.saturating_mul(10) >> shift);
+        if tenths.is_multiple_of(10) || tenths >= 1000 {
             write!(f, "{} {unit}", tenths / 10)
         } else {
             write!(f, "{}.{} {unit}", tenths / 10, tenths % 10)
@@ -48,7 +50,9 @@ pub fn draw(out: &mut dyn Write, plan: &Plan, map: &MemoryMap, usable: &RangeSet
         bar(out, entry.range, plan, usable)?;
         // Lowest first; there are at most 16, so the next one is looked for each time.
         let mut from = 0;
-        while let Some(next) = here().filter(|next| next.place.start() >= from).min_by_key(|next| next.place.start()) {
+        while let Some(next) =
+            here().filter(|next| next.place.start() >= from).min_by_key(|next| next.place.start())
+        {
             describe(out, next)?;
             from = next.place.end();
         }
@@ -61,7 +65,14 @@ pub fn draw(out: &mut dyn Write, plan: &Plan, map: &MemoryMap, usable: &RangeSet
 
 fn describe(out: &mut dyn Write, segment: &Segment) -> fmt::Result {
     let (place, bytes) = (segment.place, segment.bytes.len() as u64);
-    write!(out, "    {} {:<10} {}  {:>10}", letter(segment.purpose), Text(segment.purpose), place, Text(Size(place.size())))?;
+    write!(
+        out,
+        "    {} {:<10} {}  {:>10}",
+        letter(segment.purpose),
+        Text(segment.purpose),
+        place,
+        Text(Size(place.size()))
+    )?;
     if segment.purpose == Purpose::Kernel {
         return writeln!(out, ", {} of it from the file", Size(bytes));
     }
@@ -143,7 +154,8 @@ mod tests {
         map.insert(Entry { range: Range::new(0, 0x1000).unwrap(), kind: Kind::Reserved }).unwrap();
         usable.insert(ram).unwrap();
         usable.remove(Range::new(0x2000_0000, 0x2800_0000).unwrap()).unwrap();
-        let segment = |purpose, start, size| Segment { purpose, bytes: b"", place: Range::sized(start, size).unwrap() };
+        let segment =
+            |purpose, start, size| Segment { purpose, bytes: b"", place: Range::sized(start, size).unwrap() };
         let segments = heapless::Vec::from_slice(&[
             segment(Purpose::Kernel, 0x100_0000, 0x400_0000),
             segment(Purpose::Initrd(0), 0x3f00_0000, 0x100_0000),

@@ -269,14 +269,15 @@ fffc0000-ffffffff : Reserved
     #[test]
     fn the_map_is_sorted_and_what_is_not_ram_wins() {
         let mut map = MemoryMap::new();
-        for (start, end, kind) in [
-            (0x10_0000, 0x20_0000, Kind::Ram),
-            (0, 0x9_0000, Kind::Ram),
-            (0x18_0000, 0x19_0000, Kind::Acpi),
-        ] {
+        for (start, end, kind) in
+            [(0x10_0000, 0x20_0000, Kind::Ram), (0, 0x9_0000, Kind::Ram), (0x18_0000, 0x19_0000, Kind::Acpi)]
+        {
             map.insert(Entry { range: Range::new(start, end).unwrap(), kind }).unwrap();
         }
         assert_eq!(map.entries()[0].range.start(), 0);
-        assert_eq!(pairs(&map.ram().unwrap()), [(0, 0x9_0000), (0x10_0000, 0x18_0000), (0x19_0000, 0x20_0000)]);
+        assert_eq!(
+            pairs(&map.ram().unwrap()),
+            [(0, 0x9_0000), (0x10_0000, 0x18_0000), (0x19_0000, 0x20_0000)]
+        );
     }
 }

@@ -184,9 +184,19 @@ mod tests {
             (0, &[], 100, NoPlan::Broken("the entry is in no segment")),
             (0x1000, &[segment(0x1001, 0x1000, b"")], 100, NoPlan::Broken("a segment is not of whole pages")),
             (0x1000, &[segment(0x1000, 0x1001, b"")], 100, NoPlan::Broken("a segment is not of whole pages")),
-            (0x1000, &[segment(0x1000, 0x1000, &[0; 4097])], 100, NoPlan::Broken("a segment is larger than its place")),
+            (
+                0x1000,
+                &[segment(0x1000, 0x1000, &[0; 4097])],
+                100,
+                NoPlan::Broken("a segment is larger than its place"),
+            ),
             (0x1000, &[segment(0, 0x2000, b"")], 100, NoPlan::Broken("a segment lies outside usable RAM")),
-            (0x1000, &[segment(0xff000, 0x2000, b"")], 100, NoPlan::Broken("a segment lies outside usable RAM")),
+            (
+                0x1000,
+                &[segment(0xff000, 0x2000, b"")],
+                100,
+                NoPlan::Broken("a segment lies outside usable RAM"),
+            ),
             (0x1000, &[good, segment(0x2000, 0x1000, b"")], 100, NoPlan::Broken("two segments overlap")),
             (0x1000, &[good], 3, NoPlan::OverHalfOfRam { needed: 8192, allowed: 4096 }),
         ];

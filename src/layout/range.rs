@@ -106,10 +106,7 @@ impl RangeSet {
         self.ranges.retain(|own| {
             let touches = own.start <= joined.end && joined.start <= own.end;
             if touches {
-                joined = Range {
-                    start: own.start.min(joined.start),
-                    end: own.end.max(joined.end),
-                };
+                joined = Range { start: own.start.min(joined.start), end: own.end.max(joined.end) };
             }
             !touches
         });

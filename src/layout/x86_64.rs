@@ -239,7 +239,14 @@ impl Placer<'_> {
         bounds.ok_or(NoPlan::NoRoom { purpose, size, bounds: self.bounds })
     }
 
-    fn lowest(&mut self, purpose: Purpose, size: u64, align: u64, min: u64, max: u64) -> Result<Range, NoPlan> {
+    fn lowest(
+        &mut self,
+        purpose: Purpose,
+        size: u64,
+        align: u64,
+        min: u64,
+        max: u64,
+    ) -> Result<Range, NoPlan> {
         let bounds = self.bounds(purpose, size, min, max)?;
         let place = self.free.lowest(size, align, bounds);
         self.take(place.ok_or(NoPlan::NoRoom { purpose, size, bounds })?)
@@ -454,9 +461,8 @@ fn fill_boot_params(parameters: &mut Parameters, kernel: &BzImage, machine: &Mac
 
 /// ext_mem_k and alt_mem_k: KiB of RAM above 1 MiB, for readers older than e820.
 fn put_old_memory_sizes(parameters: &mut Parameters, entries: &[Entry]) -> Option<()> {
-    let at_1m = |entry: &&Entry| {
-        entry.kind == Kind::Ram && entry.range.start() <= MIB && entry.range.end() > MIB
-    };
+    let at_1m =
+        |entry: &&Entry| entry.kind == Kind::Ram && entry.range.start() <= MIB && entry.range.end() > MIB;
     let above = entries.iter().find(at_1m).map_or(0, |entry| entry.range.end().saturating_sub(MIB) >> 10);
     let alt = u32::try_from(above).unwrap_or(u32::MAX);
     let ext = u16::try_from(above.min(0xfc00)).ok()?;
@@ -584,7 +590,13 @@ mod tests {
         fn with_efi(mut self) -> Fixture {
             bytes::put(&mut self.old, bp::EFI_LOADER_SIGNATURE, b"EL64").unwrap();
             bytes::put(&mut self.old, bp::EFI_MEMDESC_SIZE, &48u32.to_le_bytes()).unwrap();
-            let range = EfiRange { kind: 5, phys_addr: 0x7fe0_0000, virt_addr: 0xffff_fffe_0000_0000, num_pages: 16, attribute: 1 << 63 };
+            let range = EfiRange {
+                kind: 5,
+                phys_addr: 0x7fe0_0000,
+                virt_addr: 0xffff_fffe_0000_0000,
+                num_pages: 16,
+                attribute: 1 << 63,
+            };
             self.efi = Some(Efi {
                 is_64_bit: true,
                 fw_vendor: Some(0x7f00_0018),
@@ -618,7 +630,13 @@ mod tests {
                 initrds: (0..initrds.len()).map(|i| place(Purpose::Initrd(i)).unwrap()).collect(),
                 entry: plan.entry(),
                 efi,
-                page: plan.segments().iter().find(|s| s.purpose == Purpose::Parameters).unwrap().bytes.to_vec(),
+                page: plan
+                    .segments()
+                    .iter()
+                    .find(|s| s.purpose == Purpose::Parameters)
+                    .unwrap()
+                    .bytes
+                    .to_vec(),
             })
         }
     }
@@ -688,7 +706,10 @@ mod tests {
         assert_eq!(laid.initrds[0].end(), 0x3800_0000);
         let mut fixture = Fixture::new();
         fixture.bounds = Range::new(1 << 32, u64::MAX).unwrap();
-        assert!(matches!(fixture.plan(&file, &[], b""), Err(NoPlan::NoRoom { purpose: Purpose::Kernel, .. })));
+        assert!(matches!(
+            fixture.plan(&file, &[], b""),
+            Err(NoPlan::NoRoom { purpose: Purpose::Kernel, .. })
+        ));
         let laid = fixture.plan(&sample(), &[], b"").unwrap();
         assert_eq!(laid.kernel.start(), 1 << 32);
         assert_eq!(laid.split(bp::CMD_LINE_PTR, bp::EXT_CMD_LINE_PTR) >> 32, 1);
@@ -713,7 +734,13 @@ mod tests {
         let laid = fixture.plan(&file, &[], b"").unwrap();
         // The setup header, less what the boot loader writes.
         let header = &laid.page[0x1f1..0x26c];
-        let written = [bp::TYPE_OF_LOADER..0x211, bp::CODE32_START..0x220, bp::CMD_LINE_PTR..0x22c, bp::HARDWARE_SUBARCH..0x240, bp::SETUP_DATA..0x258];
+        let written = [
+            bp::TYPE_OF_LOADER..0x211,
+            bp::CODE32_START..0x220,
+            bp::CMD_LINE_PTR..0x22c,
+            bp::HARDWARE_SUBARCH..0x240,
+            bp::SETUP_DATA..0x258,
+        ];
         for (i, (new, old)) in header.iter().zip(&file[0x1f1..0x26c]).enumerate() {
             let offset = 0x1f1 + i;
             assert!(new == old || written.iter().any(|range| range.contains(&offset)), "{offset:#x}");
@@ -723,7 +750,15 @@ mod tests {
         assert_eq!(laid.page[0x1ef], 0);
         assert!(laid.page[0x40..0x70].iter().all(|&byte| byte == 0), "APM, tboot and IST");
         assert!(laid.page[0x1c0..0x1e0].iter().all(|&byte| byte == 0), "no EFI");
-        for (offset, size) in [(bp::EDDBUF, bp::EDDBUF_SIZE), (bp::EDD_MBR_SIG_BUFFER, 0x40), (bp::EDDBUF_ENTRIES, 2), (bp::SECURE_BOOT, 1), (bp::ACPI_RSDP_ADDR, 8), (bp::EDID_INFO, 0x80), (0x06, 0x3a)] {
+        for (offset, size) in [
+            (bp::EDDBUF, bp::EDDBUF_SIZE),
+            (bp::EDD_MBR_SIG_BUFFER, 0x40),
+            (bp::EDDBUF_ENTRIES, 2),
+            (bp::SECURE_BOOT, 1),
+            (bp::ACPI_RSDP_ADDR, 8),
+            (bp::EDID_INFO, 0x80),
+            (0x06, 0x3a),
+        ] {
             assert_eq!(laid.page[offset..offset + size], fixture.old[offset..offset + size], "{offset:#x}");
         }
         // RAM at 1 MiB, in KiB less that first one.

@@ -2,14 +2,14 @@
 
 use super::files::{self, exists, is_dir, names, read, read_or_empty, value};
 use super::syscalls::{self, CAP_SYS_BOOT};
-use nix::errno::Errno;
 use crate::bytes::{parse_decimal, parse_hex, trim};
 use crate::command_line;
 use crate::failure::{BootLoader, BootOption, Failure, Refusal, WhoWrote};
 use crate::layout::memory_map::{self, MemoryMap};
 use crate::layout::range::RangeSet;
 use crate::layout::x86_64::{Efi, EfiRange};
-use std::ffi::OsString;
+use nix::errno::Errno;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 /// Where the memory map came from.
@@ -212,17 +212,17 @@ pub fn refusal() -> Refusal {
         boot_loaders: boot_loaders(&line),
         security_modules: read("/sys/kernel/security/lsm")
             .ok()
-            .map(|text| String::from_utf8_lossy(trim(&text)).into_owned()),
+            .map(|text| OsStr::from_bytes(trim(&text)).to_os_string()),
         seccomp: value_of(&status, b"Seccomp:") == Some(b"2"),
         available: memory_available(),
     }
 }
 
 /// The lockdown in force: the word in brackets, `none` left out.
-pub fn lockdown() -> Option<String> {
+pub fn lockdown() -> Option<OsString> {
     let text = read_or_empty("/sys/kernel/security/lockdown");
     let word = text.split(|&byte| byte == b'[').nth(1)?.split(|&byte| byte == b']').next()?;
-    (word != b"none").then(|| String::from_utf8_lossy(word).into_owned())
+    (word != b"none").then(|| OsStr::from_bytes(word).to_os_string())
 }
 
 /// A file of sysctl.d(5) that sets kernel.kexec_load_disabled.
@@ -236,7 +236,9 @@ fn who_wrote_sysctl() -> WhoWrote {
         })
     };
     let mut files = vec![OsString::from("/etc/sysctl.conf")];
-    for dir in ["/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d"] {
+    for dir in
+        ["/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d"]
+    {
         for name in names(dir) {
             files.push(joined(&[dir.as_ref(), &name]));
         }
@@ -245,7 +247,7 @@ fn who_wrote_sysctl() -> WhoWrote {
 }
 
 /// The parts of a path with `/` between.
-fn joined(parts: &[&std::ffi::OsStr]) -> OsString {
+fn joined(parts: &[&OsStr]) -> OsString {
     let mut path = OsString::new();
     for (index, part) in parts.iter().enumerate() {
         if index > 0 {

@@ -163,18 +163,28 @@ impl Write for Stream {
     }
 }
 
-fn write(number: i32, text: fmt::Arguments) {
+fn write(number: i32, with: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) {
     let mut stream = Stream { number, pending: heapless::Vec::new() };
-    let _ = stream.write_fmt(text);
+    let _ = with(&mut stream);
     stream.flush();
 }
 
 /// Writes to standard output.
 pub fn print(text: fmt::Arguments) {
-    write(1, text);
+    write(1, &mut |out| out.write_fmt(text));
 }
 
 /// Writes to standard error.
 pub fn complain(text: fmt::Arguments) {
-    write(2, text);
+    write(2, &mut |out| out.write_fmt(text));
+}
+
+/// Lets `with` write to standard output, bit by bit.
+pub fn print_with(with: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) {
+    write(1, with);
+}
+
+/// Lets `with` write to standard error, bit by bit.
+pub fn complain_with(with: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) {
+    write(2, with);
 }

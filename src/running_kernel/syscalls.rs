@@ -8,7 +8,9 @@ use core::num::NonZeroUsize;
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::sys::reboot::{RebootMode, reboot};
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::ptr::NonNull;
 
 /// kexec_load(2): take the machine's own architecture.
@@ -96,8 +98,9 @@ pub fn kexec_load(plan: &Plan) -> Result<(), Errno> {
 pub fn kexec_unload() -> Result<(), Errno> {
     let none = core::ptr::null::<KexecSegment>();
     // SAFETY: no segments are read through the null pointer when there are 0.
-    let result =
-        unsafe { libc::syscall(libc::SYS_kexec_load, 0 as libc::c_ulong, 0 as libc::c_ulong, none, KEXEC_ARCH_DEFAULT) };
+    let result = unsafe {
+        libc::syscall(libc::SYS_kexec_load, 0 as libc::c_ulong, 0 as libc::c_ulong, none, KEXEC_ARCH_DEFAULT)
+    };
     Errno::result(result).map(drop)
 }
 
@@ -123,8 +126,9 @@ pub fn kexec_file_load(kernel: &OwnedFd, initrd: Option<&OwnedFd>, command_line:
 pub fn kexec_file_unload() -> Result<(), Errno> {
     let none = core::ptr::null::<libc::c_char>();
     // SAFETY: with KEXEC_FILE_UNLOAD the other arguments are not read.
-    let result =
-        unsafe { libc::syscall(libc::SYS_kexec_file_load, -1, -1, 0 as libc::c_ulong, none, KEXEC_FILE_UNLOAD) };
+    let result = unsafe {
+        libc::syscall(libc::SYS_kexec_file_load, -1, -1, 0 as libc::c_ulong, none, KEXEC_FILE_UNLOAD)
+    };
     Errno::result(result).map(drop)
 }
 
@@ -239,7 +243,9 @@ pub fn each_name(dir: &OwnedFd, each: &mut dyn FnMut(&[u8])) {
         let got = unsafe {
             libc::syscall(libc::SYS_getdents64, dir.as_raw_fd(), buffer.as_mut_ptr(), buffer.len())
         };
-        let Some(mut rest) = usize::try_from(got).ok().and_then(|length| buffer.get(..length)) else { return };
+        let Some(mut rest) = usize::try_from(got).ok().and_then(|length| buffer.get(..length)) else {
+            return;
+        };
         if rest.is_empty() {
             return;
         }
@@ -294,7 +300,15 @@ pub fn exec(path: &CStr, arguments: &[&CStr]) -> Errno {
     Errno::last()
 }
 
+/// A variable of the environment (getenv(3)).
+pub fn environment(name: &CStr) -> Option<OsString> {
+    // SAFETY: this program has one thread and never changes its environment: the
+    // string stays while it is copied.
+    let value = unsafe { libc::getenv(name.as_ptr()).as_ref().map(|first| CStr::from_ptr(first)) };
+    value.map(|value| OsStr::from_bytes(value.to_bytes()).to_os_string())
+}
+
 /// `uname -r`, copied out of uname(2).
-pub fn kernel_release() -> Option<std::ffi::OsString> {
+pub fn kernel_release() -> Option<OsString> {
     nix::sys::utsname::uname().ok().map(|names| names.release().to_os_string())
 }

@@ -26,8 +26,9 @@ pub fn parts() -> PathBuf {
 /// A part, or a failure that says what to run.
 pub fn part(name: &str) -> Vec<u8> {
     let path = parts().join(name);
-    std::fs::read(&path)
-        .unwrap_or_else(|error| panic!("{}: {error}\n  run: sh tests/vm/setup.sh (make test does)", path.display()))
+    std::fs::read(&path).unwrap_or_else(|error| {
+        panic!("{}: {error}\n  run: sh tests/vm/setup.sh (make test does)", path.display())
+    })
 }
 
 /// The program under test: the one that is shipped, when `make` says which.
@@ -58,7 +59,6 @@ pub struct Vm {
     uefi: bool,
     command_line: String,
     files: Cpio,
-    extra: Vec<String>,
     seconds: u64,
 }
 
@@ -132,7 +132,6 @@ impl Vm {
             uefi: false,
             command_line: "console=ttyS0 panic=-1".into(),
             files,
-            extra: Vec::new(),
             seconds: 120,
         }
         .unlocked(kernel == Kernel::Alpine)
@@ -173,18 +172,9 @@ impl Vm {
         self
     }
 
+    #[allow(dead_code)] // for the bench
     pub fn dir(mut self, name: &str) -> Vm {
         self.files = self.files.dir(name);
-        self
-    }
-
-    pub fn link(mut self, name: &str, target: &str) -> Vm {
-        self.files = self.files.link(name, target);
-        self
-    }
-
-    pub fn qemu(mut self, argument: &str) -> Vm {
-        self.extra.push(argument.into());
         self
     }
 
@@ -212,8 +202,7 @@ impl Vm {
             .arg(self.kernel.path())
             .arg("-initrd")
             .arg(&initrd)
-            .args(["-append", &self.command_line])
-            .args(&self.extra);
+            .args(["-append", &self.command_line]);
         if self.uefi {
             let (code, variables) = firmware();
             let copy = dir.join("vars.fd");
@@ -229,7 +218,8 @@ impl Vm {
 
 /// OVMF's code and variables.
 fn firmware() -> (PathBuf, PathBuf) {
-    let pairs = [("OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"), ("OVMF_CODE.fd", "OVMF_VARS.fd"), ("OVMF.fd", "OVMF.fd")];
+    let pairs =
+        [("OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"), ("OVMF_CODE.fd", "OVMF_VARS.fd"), ("OVMF.fd", "OVMF.fd")];
     for dir in ["/usr/share/OVMF", "/usr/share/ovmf"] {
         for (code, variables) in pairs {
             let (code, variables) = (Path::new(dir).join(code), Path::new(dir).join(variables));
@@ -238,7 +228,9 @@ fn firmware() -> (PathBuf, PathBuf) {
             }
         }
     }
-    panic!("no OVMF firmware in /usr/share/OVMF\n  install it: apt-get install ovmf (make test does, as root)");
+    panic!(
+        "no OVMF firmware in /usr/share/OVMF\n  install it: apt-get install ovmf (make test does, as root)"
+    );
 }
 
 /// Runs QEMU to its end, or ends it when the time is over.

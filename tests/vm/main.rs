@@ -75,9 +75,15 @@ fn auto_takes_the_call_that_is_there() {
 #[test]
 fn a_call_that_is_not_there_is_not_made_up_for_when_asked_for_by_name() {
     let console = Vm::new(Kernel::Alpine)
-        .stage(1, "run kexec -s -l /boot/vmlinuz --reuse-cmdline\necho LOADED $(cat /sys/kernel/kexec_loaded)\n")
+        .stage(
+            1,
+            "run kexec -s -l /boot/vmlinuz --reuse-cmdline\necho LOADED $(cat /sys/kernel/kexec_loaded)\n",
+        )
         .run();
-    console.has("EXIT 1 of kexec").has("with kexec_file_load: this kernel does not have the call").has("LOADED 0");
+    console
+        .has("EXIT 1 of kexec")
+        .has("with kexec_file_load: this kernel does not have the call")
+        .has("LOADED 0");
 }
 
 /// What EFI leaves behind, and that its runtime services answer.
@@ -132,7 +138,8 @@ fn uefi_file_call_on_debians_kernel_keeps_runtime_services() {
 #[test]
 fn uefi_with_a_part_missing_starts_without_runtime_services_and_says_so() {
     let first = format!("mount -t tmpfs none /sys/firmware/efi/runtime-map\n{}", load_and_jump("load"));
-    let second = format!("{SAY}ls /sys/firmware/efi || echo NO EFI\ndmesg | grep -c ACPI | sed 's/^/ACPI /'\n");
+    let second =
+        format!("{SAY}ls /sys/firmware/efi || echo NO EFI\ndmesg | grep -c ACPI | sed 's/^/ACPI /'\n");
     let console = Vm::new(Kernel::Alpine).uefi().stage(1, &first).stage(2, &second).run();
     assert_second(&console);
     console.has("note: the next kernel will do without EFI runtime services: /sys/firmware/efi/runtime-map is not there");
@@ -161,7 +168,9 @@ fn with_6_gib_the_initrd_lies_above_4_gib() {
 
 #[test]
 fn mem_max_keeps_every_segment_below_it() {
-    let first = load_and_jump("load").replace("kexec-load /boot/vmlinuz", "kexec -c -l /boot/vmlinuz --mem-max=0x1fffffff").replace(" --syscall load", "");
+    let first = load_and_jump("load")
+        .replace("kexec-load /boot/vmlinuz", "kexec -c -l /boot/vmlinuz --mem-max=0x1fffffff")
+        .replace(" --syscall load", "");
     let second = format!("{SAY}dmesg | grep RAMDISK: | sed 's/.*RAMDISK:/RAMDISK/'\n");
     let console = Vm::new(Kernel::Alpine).memory("6G").stage(1, &first).stage(2, &second).run();
     console.has("EXIT 0 of kexec").has("STAGE 2 ENDS");
@@ -305,7 +314,11 @@ else
     kexec-load /boot/vmlinuz --initrd /tmp/next.cpio && kexec -e
 fi
 "#;
-        let mut vm = Vm::new(kernel).append("BOOT_IMAGE=/vmlinuz quoted=\"a initrd=b\" rootflags=x").stage(1, stage).file("count", b"0").seconds(240);
+        let mut vm = Vm::new(kernel)
+            .append("BOOT_IMAGE=/vmlinuz quoted=\"a initrd=b\" rootflags=x")
+            .stage(1, stage)
+            .file("count", b"0")
+            .seconds(240);
         if uefi {
             vm = vm.uefi();
         }
@@ -333,7 +346,8 @@ fn a_locked_kernel_names_the_boot_option_and_where_it_goes() {
     let first = "echo 'default_kernel_opts=\"quiet\"' >/etc/update-extlinux.conf\n\
                  run kexec-load /boot/vmlinuz --append stage=2\n\
                  echo LOADED $(cat /sys/kernel/kexec_loaded)\n";
-    let console = Vm::new(Kernel::Alpine).locked().file("etc/alpine-release", b"3.22.0\n").stage(1, first).run();
+    let console =
+        Vm::new(Kernel::Alpine).locked().file("etc/alpine-release", b"3.22.0\n").stage(1, first).run();
     console
         .has("EXIT 1 of kexec-load")
         .has("unable to load /boot/vmlinuz with kexec_load: kernel.kexec_load_disabled is 1")
@@ -376,7 +390,8 @@ fn lockdown_is_named() {
         .has("LOADED 0");
     // Which of the two it is depends on the keys that the firmware holds: none here.
     let file_call = console.text.split("with kexec_file_load: ").nth(1).unwrap_or_default();
-    let known = ["the kernel is locked down (integrity) and found no signature", "the image's signature is by a key"];
+    let known =
+        ["the kernel is locked down (integrity) and found no signature", "the image's signature is by a key"];
     assert!(known.iter().any(|reason| file_call.starts_with(reason)), "{}", console.shown());
 }
 
@@ -384,22 +399,17 @@ fn lockdown_is_named() {
 fn a_failed_load_leaves_the_earlier_one_in_place() {
     let first = format!(
         "pack\necho 1 >/proc/sys/kernel/kexec_load_limit_reboot\n{}",
-        load_and_jump("load")
-            .replace("memmap FIRST\npack\n", "memmap FIRST\n")
-            .replace(
-                "run kexec -e",
-                "head -c 3000000 /boot/vmlinuz >/tmp/cut\n\
+        load_and_jump("load").replace("memmap FIRST\npack\n", "memmap FIRST\n").replace(
+            "run kexec -e",
+            "head -c 3000000 /boot/vmlinuz >/tmp/cut\n\
                  run kexec -l /tmp/cut --append never\n\
                  run kexec -c -l /boot/vmlinuz --append never\n\
                  echo STILL $(cat /sys/kernel/kexec_loaded)\n\
                  kexec -e"
-            )
+        )
     );
     let console = Vm::new(Kernel::Alpine).stage(1, &first).stage(2, SAY).run();
-    console
-        .has("/tmp/cut: the file is cut short")
-        .has("kernel.kexec_load_limit_reboot is 0")
-        .has("STILL 1");
+    console.has("/tmp/cut: the file is cut short").has("kernel.kexec_load_limit_reboot is 0").has("STILL 1");
     assert_second(&console);
 }
 
@@ -473,7 +483,12 @@ fn with_no_kernel_named_the_installed_one_is_found() {
         .has("unable to find the initrd of /boot/vmlinuz-virt")
         .has("kernel: /boot/vmlinuz-virt\ninitrd: /boot/initramfs-virt\n")
         .has("STAGE 2 ENDS");
-    assert_eq!(console.only("CMDLINE"), "console=ttyS0 panic=-1 kexec_load_disabled=0", "{}", console.shown());
+    assert_eq!(
+        console.only("CMDLINE"),
+        "console=ttyS0 panic=-1 kexec_load_disabled=0",
+        "{}",
+        console.shown()
+    );
 }
 
 #[test]
@@ -528,7 +543,8 @@ echo "SCREEN $(hexdump -v -e '1/1 "%02x"' -n 64 /sys/kernel/boot_params/data)"
         let console = vm.run();
         console.has("STAGE 2 ENDS");
         for field in ["screen", "edid", "edd", "edd-count", "signatures", "signature-count", "secure-boot"] {
-            let (first, then) = (console.only(&format!("FIRST-{field}")), console.only(&format!("THEN-{field}")));
+            let (first, then) =
+                (console.only(&format!("FIRST-{field}")), console.only(&format!("THEN-{field}")));
             assert_eq!(first, then, "{field}, uefi: {uefi}\n{}", console.shown());
         }
         // A screen of zeros would be equal, too.

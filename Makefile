@@ -1,0 +1,96 @@
+# rc-kexec. `make` builds, `make test` tests everything, `make demo` shows it;
+# each installs what it needs first, or says how to.
+
+ARCH ?= x86_64
+TARGET ?= $(ARCH)-unknown-linux-musl
+PREFIX ?= /usr
+DESTDIR ?=
+# yes: kexec is a link to rc-kexec, too, in the place of kexec-tools.
+KEXEC_LINK ?= no
+CARGO ?= cargo
+
+out = $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+release = $(out)/$(TARGET)/release
+binary = $(out)/rc-kexec
+tiny = $(out)/rc-kexec-tiny
+sbin = $(DESTDIR)$(PREFIX)/sbin
+
+# Each flag was measured: see "Sizes" in README.md. They are for the program alone;
+# the tests' builds keep what they need to unwind.
+flags_stable = -Cforce-unwind-tables=no -Clink-arg=-T$(CURDIR)/link/no-unwind.ld
+# For std, too, which is built here: no tables to unwind by, no text of panics.
+flags_tiny = -Cforce-unwind-tables=no -Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none \
+	-Zfmt-debug=none -Cllvm-args=-inline-threshold=0
+
+.PHONY: all tiny install uninstall demo test check lint vm-test bench sizes costs toolchain vm-parts clean
+
+all: toolchain
+	$(CARGO) rustc --locked --release --target $(TARGET) --bin rc-kexec -- $(flags_stable)
+	cp $(release)/rc-kexec $(binary)
+
+# RUSTC_BOOTSTRAP: the stable compiler builds its own standard library again.
+tiny: toolchain
+	sh tests/toolchain.sh source
+	RUSTC_BOOTSTRAP=1 \
+	CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS="$(flags_tiny)" \
+	$(CARGO) build --locked --release --target $(TARGET) --target-dir $(out)/tiny --bin rc-kexec \
+		-Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size
+	cp $(out)/tiny/$(TARGET)/release/rc-kexec $(tiny)
+
+# BINARY=target/rc-kexec-tiny installs the small build.
+BINARY ?= $(binary)
+install:
+	@[ -e "$(BINARY)" ] || { echo "make install: $(BINARY) is not there; run: make" >&2; exit 1; }
+	install -d "$(sbin)"
+	install -m 755 "$(BINARY)" "$(sbin)/rc-kexec"
+	ln -sf rc-kexec "$(sbin)/kexec-load"
+	ln -sf rc-kexec "$(sbin)/kexec-exec"
+	[ "$(KEXEC_LINK)" != yes ] || ln -sf rc-kexec "$(sbin)/kexec"
+
+uninstall:
+	rm -f "$(sbin)/rc-kexec" "$(sbin)/kexec-load" "$(sbin)/kexec-exec"
+	[ ! -L "$(sbin)/kexec" ] || [ "$$(readlink "$(sbin)/kexec")" != rc-kexec ] || rm -f "$(sbin)/kexec"
+
+demo: all
+	sh tests/vm/setup.sh demo
+	RC_KEXEC=$(binary) $(CARGO) bench --locked --quiet --target $(TARGET) --bench demo
+
+test: check lint vm-test
+
+# Without root, QEMU or network, once the toolchain is there.
+check: all tiny sizes
+	$(CARGO) test --locked --target $(TARGET) --lib --bins
+	RC_KEXEC=$(binary) $(CARGO) test --locked --target $(TARGET) --test cli --test trampoline --test install
+	RC_KEXEC=$(tiny) $(CARGO) test --locked --target $(TARGET) --test cli
+
+lint: toolchain
+	sh tests/toolchain.sh lint
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --quiet --target $(TARGET) --all-targets -- -D warnings
+	shellcheck tests/*.sh tests/vm/*.sh .ci/run
+
+vm-test: all vm-parts
+	RC_KEXEC=$(binary) $(CARGO) test --locked --release --target $(TARGET) --test vm -- --test-threads=2
+
+bench: all vm-parts
+	$(CARGO) build --locked --quiet --release --target $(TARGET) --example vm-probe
+	RC_KEXEC=$(binary) RC_KEXEC_PROBE=$(release)/examples/vm-probe \
+		$(CARGO) bench --locked --quiet --target $(TARGET) --bench peer
+
+# The promised sizes: 448 KiB and 112 KiB.
+sizes: all tiny
+	@sh tests/sizes.sh $(binary) 448 $(tiny) 112
+
+# What each dependency costs: the small build, looked at crate by crate.
+costs:
+	$(MAKE) --no-print-directory tiny out=$(out)/costs CARGO_PROFILE_RELEASE_STRIP=none
+	@sh tests/costs.sh $(out)/costs/rc-kexec-tiny
+
+toolchain:
+	@sh tests/toolchain.sh $(TARGET)
+
+vm-parts:
+	sh tests/vm/setup.sh
+
+clean:
+	rm -rf $(out)

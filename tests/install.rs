@@ -1,0 +1,47 @@
+//! `make install` puts what it says where it says, and no more.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn install(name: &str, more: &[&str]) -> PathBuf {
+    let dir = std::env::temp_dir().join(format!("rc-kexec-install-{name}-{}", std::process::id()));
+    let binary = std::env::var("RC_KEXEC").unwrap_or_else(|_| env!("CARGO_BIN_EXE_rc-kexec").into());
+    let output = Command::new("make")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["install", &format!("DESTDIR={}", dir.display()), &format!("BINARY={binary}")])
+        .args(more)
+        .env_remove("MAKEFLAGS")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    dir
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn the_binary_and_its_links() {
+    let dir = install("default", &[]);
+    assert_eq!(names(&dir.join("usr/sbin")), ["kexec-exec", "kexec-load", "rc-kexec"]);
+    let help = Command::new(dir.join("usr/sbin/kexec-load")).arg("--help").output().unwrap();
+    assert!(help.status.success(), "{help:?}");
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn kexec_only_when_asked_for_and_another_prefix() {
+    let dir = install("link", &["KEXEC_LINK=yes", "PREFIX=/opt/x"]);
+    let sbin = dir.join("opt/x/sbin");
+    assert_eq!(names(&sbin), ["kexec", "kexec-exec", "kexec-load", "rc-kexec"]);
+    assert_eq!(std::fs::read_link(sbin.join("kexec")).unwrap(), Path::new("rc-kexec"));
+    std::fs::remove_dir_all(dir).unwrap();
+}

@@ -1,0 +1,52 @@
+#!/bin/sh
+# Sees to the Rust toolchain: toolchain.sh TARGET | source | lint
+# Adds what is missing by rustup where there is rustup; else says what to run.
+set -eu
+
+fail() { echo "toolchain: $*" >&2; exit 1; }
+
+command -v cargo >/dev/null 2>&1 ||
+    fail "cargo is missing; install Rust 1.88 or later: by rustup (https://rustup.rs), or apk add cargo rust-lld"
+
+# add WHAT...: by rustup, or in words.
+add() {
+    if command -v rustup >/dev/null 2>&1; then
+        rustup --quiet "$@" || fail "rustup $* failed"
+    else
+        fail "this Rust lacks something and there is no rustup; what was wanted: rustup $*"
+    fi
+}
+
+# What the crates' build scripts and macros are linked with.
+if ! command -v cc >/dev/null 2>&1; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        apt-get -qq update && apt-get -qq install -y --no-install-recommends gcc libc6-dev
+    elif [ "$(id -u)" = 0 ] && command -v apk >/dev/null 2>&1; then
+        apk add -q gcc musl-dev
+    else
+        fail "cc is missing; run: sudo apt-get install gcc libc6-dev (or: apk add gcc musl-dev)"
+    fi
+fi
+
+sysroot=$(rustc --print sysroot)
+case $1 in
+source)
+    [ -d "$sysroot/lib/rustlib/src/rust/library/std" ] || add component add rust-src
+    ;;
+lint)
+    cargo fmt --version >/dev/null 2>&1 || add component add rustfmt
+    cargo clippy --version >/dev/null 2>&1 || add component add clippy
+    if ! command -v shellcheck >/dev/null 2>&1; then
+        if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+            apt-get -qq update && apt-get -qq install -y --no-install-recommends shellcheck
+        elif [ "$(id -u)" = 0 ] && command -v apk >/dev/null 2>&1; then
+            apk add -q shellcheck
+        else
+            fail "shellcheck is missing; run: sudo apt-get install shellcheck (or: apk add shellcheck)"
+        fi
+    fi
+    ;;
+*)
+    [ -d "$sysroot/lib/rustlib/$1/lib" ] || add target add "$1"
+    ;;
+esac
