@@ -8,7 +8,7 @@ use crate::failure::{Call, Failure, Load};
 use crate::image::bzimage::BzImage;
 use crate::image::{self, Image, initrd};
 use crate::layout::draw::{Size, draw};
-use crate::layout::x86_64::{self, EfiState, MAX_INITRDS, Machine, Parameters};
+use crate::layout::x86_64::{self, Efi, EfiState, MAX_INITRDS, Machine, Parameters};
 use crate::layout::{NoPlan, PAGE, Plan};
 use crate::running_kernel::facts::{self, MapSource, Memory};
 use crate::running_kernel::files::{self, Input};
@@ -168,15 +168,18 @@ impl Job<'_> {
 
     /// Lays everything out over this machine's memory.
     fn with_plan<T>(&self, then: impl FnOnce(&Plan, &Memory) -> Result<T, Failure>) -> Result<T, Failure> {
-        let memory = facts::memory()?;
+        let mut memory = Memory::new();
+        memory.read()?;
+        let memory = &memory;
         let boot_params = facts::boot_params();
-        let efi = facts::efi();
+        let mut efi = Efi::default();
+        let has_efi = facts::efi(&mut efi);
         let machine = Machine {
             firmware_map: &memory.map,
             usable: &memory.usable,
             total_pages: memory.total_pages,
             boot_params: boot_params.as_deref(),
-            efi: efi.as_ref(),
+            efi: has_efi.then_some(&efi),
             framebuffer_live: facts::framebuffer_live(),
             rng_seed: syscalls::random_seed(),
             five_level_paging: facts::five_level_paging(),
@@ -197,9 +200,9 @@ impl Job<'_> {
             ));
         }
         if self.request.debug {
-            self.explain_plan(&plan, &memory, efi_state);
+            self.explain_plan(&plan, memory, efi_state);
         }
-        then(&plan, &memory)
+        then(&plan, memory)
     }
 
     /// `--dry-run`

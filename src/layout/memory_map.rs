@@ -96,22 +96,29 @@ impl MemoryMap {
         self.entries.insert(at, entry).map_err(|_| TooMany { capacity: MAX_RANGES })
     }
 
-    /// The RAM of the map less everything else in it: where two entries
-    /// overlap, the one that is not RAM wins.
-    pub fn ram(&self) -> Result<RangeSet, TooMany> {
-        let mut ram = RangeSet::new();
+    /// Puts the RAM of the map into `ram`, less everything else in the map: where
+    /// two entries overlap, the one that is not RAM wins.
+    ///
+    /// These tables are tens of kilobytes of which a few entries are used: they are
+    /// filled where they stand, never moved, so that the rest is never touched.
+    pub fn ram(&self, ram: &mut RangeSet) -> Result<(), TooMany> {
         for entry in self.entries.iter().filter(|entry| entry.kind == Kind::Ram) {
             ram.insert(entry.range)?;
         }
         for entry in self.entries.iter().filter(|entry| entry.kind != Kind::Ram) {
             ram.remove(entry.range)?;
         }
-        Ok(ram)
+        Ok(())
+    }
+
+    /// Takes every entry out.
+    pub fn clear(&mut self) {
+        self.entries.clear();
     }
 }
 
 /// What /proc/iomem says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Iomem {
     /// The ranges that an e820 table knows.
     pub map: MemoryMap,
@@ -122,37 +129,49 @@ pub struct Iomem {
     pub hidden: bool,
 }
 
-/// Reads the text of /proc/iomem.
-///
-/// RAM is what the kernel names "System RAM", less what lies inside it by a name
-/// other than its own code and data: "Crash kernel" above all, which a kexec
-/// must leave alone. Kernel code and data may be written over: the pages are
-/// copied to their places by the control page, when the running kernel is over.
-pub fn parse_iomem(text: &[u8]) -> Result<Iomem, TooMany> {
-    let mut iomem = Iomem { hidden: true, ..Iomem::default() };
-    let mut held_back: heapless::Vec<Range, 64> = heapless::Vec::new();
-    for line in text.split(|&byte| byte == b'\n') {
-        let Some((range, name)) = parse_iomem_line(line) else { continue };
-        if range.end() > 1 {
-            iomem.hidden = false;
-        }
-        match Kind::from_name(name) {
-            Some(kind) => iomem.map.insert(Entry { range, kind })?,
-            None if leaves_ram_usable(name) => {}
-            None if line.starts_with(b" ") => {
-                held_back.push(range).map_err(|_| TooMany { capacity: held_back.capacity() })?;
+impl Iomem {
+    /// Nothing read yet.
+    pub const fn new() -> Iomem {
+        Iomem { map: MemoryMap::new(), usable: RangeSet::new(), hidden: true }
+    }
+
+    /// Reads the text of /proc/iomem into an empty self.
+    ///
+    /// RAM is what the kernel names "System RAM", less what lies inside it by a name
+    /// other than its own code and data: "Crash kernel" above all, which a kexec
+    /// must leave alone. Kernel code and data may be written over: the pages are
+    /// copied to their places by the control page, when the running kernel is over.
+    pub fn parse(&mut self, text: &[u8]) -> Result<(), TooMany> {
+        let mut held_back: heapless::Vec<Range, 64> = heapless::Vec::new();
+        for line in text.split(|&byte| byte == b'\n') {
+            let Some((range, name)) = parse_iomem_line(line) else { continue };
+            if range.end() > 1 {
+                self.hidden = false;
             }
-            None => {}
+            match Kind::from_name(name) {
+                Some(kind) => self.map.insert(Entry { range, kind })?,
+                None if line.starts_with(b" ") && !leaves_ram_usable(name) => {
+                    held_back.push(range).map_err(|_| TooMany { capacity: held_back.capacity() })?;
+                }
+                None => {}
+            }
         }
+        if self.hidden {
+            self.map.clear();
+            return Ok(());
+        }
+        self.map.ram(&mut self.usable)?;
+        for range in held_back {
+            self.usable.remove(range)?;
+        }
+        Ok(())
     }
-    if iomem.hidden {
-        return Ok(Iomem { hidden: true, ..Iomem::default() });
+}
+
+impl Default for Iomem {
+    fn default() -> Iomem {
+        Iomem::new()
     }
-    iomem.usable = iomem.map.ram()?;
-    for range in held_back {
-        iomem.usable.remove(range)?;
-    }
-    Ok(iomem)
 }
 
 /// Whether memory by this name is the running kernel's own and free to be
@@ -209,6 +228,17 @@ mod tests {
     fd000000-fdffffff : bochs-drm
 fffc0000-ffffffff : Reserved
 ";
+
+    fn parse_iomem(text: &[u8]) -> Result<Iomem, TooMany> {
+        let mut iomem = Iomem::new();
+        iomem.parse(text).map(|()| iomem)
+    }
+
+    fn ram(map: &MemoryMap) -> RangeSet {
+        let mut ram = RangeSet::new();
+        map.ram(&mut ram).unwrap();
+        ram
+    }
 
     fn pairs(set: &RangeSet) -> Vec<(u64, u64)> {
         set.iter().map(|range| (range.start(), range.end())).collect()
@@ -275,9 +305,6 @@ fffc0000-ffffffff : Reserved
             map.insert(Entry { range: Range::new(start, end).unwrap(), kind }).unwrap();
         }
         assert_eq!(map.entries()[0].range.start(), 0);
-        assert_eq!(
-            pairs(&map.ram().unwrap()),
-            [(0, 0x9_0000), (0x10_0000, 0x18_0000), (0x19_0000, 0x20_0000)]
-        );
+        assert_eq!(pairs(&ram(&map)), [(0, 0x9_0000), (0x10_0000, 0x18_0000), (0x19_0000, 0x20_0000)]);
     }
 }

@@ -138,30 +138,28 @@ impl RangeSet {
         }
     }
 
-    /// What both sets hold.
-    pub fn intersection(&self, other: &RangeSet) -> Result<RangeSet, TooMany> {
-        let mut both = RangeSet::new();
-        for own in self.iter() {
-            for theirs in other.iter() {
-                if let Some(shared) = own.intersection(theirs) {
-                    both.insert(shared)?;
-                }
+    /// Leaves only what `other` holds, too.
+    pub fn intersect(&mut self, other: &RangeSet) -> Result<(), TooMany> {
+        let mut gap = 0;
+        for theirs in other.iter() {
+            if let Some(hole) = Range::new(gap, theirs.start) {
+                self.remove(hole)?;
             }
+            gap = theirs.end;
         }
-        Ok(both)
+        match Range::new(gap, u64::MAX) {
+            Some(hole) => self.remove(hole),
+            None => Ok(()),
+        }
     }
 
-    /// Every range cut down to whole units of `align` bytes, a power of two.
-    pub fn aligned_inside(&self, align: u64) -> RangeSet {
-        let mut whole = RangeSet::new();
-        for own in self.iter() {
-            let start = align_up(own.start, align);
-            if let Some(range) = start.and_then(|start| Range::new(start, align_down(own.end, align))) {
-                // Not more ranges than there were.
-                let _ = whole.insert(range);
-            }
+    /// Cuts every range down to whole units of `align` bytes, a power of two.
+    pub fn align_inside(&mut self, align: u64) {
+        for own in &mut self.ranges {
+            let start = align_up(own.start, align).unwrap_or(u64::MAX);
+            *own = Range { start, end: align_down(own.end, align) };
         }
-        whole
+        self.ranges.retain(|own| own.start < own.end);
     }
 
     /// The lowest place for `size` bytes at a multiple of `align` inside `bounds`.
@@ -255,13 +253,26 @@ mod tests {
         assert_eq!(Range::sized(u64::MAX, 2), None);
         let top = set(&[(u64::MAX - 10, u64::MAX)]);
         assert_eq!(top.lowest(4, 4096, Range::new(0, u64::MAX).unwrap()), None);
-        assert!(top.aligned_inside(4096).is_empty());
+        let mut top = top;
+        top.align_inside(4096);
+        assert!(top.is_empty());
     }
 
     #[test]
     fn intersection_is_what_both_hold() {
-        let firmware = set(&[(0, 100), (200, 300)]);
-        let kernel = set(&[(50, 250)]);
-        assert_eq!(pairs(&firmware.intersection(&kernel).unwrap()), [(50, 100), (200, 250)]);
+        let mut firmware = set(&[(0, 100), (200, 300)]);
+        firmware.intersect(&set(&[(50, 250)])).unwrap();
+        assert_eq!(pairs(&firmware), [(50, 100), (200, 250)]);
+        firmware.intersect(&set(&[(60, 70), (80, 90), (240, 500)])).unwrap();
+        assert_eq!(pairs(&firmware), [(60, 70), (80, 90), (240, 250)]);
+        firmware.intersect(&RangeSet::new()).unwrap();
+        assert!(firmware.is_empty());
+    }
+
+    #[test]
+    fn alignment_inside_drops_what_holds_no_whole_unit() {
+        let mut ram = set(&[(0x1, 0x1fff), (0x3000, 0x5001), (0x6001, 0x6fff)]);
+        ram.align_inside(0x1000);
+        assert_eq!(pairs(&ram), [(0x3000, 0x5000)]);
     }
 }

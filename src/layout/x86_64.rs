@@ -184,7 +184,8 @@ pub fn plan<'a>(
     if machine.five_level_paging && !kernel.five_level() {
         return Err(NoPlan::FiveLevelPaging);
     }
-    let mut free = machine.usable.aligned_inside(PAGE);
+    let mut free = machine.usable.clone();
+    free.align_inside(PAGE);
     if free.is_empty() {
         return Err(NoPlan::NoMemory);
     }
@@ -579,7 +580,7 @@ mod tests {
             fixture.add(0x10_0000, 0x7fee_0000, Kind::Ram);
             fixture.add(0x7fee_0000, 0x7ff0_0000, Kind::Acpi);
             fixture.add(0x1_0000_0000, 0x2_0000_0000, Kind::Ram);
-            fixture.usable = fixture.map.ram().unwrap();
+            fixture.map.ram(&mut fixture.usable).unwrap();
             fixture
         }
 

@@ -5,8 +5,8 @@ use super::syscalls::{self, CAP_SYS_BOOT};
 use crate::bytes::{parse_decimal, parse_hex, trim};
 use crate::command_line;
 use crate::failure::{BootLoader, BootOption, Failure, Refusal, WhoWrote};
-use crate::layout::memory_map::{self, MemoryMap};
-use crate::layout::range::RangeSet;
+use crate::layout::memory_map::{self, Iomem, MemoryMap};
+use crate::layout::range::{RangeSet, TooMany};
 use crate::layout::x86_64::{Efi, EfiRange};
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
@@ -37,44 +37,67 @@ pub struct Memory {
     pub iomem_hidden: bool,
 }
 
-/// Reads the memory map: /sys/firmware/memmap where it exists, else /proc/iomem;
-/// what may be written is RAM by both.
-pub fn memory() -> Result<Memory, Failure> {
-    let unreadable = |path: &'static str| move |errno| Failure::Facts { path, errno };
-    let too_many = |full: crate::layout::range::TooMany| Failure::TooManyRanges(full.capacity);
-    let text = read("/proc/iomem").map_err(unreadable("/proc/iomem"))?;
-    let iomem = memory_map::parse_iomem(&text).map_err(too_many)?;
-    let firmware = firmware_map()?;
-    let meminfo = read("/proc/meminfo").map_err(unreadable("/proc/meminfo"))?;
-    let total_pages = kib_of(&meminfo, b"MemTotal:").unwrap_or(0) / 4;
-
-    let (map, source) = if !firmware.entries().is_empty() {
-        (firmware, MapSource::Firmware)
-    } else if iomem.hidden {
-        return Err(Failure::AddressesHidden);
-    } else {
-        (iomem.map, MapSource::Iomem)
-    };
-    let mut usable = map.ram().map_err(too_many)?;
-    if !iomem.hidden {
-        usable = usable.intersection(&iomem.usable).map_err(too_many)?;
+impl Memory {
+    /// Nothing read yet.
+    pub const fn new() -> Memory {
+        Memory {
+            map: MemoryMap::new(),
+            usable: RangeSet::new(),
+            total_pages: 0,
+            source: MapSource::Firmware,
+            iomem_hidden: false,
+        }
     }
-    Ok(Memory { map, usable, total_pages, source, iomem_hidden: iomem.hidden })
+
+    /// Reads the memory map into an empty self: /sys/firmware/memmap where it
+    /// exists, else /proc/iomem; what may be written is RAM by both.
+    pub fn read(&mut self) -> Result<(), Failure> {
+        let unreadable = |path: &'static str| move |errno| Failure::Facts { path, errno };
+        let too_many = |full: TooMany| Failure::TooManyRanges(full.capacity);
+        let meminfo = read("/proc/meminfo").map_err(unreadable("/proc/meminfo"))?;
+        self.total_pages = kib_of(&meminfo, b"MemTotal:").unwrap_or(0) / 4;
+        let text = read("/proc/iomem").map_err(unreadable("/proc/iomem"))?;
+        let mut iomem = Iomem::new();
+        iomem.parse(&text).map_err(too_many)?;
+        self.iomem_hidden = iomem.hidden;
+
+        firmware_map(&mut self.map)?;
+        if self.map.entries().is_empty() {
+            if iomem.hidden {
+                return Err(Failure::AddressesHidden);
+            }
+            self.source = MapSource::Iomem;
+            for &entry in iomem.map.entries() {
+                self.map.insert(entry).map_err(too_many)?;
+            }
+        }
+        self.map.ram(&mut self.usable).map_err(too_many)?;
+        if !iomem.hidden {
+            self.usable.intersect(&iomem.usable).map_err(too_many)?;
+        }
+        Ok(())
+    }
 }
 
-fn firmware_map() -> Result<MemoryMap, Failure> {
-    let mut map = MemoryMap::new();
+impl Default for Memory {
+    fn default() -> Memory {
+        Memory::new()
+    }
+}
+
+fn firmware_map(map: &mut MemoryMap) -> Result<(), Failure> {
     for number in 0u32.. {
         let field = |name: &str| value(format_args!("/sys/firmware/memmap/{number}/{name}"));
         let Some(start) = field("start") else { break };
         let (end, kind) = (field("end").unwrap_or_default(), field("type").unwrap_or_default());
         // Only complete, or not at all: half a map would make RAM of what is reserved.
         let Some(entry) = memory_map::parse_memmap_entry(&start, &end, &kind) else {
-            return Ok(MemoryMap::new());
+            map.clear();
+            return Ok(());
         };
         map.insert(entry).map_err(|full| Failure::TooManyRanges(full.capacity))?;
     }
-    Ok(map)
+    Ok(())
 }
 
 /// The number of KiB in a line of /proc/meminfo or /proc/self/status.
@@ -103,23 +126,20 @@ pub fn boot_params() -> Option<Vec<u8>> {
     read("/sys/kernel/boot_params/data").ok()
 }
 
-/// What the running kernel knows of EFI; `None` when it was not started with it.
-pub fn efi() -> Option<Efi> {
+/// Reads what the running kernel knows of EFI; false when it was not started with it.
+pub fn efi(efi: &mut Efi) -> bool {
     if !is_dir("/sys/firmware/efi") {
-        return None;
+        return false;
     }
     let field = |name: &str| value(format_args!("/sys/firmware/efi/{name}"));
     let address = |name| field(name).and_then(|text| parse_hex(&text));
     let systab = read_or_empty("/sys/firmware/efi/systab");
     let table = |name: &[u8]| value_of(&systab, name).and_then(parse_hex);
-    let mut efi = Efi {
-        is_64_bit: field("fw_platform_size").is_some_and(|text| trim(&text) == b"64"),
-        fw_vendor: address("fw_vendor"),
-        config_table: address("config_table"),
-        smbios: table(b"SMBIOS="),
-        acpi_rsdp: table(b"ACPI20=").or_else(|| table(b"ACPI=")),
-        runtime_map: heapless::Vec::new(),
-    };
+    efi.is_64_bit = field("fw_platform_size").is_some_and(|text| trim(&text) == b"64");
+    efi.fw_vendor = address("fw_vendor");
+    efi.config_table = address("config_table");
+    efi.smbios = table(b"SMBIOS=");
+    efi.acpi_rsdp = table(b"ACPI20=").or_else(|| table(b"ACPI="));
     for number in 0u32.. {
         let field = |name: &str| {
             let text = value(format_args!("/sys/firmware/efi/runtime-map/{number}/{name}"))?;
@@ -142,7 +162,7 @@ pub fn efi() -> Option<Efi> {
             break;
         }
     }
-    Some(efi)
+    true
 }
 
 /// Whether the screen still shows the firmware's framebuffer or text mode: the

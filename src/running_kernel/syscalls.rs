@@ -34,7 +34,7 @@ pub struct Mapping {
 impl Mapping {
     /// Maps the first `length` bytes of `file` (mmap(2)), read in at once.
     pub fn new(file: impl AsFd, length: NonZeroUsize) -> Result<Mapping, Errno> {
-        let flags = MapFlags::MAP_SHARED | MapFlags::MAP_POPULATE;
+        let flags = MapFlags::MAP_SHARED;
         // SAFETY: a new mapping at an address of the kernel's choice, for reading:
         // nothing that exists is changed by it.
         let address = unsafe { mmap(None, length, ProtFlags::PROT_READ, flags, file, 0) }?;
