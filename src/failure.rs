@@ -365,7 +365,7 @@ impl Display for Failure {
             Failure::NoPlan { path, why } => write!(f, "unable to load {}: {}", path.display(), PlanProblem(*why)),
             Failure::NulInCommandLine => f.write_str("unable to use the command line: there is a NUL byte in it"),
             Failure::AddressesHidden => f.write_str(
-                "unable to read the memory map: there is no /sys/firmware/memmap, and /proc/iomem shows addresses only with CAP_SYS_ADMIN\n  run it as root",
+                "unable to read the memory map: /proc/iomem shows its addresses only with CAP_SYS_ADMIN\n  run it as root",
             ),
             Failure::TooManyRanges(capacity) => {
                 write!(f, "unable to read the memory map: it has more than {capacity} ranges")

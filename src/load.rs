@@ -8,6 +8,7 @@ use crate::failure::{Call, Failure, Load};
 use crate::image::bzimage::BzImage;
 use crate::image::{self, Image, initrd};
 use crate::layout::draw::{Size, draw};
+use crate::layout::range::Range;
 use crate::layout::x86_64::{self, Efi, EfiState, MAX_INITRDS, Machine, Parameters};
 use crate::layout::{NoPlan, PAGE, Plan};
 use crate::running_kernel::facts::{self, MapSource, Memory};
@@ -116,18 +117,20 @@ fn new_command_line(request: &LoadRequest) -> Result<Vec<u8>, Failure> {
 impl Job<'_> {
     /// Offers the files to the kernel's own loader, or lays them out for it.
     fn load(&self) -> Result<Call, Failure> {
-        let file_load = || self.file_load().map(|()| Call::FileLoad);
-        let load = || self.segment_load().map(|()| Call::Load);
-        match self.request.choice {
-            Choice::Only(Call::FileLoad) => file_load(),
-            Choice::Only(Call::Load) => load(),
-            // Only a call that is not there is made up for by the other: any other
-            // refusal is an answer.
-            Choice::Auto => match file_load() {
-                Err(Failure::Refused { errno: Errno::ENOSYS, .. }) => load(),
-                other => other,
-            },
+        let call = match self.request.choice {
+            Choice::Only(call) => call,
+            // kexec_file_load takes no bounds.
+            Choice::Auto if self.request.bounds != Range::ALL => Call::Load,
+            // Only a call that is not there is made up for by the other: any refusal
+            // is an answer.
+            Choice::Auto if syscalls::has_kexec_file_load() == Some(false) => Call::Load,
+            Choice::Auto => Call::FileLoad,
+        };
+        match call {
+            Call::FileLoad => self.file_load(),
+            Call::Load => self.segment_load(),
         }
+        .map(|()| call)
     }
 
     fn file_load(&self) -> Result<(), Failure> {
@@ -159,8 +162,13 @@ impl Job<'_> {
     fn segment_load(&self) -> Result<(), Failure> {
         self.with_plan(|plan, memory| {
             if memory.iomem_hidden {
-                // Where the crash kernel lies is not known. Whoever may load sees it.
-                return Err(self.refused(Call::Load, Errno::EPERM, plan.memory_size()));
+                // Where the crash kernel lies is not known, so nothing may be written.
+                // Who lacks CAP_SYS_BOOT as well is told of that first.
+                let facts = facts::refusal();
+                return Err(match facts.cap_sys_boot {
+                    Some(false) => self.refused(Call::Load, Errno::EPERM, plan.memory_size()),
+                    _ => Failure::AddressesHidden,
+                });
             }
             syscalls::kexec_load(plan).map_err(|errno| self.refused(Call::Load, errno, plan.memory_size()))
         })

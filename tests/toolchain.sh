@@ -6,7 +6,7 @@ set -eu
 fail() { echo "toolchain: $*" >&2; exit 1; }
 
 command -v cargo >/dev/null 2>&1 ||
-    fail "cargo is missing; install Rust 1.88 or later: by rustup (https://rustup.rs), or apk add cargo rust-lld"
+    fail "cargo is missing; install Rust 1.88 or later: by rustup, or by this system's packages"
 
 # add WHAT...: by rustup, or in words.
 add() {

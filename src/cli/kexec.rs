@@ -146,6 +146,11 @@ pub fn parse(args: &[OsString]) -> Result<Command, Failure> {
     if kernel.is_none() {
         return Err(usage("unable to load: no kernel is named"));
     }
+    if args.exec && !args.load && !args.force {
+        return Err(usage(
+            "unable to start a kernel that is named: -e starts the one that is loaded, -f loads and starts",
+        ));
+    }
     // --append and --command-line are one option by two names; the last one counts.
     let append = words.last(&[args.append, args.command_line].concat());
     let kind = words.last(&args.kind);

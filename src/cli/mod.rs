@@ -321,6 +321,7 @@ mod tests {
             ("kexec -l /k --append", "--append takes a value"),
             ("kexec -l --load=1 /k", "--load takes no value"),
             ("kexec -l /a /b", "2 kernels"),
+            ("kexec -e /a", "-f loads and starts"),
             ("kexec -l /k --mem-min=q", "--mem-min"),
             ("kexec -l /k --mem-min=0x2000 --mem-max=0x1000", "--mem-max"),
             ("kexec-load --syscall both", "--syscall"),

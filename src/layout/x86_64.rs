@@ -9,7 +9,7 @@ use super::memory_map::{Entry, Kind, MemoryMap};
 use super::range::{Range, RangeSet, align_up};
 use super::trampoline;
 use super::{MAX_SEGMENTS, NoPlan, PAGE, Plan, Purpose, Segment};
-use crate::bytes::{self, u8_at, u32_at};
+use crate::bytes::{self, u32_at};
 use crate::image::bzimage::{BzImage, SETUP_HEADER};
 
 /// Offsets in struct boot_params (arch/x86/include/uapi/asm/bootparam.h).
@@ -531,12 +531,6 @@ fn copy(parameters: &mut Parameters, old: &[u8], offset: usize, size: usize) -> 
 
 /// How many initrds fit beside the kernel and the parameters.
 pub const MAX_INITRDS: usize = MAX_SEGMENTS - 2;
-
-/// Whether the firmware said that it enforces Secure Boot (boot_params.secure_boot,
-/// enum efi_secureboot_mode: 3 is enabled).
-pub fn secure_boot(boot_params: &[u8]) -> bool {
-    u8_at(boot_params, boot_params::SECURE_BOOT) == Some(3)
-}
 
 /// Whether the running kernel was started with an initrd.
 pub fn had_initrd(boot_params: &[u8]) -> bool {

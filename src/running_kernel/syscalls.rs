@@ -132,56 +132,58 @@ pub fn kexec_file_unload() -> Result<(), Errno> {
     Errno::result(result).map(drop)
 }
 
-/// Whether the kernel has kexec_file_load, found out without loading anything
-/// and without spending one of `kernel.kexec_load_limit_reboot`: the privilege is
-/// given up first, and the kernel asks for it before anything else
+/// Whether the kernel has kexec_file_load, found out without loading anything and
+/// without spending one of `kernel.kexec_load_limit_reboot`: the privilege is laid
+/// down for the call, and the kernel asks for it before anything else
 /// (kernel/kexec_core.c, kexec_load_permitted). EPERM then means that the call is
-/// there. Only for a process that will not load any more.
+/// there. `None` when that cannot be told.
 pub fn has_kexec_file_load() -> Option<bool> {
-    drop_cap_sys_boot().ok()?;
-    match kexec_file_unload() {
-        Err(Errno::ENOSYS) => Some(false),
-        Err(Errno::EPERM) => Some(true),
-        _ => None,
-    }
+    is_there(without_cap_sys_boot(kexec_file_unload))
 }
 
 /// As [`has_kexec_file_load`], for kexec_load.
 pub fn has_kexec_load() -> Option<bool> {
-    drop_cap_sys_boot().ok()?;
-    match kexec_unload() {
+    is_there(without_cap_sys_boot(kexec_unload))
+}
+
+fn is_there(answer: Result<(), Errno>) -> Option<bool> {
+    match answer {
         Err(Errno::ENOSYS) => Some(false),
         Err(Errno::EPERM) => Some(true),
         _ => None,
     }
 }
 
-/// capset(2): gives up CAP_SYS_BOOT in the effective set, and answers an error
-/// unless it is then known to be gone.
-fn drop_cap_sys_boot() -> Result<(), Errno> {
-    #[repr(C)]
-    struct Header {
-        version: u32,
-        pid: libc::c_int,
-    }
-    #[repr(C)]
-    #[derive(Clone, Copy, Default)]
-    struct Data {
-        effective: u32,
-        permitted: u32,
-        inheritable: u32,
-    }
+/// struct __user_cap_data_struct (capset(2)).
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Capabilities {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// capget(2) or capset(2), by number, of this process.
+fn capabilities(call: libc::c_long, data: &mut [Capabilities; 2]) -> Result<(), Errno> {
     // _LINUX_CAPABILITY_VERSION_3: two structs of data, low capabilities first.
-    let mut header = Header { version: 0x2008_0522, pid: 0 };
-    let mut data = [Data::default(); 2];
-    // SAFETY: version 3 makes the kernel write two structs of this layout.
-    Errno::result(unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) })?;
-    if let Some(low) = data.first_mut() {
-        low.effective &= !(1 << CAP_SYS_BOOT);
-    }
-    // SAFETY: as above, the kernel reads them.
-    Errno::result(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) })?;
-    Ok(())
+    let mut header = [0x2008_0522u32, 0];
+    // SAFETY: version 3 makes the kernel read or write two structs of this layout.
+    Errno::result(unsafe { libc::syscall(call, header.as_mut_ptr(), data.as_mut_ptr()) }).map(drop)
+}
+
+/// Makes a call with CAP_SYS_BOOT out of the effective set, and puts it back. The
+/// call is not made unless the capability is known to be gone.
+fn without_cap_sys_boot(call: fn() -> Result<(), Errno>) -> Result<(), Errno> {
+    let mut before = [Capabilities::default(); 2];
+    capabilities(libc::SYS_capget, &mut before)?;
+    let mut without = before;
+    let [low, _] = &mut without;
+    low.effective &= !(1 << CAP_SYS_BOOT);
+    capabilities(libc::SYS_capset, &mut without)?;
+    let answer = call();
+    // What was permitted all along may be put back.
+    let _ = capabilities(libc::SYS_capset, &mut before);
+    answer
 }
 
 /// A memfd (memfd_create(2)) that is not inherited and, where the kernel knows

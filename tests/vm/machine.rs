@@ -59,6 +59,7 @@ pub struct Vm {
     uefi: bool,
     command_line: String,
     files: Cpio,
+    processors: u32,
     seconds: u64,
 }
 
@@ -132,6 +133,7 @@ impl Vm {
             uefi: false,
             command_line: "console=ttyS0 panic=-1".into(),
             files,
+            processors: 1,
             seconds: 120,
         }
         .unlocked(kernel == Kernel::Alpine)
@@ -178,6 +180,12 @@ impl Vm {
         self
     }
 
+    #[allow(dead_code)] // for the tests
+    pub fn processors(mut self, count: u32) -> Vm {
+        self.processors = count;
+        self
+    }
+
     /// How long the machine may take before it counts as hung.
     pub fn seconds(mut self, seconds: u64) -> Vm {
         self.seconds = seconds;
@@ -196,13 +204,24 @@ impl Vm {
         let mut qemu = Command::new("qemu-system-x86_64");
         // cx16=off: with cmpxchg16b emulated, QEMU 7.2 and a 6.12 kernel double-fault
         // in about one boot of ten, with or without a kexec.
-        qemu.args(["-M", "q35", "-cpu", "max,cx16=off", "-accel", "tcg", "-smp", "1", "-m", &self.memory])
-            .args(["-display", "none", "-serial", "stdio", "-monitor", "none", "-nic", "none", "-no-reboot"])
-            .arg("-kernel")
-            .arg(self.kernel.path())
-            .arg("-initrd")
-            .arg(&initrd)
-            .args(["-append", &self.command_line]);
+        qemu.args([
+            "-M",
+            "q35",
+            "-cpu",
+            "max,cx16=off",
+            "-accel",
+            "tcg",
+            "-smp",
+            &self.processors.to_string(),
+            "-m",
+            &self.memory,
+        ])
+        .args(["-display", "none", "-serial", "stdio", "-monitor", "none", "-nic", "none", "-no-reboot"])
+        .arg("-kernel")
+        .arg(self.kernel.path())
+        .arg("-initrd")
+        .arg(&initrd)
+        .args(["-append", &self.command_line]);
         if self.uefi {
             let (code, variables) = firmware();
             let copy = dir.join("vars.fd");
