@@ -323,9 +323,8 @@ impl Failure {
 impl Display for Failure {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Usage { applet, what } => {
-                write!(f, "{what}\n  see: rc-kexec {applet} --help")
-            }
+            Failure::Usage { applet: "", what } => write!(f, "{what}\n  see: rc-kexec --help"),
+            Failure::Usage { applet, what } => write!(f, "{what}\n  see: rc-kexec {applet} --help"),
             Failure::Unreadable { path, errno } => {
                 write!(f, "unable to read {}: {}", path.display(), strerror(*errno))
             }

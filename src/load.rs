@@ -123,14 +123,25 @@ impl Job<'_> {
             Choice::Auto if self.request.bounds != Range::ALL => Call::Load,
             // Only a call that is not there is made up for by the other: any refusal
             // is an answer.
-            Choice::Auto if syscalls::has_kexec_file_load() == Some(false) => Call::Load,
-            Choice::Auto => Call::FileLoad,
+            Choice::Auto => match syscalls::has_kexec_file_load() {
+                Some(false) => Call::Load,
+                Some(true) => Call::FileLoad,
+                None => return self.load_by_trying(),
+            },
         };
         match call {
             Call::FileLoad => self.file_load(),
             Call::Load => self.segment_load(),
         }
         .map(|()| call)
+    }
+
+    /// Where it cannot be told which call is there, the answer of the first says it.
+    fn load_by_trying(&self) -> Result<Call, Failure> {
+        match self.file_load() {
+            Err(Failure::Refused { errno: Errno::ENOSYS, .. }) => self.segment_load().map(|()| Call::Load),
+            other => other.map(|()| Call::FileLoad),
+        }
     }
 
     fn file_load(&self) -> Result<(), Failure> {

@@ -1,9 +1,9 @@
 //! The program's memory: taken from the kernel in pieces, never given back.
 //!
 //! A run of this program reads a few small files and ends, or the machine does.
-//! Giving memory back would cost code in every function that holds a string
-//! (30 KB of the small build, a fifth of it) and save nothing: all that is ever
-//! asked for stays far below 512 KiB, whatever the images' size.
+//! Giving memory back would save nothing: all that is ever asked for stays far below
+//! 512 KiB, whatever the images' size. Not doing so saves the C library's allocator
+//! and the code that drops strings (see "Sizes" in README.md).
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
