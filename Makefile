@@ -70,7 +70,10 @@ lint: toolchain
 	shellcheck tests/*.sh tests/vm/*.sh .ci/run
 
 vm-test: all vm-parts
+	@rm -f $(out)/vm/times
 	RC_KEXEC=$(binary) $(CARGO) test --locked --release --target $(TARGET) --test vm -- --test-threads=2
+	@echo "seconds in machines, machines, test:"
+	@awk '{ s[$$1] += $$2; n[$$1]++ } END { for (t in s) printf "%7.1f %2d %s\n", s[t], n[t], t }' $(out)/vm/times | sort -k3
 
 bench: all vm-parts
 	$(CARGO) build --locked --quiet --release --target $(TARGET) --example vm-probe

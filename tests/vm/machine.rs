@@ -231,8 +231,19 @@ impl Vm {
         }
         let console = watch(qemu, Duration::from_secs(self.seconds));
         let _ = std::fs::remove_dir_all(&dir);
+        note_time(&console);
         console
     }
+}
+
+/// Adds a line to target/vm/times: how long a machine of which test ran.
+fn note_time(console: &Console) {
+    use std::io::Write;
+    let seconds = console.lines.last().map_or(0.0, |(time, _)| *time);
+    let thread = std::thread::current();
+    let line = format!("{} {seconds:.1}\n", thread.name().unwrap_or("main"));
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(parts().join("times"));
+    let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
 }
 
 /// OVMF's code and variables.
