@@ -17,9 +17,10 @@ sbin = $(DESTDIR)$(PREFIX)/sbin
 
 # Each flag was measured: see "Sizes" in README.md. They are for the program alone;
 # the tests' builds keep what they need to unwind.
-flags_stable = -Cforce-unwind-tables=no -Clink-arg=-T$(CURDIR)/link/no-unwind.ld
+flags_link = -Clink-arg=--hash-style=gnu -Clink-arg=-O2
+flags_stable = $(flags_link) -Cforce-unwind-tables=no -Clink-arg=-T$(CURDIR)/link/no-unwind.ld
 # For std, too, which is built here: no tables to unwind by, no text of panics.
-flags_tiny = -Cforce-unwind-tables=no -Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none \
+flags_tiny = $(flags_link) -Cforce-unwind-tables=no -Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none \
 	-Zfmt-debug=none -Cllvm-args=-inline-threshold=0
 
 .PHONY: all tiny install uninstall demo test check lint vm-test bench sizes costs toolchain vm-parts clean

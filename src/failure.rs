@@ -231,8 +231,6 @@ pub enum BootLoader {
     Grub {
         /// `GRUB_CMDLINE_LINUX_DEFAULT="` begins a line.
         has_line: bool,
-        /// Where grub-mkconfig writes.
-        config: &'static str,
     },
     /// systemd-boot.
     SystemdBoot {
@@ -267,13 +265,13 @@ impl Display for BootLoader {
                 f,
                 "extlinux: in /etc/update-extlinux.conf add the line default_kernel_opts=\"{OPTION}\" (or the word to the one there), then run: update-extlinux"
             ),
-            BootLoader::Grub { has_line: true, config } => write!(
+            BootLoader::Grub { has_line: true } => write!(
                 f,
-                "GRUB: run: sed -i 's/^GRUB_CMDLINE_LINUX_DEFAULT=\"/&{OPTION} /' /etc/default/grub && grub-mkconfig -o {config}"
+                "GRUB: run: sed -i 's/^GRUB_CMDLINE_LINUX_DEFAULT=\"/&{OPTION} /' /etc/default/grub && grub-mkconfig -o /boot/grub/grub.cfg"
             ),
-            BootLoader::Grub { has_line: false, config } => write!(
+            BootLoader::Grub { has_line: false } => write!(
                 f,
-                "GRUB: in /etc/default/grub add the line GRUB_CMDLINE_LINUX_DEFAULT=\"{OPTION}\" (or the word to the one there), then run: grub-mkconfig -o {config}"
+                "GRUB: in /etc/default/grub add the line GRUB_CMDLINE_LINUX_DEFAULT=\"{OPTION}\" (or the word to the one there), then run: grub-mkconfig -o /boot/grub/grub.cfg"
             ),
             BootLoader::SystemdBoot { dir } => {
                 write!(f, "systemd-boot: add {OPTION} to the options line of the entry in {dir}/*.conf")
@@ -536,7 +534,12 @@ fn why_not(f: &mut Formatter<'_>, call: Call, errno: Errno, load: &Load, facts: 
             "kernel.kexec_load_limit_reboot is 0: the loads that were allowed since boot are spent, failed ones too, and the number cannot be raised\n  an ordinary reboot sets it back",
         ),
         Errno::EPERM if facts.lockdown.is_some() => locked_down(f, call, facts),
-        Errno::EPERM | Errno::EACCES => unknown_refusal(f, facts),
+        Errno::EPERM => unknown_refusal(f, facts),
+        // security/integrity/ima/ima_main.c, ima_load_data and ima_read_file.
+        Errno::EACCES => f.write_str(match call {
+            Call::Load => "a security module refuses this call (IMA does where it has to appraise kernels)\n  kexec_file_load may pass: --syscall file (kexec -s)",
+            Call::FileLoad => "a security module does not accept the file (IMA does not where its appraisal fails)",
+        }),
         Errno::ENOSYS => match call {
             Call::FileLoad => f.write_str(
                 "this kernel does not have the call (CONFIG_KEXEC_FILE; Alpine's kernels are built without)\n  leave --syscall file (kexec -s) out, and kexec_load is used",
@@ -554,9 +557,11 @@ fn why_not(f: &mut Formatter<'_>, call: Call, errno: Errno, load: &Load, facts: 
                 None => Ok(()),
             }
         }
-        Errno::ENODATA => f.write_str(
-            "the image carries no signature, and this kernel loads signed ones only\n  sign it, or boot with Secure Boot and lockdown off",
-        ),
+        Errno::ENODATA => {
+            f.write_str("the image carries no signature, and this kernel enforces signatures")
+        }
+        Errno::ELIBBAD => f.write_str("the image cannot carry a signature: it is not made to be an EFI program"),
+        Errno::ENOPKG => f.write_str("the image's signature is of a kind that this kernel cannot check"),
         Errno::ENOKEY => f.write_str("the image's signature is by a key that this kernel does not trust"),
         Errno::EKEYREJECTED => f.write_str(
             "this kernel rejects the image's signature: the key is revoked, expired or not for kernels, or the image was changed after signing",
@@ -595,16 +600,15 @@ fn load_disabled(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
             "the boot option {OPTION} is on this kernel's command line and had no effect: either this kernel drops options that begin with \"kexec\" before they are read (6.12.117 and others since 2025 do), or it does not know the option, or something wrote 1 to the sysctl after boot (no file of sysctl.d does)"
         );
     }
-    if !facts.alpine && facts.boot_loaders.is_empty() {
+    // Only Alpine's kernels are known to know the option: elsewhere the boot loader's
+    // edit would be a guess.
+    if !facts.alpine {
         return write!(
             f,
             "the boot option {OPTION} is not on this kernel's command line: Alpine's kernels are locked without it; on others something wrote the sysctl after boot (no file of sysctl.d does)"
         );
     }
     write!(f, "the boot option {OPTION} is not on this kernel's command line")?;
-    if !facts.alpine {
-        f.write_str("; it is known to Alpine's kernels, which are locked without it")?;
-    }
     match facts.boot_loaders.as_slice() {
         [] => write!(
             f,
@@ -711,6 +715,10 @@ mod tests {
             (Call::FileLoad, Errno::ENOKEY, free(), "does not trust"),
             (Call::FileLoad, Errno::EKEYREJECTED, free(), "rejects the image's signature"),
             (Call::FileLoad, Errno::EBADMSG, free(), "the image's signature cannot be read"),
+            (Call::FileLoad, Errno::ELIBBAD, free(), "not made to be an EFI program"),
+            (Call::FileLoad, Errno::ENOPKG, free(), "of a kind that this kernel cannot check"),
+            (Call::Load, Errno::EACCES, free(), "kexec_file_load may pass"),
+            (Call::FileLoad, Errno::EACCES, free(), "does not accept the file"),
             (Call::FileLoad, Errno::ENOEXEC, free(), "own loader does not take this image"),
             (Call::Load, Errno::EADDRNOTAVAIL, free(), "addresses"),
             (Call::FileLoad, Errno::ETXTBSY, free(), "open for writing"),
@@ -752,13 +760,10 @@ mod tests {
             (BootLoader::Extlinux { has_line: true }, "&& update-extlinux"),
             (BootLoader::Extlinux { has_line: false }, "then run: update-extlinux"),
             (
-                BootLoader::Grub { has_line: true, config: "/boot/grub/grub.cfg" },
+                BootLoader::Grub { has_line: true },
                 "/etc/default/grub && grub-mkconfig -o /boot/grub/grub.cfg",
             ),
-            (
-                BootLoader::Grub { has_line: false, config: "/boot/grub2/grub.cfg" },
-                "grub-mkconfig -o /boot/grub2/grub.cfg",
-            ),
+            (BootLoader::Grub { has_line: false }, "then run: grub-mkconfig -o /boot/grub/grub.cfg"),
             (BootLoader::SystemdBoot { dir: "/boot/loader/entries" }, "/boot/loader/entries/*.conf"),
             (BootLoader::UnifiedImage, "apk fix kernel-hooks"),
             (BootLoader::RaspberryPi { file: "/boot/cmdline.txt" }, "/boot/cmdline.txt"),
@@ -786,9 +791,15 @@ mod tests {
 
     #[test]
     fn a_remedy_is_not_guessed_where_the_facts_do_not_decide() {
-        // Not Alpine, no boot loader: the option may not even be known there.
-        let text = said(Call::Load, Errno::EPERM, Refusal { load_disabled: true, ..free() });
-        assert!(text.contains("on others something wrote the sysctl") && !text.contains("run:"), "{text}");
+        // Not Alpine: the option may not even be known there, whatever the boot loader.
+        for boot_loaders in [vec![], vec![BootLoader::Grub { has_line: true }]] {
+            let text =
+                said(Call::Load, Errno::EPERM, Refusal { load_disabled: true, boot_loaders, ..free() });
+            assert!(
+                text.contains("on others something wrote the sysctl") && !text.contains("run:"),
+                "{text}"
+            );
+        }
         let present =
             Refusal { load_disabled: true, alpine: true, boot_option: BootOption::Present, ..free() };
         let text = said(Call::Load, Errno::EPERM, present.clone());

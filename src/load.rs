@@ -158,9 +158,13 @@ impl Job<'_> {
             [only] => Ok(Some(nix::unistd::dup(&only.file)?)),
             several => {
                 let memfd = syscalls::memfd(c"rc-kexec-initrd")?;
-                for input in several {
+                for (index, input) in several.iter().enumerate() {
                     let bytes = input.bytes();
                     syscalls::write_all(&memfd, bytes)?;
+                    // The end stays where it is: a bootconfig is looked for there.
+                    if index.saturating_add(1) == several.len() {
+                        break;
+                    }
                     let padding = bytes.len().next_multiple_of(PAGE as usize).saturating_sub(bytes.len());
                     syscalls::write_all(&memfd, [0u8; PAGE as usize].get(..padding).unwrap_or_default())?;
                 }
@@ -213,7 +217,8 @@ impl Job<'_> {
         let line = self.command_line.as_bytes();
         let (plan, efi_state) = x86_64::plan(&self.image, &bytes, line, &machine, &mut parameters)
             .map_err(|why| Failure::NoPlan { path: self.path.to_os_string(), why })?;
-        if let EfiState::Left(why) = efi_state {
+        // Who may not read /proc/iomem may not read the runtime map either.
+        if let (EfiState::Left(why), false) = (efi_state, memory.iomem_hidden) {
             files::complain(format_args!(
                 "note: the next kernel will do without EFI runtime services: {why}\n"
             ));
@@ -325,7 +330,7 @@ pub fn unload() -> Result<(), Failure> {
     let result = match syscalls::kexec_unload() {
         Err(Errno::ENOSYS) => syscalls::kexec_file_unload(),
         // kexec_load is what a lockdown forbids; the file call unloads all the same.
-        Err(Errno::EPERM) => syscalls::kexec_file_unload().or(Err(Errno::EPERM)),
+        Err(refusal @ (Errno::EPERM | Errno::EACCES)) => syscalls::kexec_file_unload().or(Err(refusal)),
         other => other,
     };
     result.map_err(|errno| Failure::UnloadRefused { errno, facts: Box::new(facts::refusal()) })

@@ -6,7 +6,15 @@ use crate::running_kernel::{facts, files};
 
 /// The exit status.
 pub fn run(request: StatusRequest) -> Result<u8, Failure> {
-    let loaded = facts::is_loaded(request.crash)?;
+    let loaded = match facts::is_loaded(request.crash) {
+        Ok(loaded) => loaded,
+        // By kexec(8), 1 would say that a kernel is loaded.
+        Err(failure) if request.loaded == 1 => {
+            files::complain(format_args!("kexec: {failure}\n"));
+            return Ok(255);
+        }
+        Err(failure) => return Err(failure),
+    };
     if request.say {
         let which = if loaded { "a" } else { "no" };
         files::print(format_args!("{which} kernel is loaded\n"));

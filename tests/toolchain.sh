@@ -31,6 +31,8 @@ fi
 sysroot=$(rustc --print sysroot)
 case $1 in
 source)
+    minor=$(rustc --version | sed 's/^rustc 1\.\([0-9]*\)\..*/\1/')
+    [ "$minor" -ge 92 ] || fail "the small build takes Rust 1.92 or later (panic=immediate-abort), this is 1.$minor; run: rustup update"
     [ -d "$sysroot/lib/rustlib/src/rust/library/std" ] || add component add rust-src
     ;;
 lint)

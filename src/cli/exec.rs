@@ -5,6 +5,7 @@ use super::{Command, ExecRequest, VERSION};
 use crate::failure::Failure;
 use argh::FromArgs;
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 
 /// Start the loaded kernel at the end of a shutdown: writes file systems' data and
 /// jumps. Refuses when nothing is loaded or the machine is not going down.
@@ -20,10 +21,6 @@ struct Args {
     /// print the version
     #[argh(switch, short = 'v')]
     version: bool,
-    // So that an operand is named in the message.
-    /// none
-    #[argh(positional)]
-    operands: Vec<super::words::Word>,
 }
 
 /// The table of the pass over the words.
@@ -36,16 +33,17 @@ pub const OPTIONS: &[OptionRow] = &[
 
 /// `kexec-exec ...`
 pub fn parse(args: &[OsString]) -> Result<Command, Failure> {
-    let (args, words) = match super::read::<Args>("kexec-exec", OPTIONS, args)? {
+    // argh would name its number.
+    if let Some(operand) = args.iter().find(|arg| !arg.as_bytes().starts_with(b"-")) {
+        let what = format!("unable to use {}: kexec-exec takes no operand", operand.display());
+        return Err(Failure::Usage { applet: "kexec-exec", what });
+    }
+    let (args, _) = match super::read::<Args>("kexec-exec", OPTIONS, args)? {
         Ok(read) => read,
         Err(print) => return Ok(print),
     };
     if args.version {
         return Ok(Command::Print(VERSION.to_string()));
-    }
-    if let Some(operand) = words.last(&args.operands) {
-        let what = format!("unable to use {}: kexec-exec takes no operand", operand.display());
-        return Err(Failure::Usage { applet: "kexec-exec", what });
     }
     Ok(Command::Exec(ExecRequest { now: args.now, sync: true, debug: args.debug, ignored: Vec::new() }))
 }

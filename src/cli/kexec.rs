@@ -20,7 +20,7 @@ struct Args {
     /// start the kernel that is loaded, at once
     #[argh(switch, short = 'e')]
     exec: bool,
-    /// load and start at once
+    /// load and start at once; the last of -l and -f counts
     #[argh(switch, short = 'f')]
     force: bool,
     /// unload
@@ -140,13 +140,13 @@ pub fn parse(args: &[OsString]) -> Result<Command, Failure> {
             }
         };
     }
-    if kernel.is_none() && args.exec && !args.load && !args.force {
+    if kernel.is_none() && args.exec {
         return Ok(Command::Exec(ExecRequest { now: true, sync, debug: args.debug, ignored }));
     }
     if kernel.is_none() {
         return Err(usage("unable to load: no kernel is named"));
     }
-    if args.exec && !args.load && !args.force {
+    if args.exec {
         return Err(usage(
             "unable to start a kernel that is named: -e starts the one that is loaded, -f loads and starts",
         ));
@@ -154,30 +154,36 @@ pub fn parse(args: &[OsString]) -> Result<Command, Failure> {
     // --append and --command-line are one option by two names; the last one counts.
     let append = words.last(&[args.append, args.command_line].concat());
     let kind = words.last(&args.kind);
+    let choice = match (args.kexec_syscall_auto, args.kexec_file_syscall, args.kexec_syscall) {
+        (true, _, _) | (_, false, false) => Choice::Auto,
+        (_, true, false) => Choice::Only(Call::FileLoad),
+        (_, false, true) => Choice::Only(Call::Load),
+        (_, true, true) => return Err(usage("unable to load with -c and -s: they exclude each other")),
+    };
+    let bounds = bounds(words.last(&args.mem_min).as_deref(), words.last(&args.mem_max).as_deref());
+    let bounds = bounds.map_err(usage)?;
+    if choice == Choice::Only(Call::FileLoad) && bounds != Range::ALL {
+        return Err(usage(
+            "unable to keep to --mem-min and --mem-max with -s: kexec_file_load takes no bounds",
+        ));
+    }
     Ok(Command::Load(LoadRequest {
         kernel,
         initrds: words.all(&args.initrd),
         reuse: args.reuse_cmdline,
         append,
-        choice: match (args.kexec_syscall_auto, args.kexec_file_syscall, args.kexec_syscall) {
-            (true, _, _) | (_, false, false) => Choice::Auto,
-            (_, true, false) => Choice::Only(Call::FileLoad),
-            (_, false, true) => Choice::Only(Call::Load),
-            (_, true, true) => return Err(usage("unable to load with -c and -s: they exclude each other")),
-        },
+        choice,
         kind,
-        bounds: bounds(words.last(&args.mem_min).as_deref(), words.last(&args.mem_max).as_deref())
-            .map_err(usage)?,
+        bounds,
         dry_run: false,
         say: false,
         debug: args.debug,
         ignored,
-        after: if args.force || args.exec {
-            After::Jump { sync }
-        } else if args.load {
-            After::Nothing
-        } else {
-            After::Reboot
+        // As with kexec-tools, the last of -l and -f counts.
+        after: match words.last_option(&["--load", "--force"]) {
+            Some("--force") => After::Jump { sync },
+            Some(_) => After::Nothing,
+            None => After::Reboot,
         },
     }))
 }

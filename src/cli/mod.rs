@@ -267,7 +267,8 @@ mod tests {
     #[test]
     fn what_follows_a_load_of_kexec() {
         assert_eq!(load("kexec -f /k").after, After::Jump { sync: true });
-        assert_eq!(load("kexec -le /k").after, After::Jump { sync: true });
+        assert_eq!(load("kexec -lf /k").after, After::Jump { sync: true });
+        assert_eq!(load("kexec -fl /k").after, After::Nothing);
         assert_eq!(load("kexec -fy /k").after, After::Jump { sync: false });
         assert_eq!(load("kexec /k").after, After::Reboot);
         assert!(matches!(run("kexec -e").1, Ok(Command::Exec(ExecRequest { now: true, sync: true, .. }))));
@@ -322,6 +323,8 @@ mod tests {
             ("kexec -l --load=1 /k", "--load takes no value"),
             ("kexec -l /a /b", "2 kernels"),
             ("kexec -e /a", "-f loads and starts"),
+            ("kexec -le /a", "-f loads and starts"),
+            ("kexec -s -l /k --mem-max=0x1000", "takes no bounds"),
             ("kexec -l /k --mem-min=q", "--mem-min"),
             ("kexec -l /k --mem-min=0x2000 --mem-max=0x1000", "--mem-max"),
             ("kexec-load --syscall both", "--syscall"),

@@ -121,6 +121,11 @@ impl Words {
         words.iter().map(|&word| self.value(word)).collect()
     }
 
+    /// The last of these options, as argh knows them, that was given.
+    pub fn last_option(&self, names: &[&str]) -> Option<&str> {
+        self.for_argh.iter().map(String::as_str).rfind(|word| names.contains(word))
+    }
+
     /// The value of an option of which the last one counts.
     pub fn last(&self, words: &[Word]) -> Option<OsString> {
         words.iter().max().map(|&word| self.value(word))

@@ -63,6 +63,7 @@ pub fn compression(bytes: &[u8]) -> Option<&'static str> {
 
 /// Checks an initrd archive by archive.
 pub fn check(bytes: &[u8]) -> Result<Initrd, Defect> {
+    let bytes = without_bootconfig(bytes);
     let mut found = Initrd::default();
     let mut offset = 0usize;
     loop {
@@ -73,11 +74,14 @@ pub fn check(bytes: &[u8]) -> Result<Initrd, Defect> {
         if rest.is_empty() {
             return if found.plain == 0 { Err(Defect::Empty) } else { Ok(found) };
         }
-        if let Some(name) = compression(rest) {
+        // After a cpio archive the kernel takes nothing that does not begin at a
+        // multiple of four (init/initramfs.c, do_reset: "broken padding").
+        let aligned = offset & 3 == 0;
+        if let Some(name) = compression(rest).filter(|_| aligned || found.plain == 0) {
             found.compressed = Some(name);
             return Ok(found);
         }
-        if !is_cpio(rest) || offset & 3 != 0 {
+        if !is_cpio(rest) || !aligned {
             let mut first = [0u8; 4];
             first.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
             return Err(Defect::NoArchive { offset: offset as u64, first });
@@ -85,6 +89,22 @@ pub fn check(bytes: &[u8]) -> Result<Initrd, Defect> {
         offset = end_of_cpio(bytes, offset)?;
         found.plain = found.plain.saturating_add(1);
     }
+}
+
+/// The file without the bootconfig that may end it: data, their size and checksum,
+/// and a magic (Documentation/admin-guide/bootconfig.rst, "Boot Kernel With a Boot
+/// Config"), before up to three bytes of padding.
+fn without_bootconfig(bytes: &[u8]) -> &[u8] {
+    for padding in 0..4usize {
+        let end = bytes.len().saturating_sub(padding);
+        let Some(rest) = bytes.get(..end).and_then(|bytes| bytes.strip_suffix(b"#BOOTCONFIG\n")) else {
+            continue;
+        };
+        let numbers = rest.len().saturating_sub(8);
+        let size = bytes::u32_at(rest, numbers).and_then(|size| usize::try_from(size).ok());
+        return size.and_then(|size| rest.get(..numbers.checked_sub(size)?)).unwrap_or(rest);
+    }
+    bytes
 }
 
 fn is_cpio(bytes: &[u8]) -> bool {
@@ -194,6 +214,30 @@ mod tests {
         assert!(matches!(check(&huge), Err(Defect::Truncated { .. })));
         huge[FILESIZE..FILESIZE + 8].copy_from_slice(b"fffffgff");
         assert!(matches!(check(&huge), Err(Defect::NoArchive { offset: 0, .. })));
+    }
+
+    #[test]
+    fn a_bootconfig_at_the_end_is_no_archive_and_no_harm() {
+        for padding in 0..4 {
+            let mut file = cpio(&[("a", b"1")]);
+            file.extend_from_slice(b"key = value\n");
+            file.extend_from_slice(&12u32.to_le_bytes());
+            file.extend_from_slice(&[0xff; 4]);
+            file.extend_from_slice(b"#BOOTCONFIG\n");
+            file.resize(file.len() + padding, 0);
+            assert_eq!(check(&file), Ok(Initrd { plain: 1, compressed: None }), "{padding}");
+        }
+        assert_eq!(check(b"#BOOTCONFIG\n"), Err(Defect::Empty));
+    }
+
+    #[test]
+    fn a_compressed_archive_after_a_plain_one_is_aligned() {
+        let mut file = cpio(&[("a", b"1")]);
+        let end = file.len() as u64;
+        file.extend_from_slice(b"\0\0\x1f\x8b");
+        let refusal = Defect::NoArchive { offset: end + 2, first: [0x1f, 0x8b, 0, 0] };
+        assert_eq!(check(&file), Err(refusal));
+        assert!(check(b"\0\x1f\x8b").is_ok());
     }
 
     #[test]

@@ -29,21 +29,21 @@ pub enum Kind {
 /// (linux arch/x86/kernel/e820.c, e820_type_to_string; iomem writes "Reserved",
 /// memmap "reserved" on older kernels) and the number of the e820 table
 /// (arch/x86/include/asm/e820/types.h).
-const KINDS: [(Kind, &[u8], u32); 8] = [
-    (Kind::Ram, b"System RAM", 1),
-    (Kind::Reserved, b"Reserved", 2),
-    (Kind::Acpi, b"ACPI Tables", 3),
-    (Kind::Nvs, b"ACPI Non-volatile Storage", 4),
-    (Kind::Unusable, b"Unusable memory", 5),
-    (Kind::Persistent, b"Persistent Memory", 7),
-    (Kind::PersistentLegacy, b"Persistent Memory (legacy)", 12),
-    (Kind::SoftReserved, b"Soft Reserved", 0xefff_ffff),
+const KINDS: [(Kind, &str, u32); 8] = [
+    (Kind::Ram, "System RAM", 1),
+    (Kind::Reserved, "Reserved", 2),
+    (Kind::Acpi, "ACPI Tables", 3),
+    (Kind::Nvs, "ACPI Non-volatile Storage", 4),
+    (Kind::Unusable, "Unusable memory", 5),
+    (Kind::Persistent, "Persistent Memory", 7),
+    (Kind::PersistentLegacy, "Persistent Memory (legacy)", 12),
+    (Kind::SoftReserved, "Soft Reserved", 0xefff_ffff),
 ];
 
 impl Kind {
     /// The kind that the kernel prints as `name`.
     pub fn from_name(name: &[u8]) -> Option<Kind> {
-        let same = |known: &[u8]| known.eq_ignore_ascii_case(bytes::trim(name));
+        let same = |known: &str| known.as_bytes().eq_ignore_ascii_case(bytes::trim(name));
         KINDS.iter().find(|(_, known, _)| same(known)).map(|&(kind, ..)| kind)
     }
 
@@ -54,8 +54,7 @@ impl Kind {
 
     /// The name that the kernel prints.
     pub fn name(self) -> &'static str {
-        let name = KINDS.iter().find(|(kind, ..)| *kind == self).map(|&(_, name, _)| name);
-        name.and_then(|name| core::str::from_utf8(name).ok()).unwrap_or("Reserved")
+        KINDS.iter().find(|(kind, ..)| *kind == self).map_or("Reserved", |&(_, name, _)| name)
     }
 }
 
@@ -142,18 +141,13 @@ impl Iomem {
     /// must leave alone. Kernel code and data may be written over: the pages are
     /// copied to their places by the control page, when the running kernel is over.
     pub fn parse(&mut self, text: &[u8]) -> Result<(), TooMany> {
-        let mut held_back: heapless::Vec<Range, 64> = heapless::Vec::new();
         for line in text.split(|&byte| byte == b'\n') {
             let Some((range, name)) = parse_iomem_line(line) else { continue };
             if range.end() > 1 {
                 self.hidden = false;
             }
-            match Kind::from_name(name) {
-                Some(kind) => self.map.insert(Entry { range, kind })?,
-                None if line.starts_with(b" ") && !leaves_ram_usable(name) => {
-                    held_back.push(range).map_err(|_| TooMany { capacity: held_back.capacity() })?;
-                }
-                None => {}
+            if let Some(kind) = Kind::from_name(name) {
+                self.map.insert(Entry { range, kind })?;
             }
         }
         if self.hidden {
@@ -161,8 +155,13 @@ impl Iomem {
             return Ok(());
         }
         self.map.ram(&mut self.usable)?;
-        for range in held_back {
-            self.usable.remove(range)?;
+        // What is nested in RAM is set aside there. What is nested elsewhere, the
+        // devices' memory, takes nothing away.
+        for line in text.split(|&byte| byte == b'\n').filter(|line| line.starts_with(b" ")) {
+            match parse_iomem_line(line) {
+                Some((range, name)) if !leaves_ram_usable(name) => self.usable.remove(range)?,
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -174,10 +173,10 @@ impl Default for Iomem {
     }
 }
 
-/// Whether memory by this name is the running kernel's own and free to be
+/// Whether memory by this name is RAM, or the running kernel's own and free to be
 /// written once it has ended.
 fn leaves_ram_usable(name: &[u8]) -> bool {
-    [&b"Kernel code"[..], b"Kernel rodata", b"Kernel data", b"Kernel bss"].contains(&name)
+    [&b"System RAM"[..], b"Kernel code", b"Kernel rodata", b"Kernel data", b"Kernel bss"].contains(&name)
 }
 
 /// `  00100000-3ffdffff : System RAM` -> the range and its name.
@@ -265,6 +264,19 @@ fffc0000-ffffffff : Reserved
         let text = b"00000000-00000000 : Reserved\n00000000-00000000 : System RAM\n";
         assert!(parse_iomem(text).unwrap().hidden);
         assert!(parse_iomem(b"").unwrap().hidden);
+    }
+
+    #[test]
+    fn any_number_of_devices_takes_no_ram_away() {
+        let mut text = IOMEM.to_vec();
+        for device in 0..2000u64 {
+            let start = 0xc000_0000 + device * 0x1000;
+            text.extend_from_slice(
+                format!("    {start:08x}-{:08x} : 0000:00:1f.0\n", start + 0xfff).as_bytes(),
+            );
+        }
+        let iomem = parse_iomem(&text).unwrap();
+        assert_eq!(iomem, parse_iomem(IOMEM).unwrap());
     }
 
     #[test]

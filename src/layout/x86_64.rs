@@ -375,7 +375,7 @@ fn efi_state(kernel: &BzImage, machine: &Machine) -> EfiState {
         return EfiState::Left("the firmware is not 64-bit EFI");
     }
     if efi.runtime_map.is_empty() || stride.is_none_or(|size| !(40..=256).contains(&size)) {
-        return EfiState::Left("/sys/firmware/efi/runtime-map is not there");
+        return EfiState::Left("/sys/firmware/efi/runtime-map is not there, or too long");
     }
     if efi.fw_vendor.is_none() {
         return EfiState::Left("/sys/firmware/efi/fw_vendor is not there");

@@ -177,7 +177,8 @@ pub fn framebuffer_live() -> bool {
 /// Whether five-level paging is on (/proc/cpuinfo: the flag is dropped when the
 /// kernel does without).
 pub fn five_level_paging() -> bool {
-    let cpuinfo = read_or_empty("/proc/cpuinfo");
+    // The first processor's lines are enough, and come first.
+    let cpuinfo = files::beginning("/proc/cpuinfo");
     let flags = value_of(&cpuinfo, b"flags").unwrap_or_default();
     flags.split(|&byte| byte == b' ').any(|flag| flag == b"la57")
 }
@@ -249,21 +250,28 @@ pub fn lockdown() -> Option<OsString> {
 fn who_wrote_sysctl() -> WhoWrote {
     let sets = |path: &OsString| {
         let text = read(path.as_os_str()).unwrap_or_default();
-        text.split(|&byte| byte == b'\n').any(|line| {
-            let line = trim(line);
-            let name = line.strip_prefix(b"-").unwrap_or(line);
-            name.starts_with(b"kernel.kexec_load_disabled") || name.starts_with(b"kernel/kexec_load_disabled")
-        })
+        text.split(|&byte| byte == b'\n').any(sets_load_disabled)
     };
     let mut files = vec![OsString::from("/etc/sysctl.conf")];
     for dir in
         ["/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d"]
     {
         for name in names(dir) {
-            files.push(joined(&[dir.as_ref(), &name]));
+            if name.as_bytes().ends_with(b".conf") {
+                files.push(joined(&[dir.as_ref(), &name]));
+            }
         }
     }
     files.into_iter().find(sets).map_or(WhoWrote::Unknown, WhoWrote::File)
+}
+
+/// Whether a line of sysctl.d(5) sets kernel.kexec_load_disabled to 1.
+fn sets_load_disabled(line: &[u8]) -> bool {
+    let mut parts = line.splitn(2, |&byte| byte == b'=');
+    let name = trim(parts.next().unwrap_or_default());
+    let name = name.strip_prefix(b"-").unwrap_or(name);
+    let known = [&b"kernel.kexec_load_disabled"[..], b"kernel/kexec_load_disabled"];
+    known.contains(&trim(name)) && parts.next().map(trim) == Some(b"1")
 }
 
 /// The parts of a path with `/` between.
@@ -291,10 +299,7 @@ fn boot_loaders(command_line: &[u8]) -> Vec<BootLoader> {
     }
     let path = "/etc/default/grub";
     if exists(path) {
-        found.push(BootLoader::Grub {
-            has_line: has_line(path, b"GRUB_CMDLINE_LINUX_DEFAULT=\""),
-            config: first(&["/boot/grub/grub.cfg", "/boot/grub2/grub.cfg"]).unwrap_or("/boot/grub/grub.cfg"),
-        });
+        found.push(BootLoader::Grub { has_line: has_line(path, b"GRUB_CMDLINE_LINUX_DEFAULT=\"") });
     }
     if let Some(dir) = first(&["/boot/loader/entries", "/efi/loader/entries", "/boot/efi/loader/entries"]) {
         found.push(BootLoader::SystemdBoot { dir });
@@ -320,4 +325,26 @@ fn boot_loaders(command_line: &[u8]) -> Vec<BootLoader> {
         found.push(BootLoader::Diskless { files });
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_sysctl_d_that_locks_and_those_that_do_not() {
+        let table = [
+            ("kernel.kexec_load_disabled = 1", true),
+            ("kernel.kexec_load_disabled=1", true),
+            (" -kernel/kexec_load_disabled= 1 ", true),
+            ("kernel.kexec_load_disabled = 0", false),
+            ("# kernel.kexec_load_disabled = 1", false),
+            ("kernel.kexec_load_disabled_x = 1", false),
+            ("kernel.kexec_load_disabled", false),
+            ("", false),
+        ];
+        for (line, wanted) in table {
+            assert_eq!(sets_load_disabled(line.as_bytes()), wanted, "{line}");
+        }
+    }
 }

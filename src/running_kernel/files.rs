@@ -125,6 +125,15 @@ pub fn value(path: fmt::Arguments) -> Option<Value> {
     Some(value)
 }
 
+/// The first 8 KiB of a file, or as much of them as one read(2) gives.
+pub fn beginning(path: &str) -> Vec<u8> {
+    let mut bytes = vec![0; 8192];
+    let file = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
+    let length = file.and_then(|file| nix::unistd::read(&file, &mut bytes)).unwrap_or(0);
+    bytes.truncate(length);
+    bytes
+}
+
 /// The running kernel's command line, without the newline at its end.
 pub fn command_line() -> Result<Vec<u8>, Errno> {
     let line = read("/proc/cmdline")?;

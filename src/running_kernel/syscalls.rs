@@ -1,5 +1,5 @@
 //! Every system call that the standard library has no safe form of, one short
-//! function each, named after its manual page. The only file with unsafe code.
+//! function each, named after its manual page. With allocator.rs, the only unsafe code.
 
 use crate::bytes;
 use crate::layout::{MAX_SEGMENTS, Plan};
@@ -46,7 +46,9 @@ impl Mapping {
         // SAFETY: `address` is the beginning of `length` mapped, readable bytes,
         // which are unmapped only when self is dropped. Another process may write
         // to the file meanwhile: every parser copies a field before it checks it,
-        // and none relies on reading the same bytes twice.
+        // and none relies on reading the same bytes twice. One that cuts the file
+        // short ends this one by SIGBUS (mmap(2)), before anything is loaded or, in
+        // the call itself, with EFAULT.
         unsafe { core::slice::from_raw_parts(self.address.as_ptr().cast(), self.length.get()) }
     }
 }

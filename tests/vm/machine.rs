@@ -60,6 +60,7 @@ pub struct Vm {
     command_line: String,
     files: Cpio,
     processors: u32,
+    disk: bool,
     seconds: u64,
 }
 
@@ -134,6 +135,7 @@ impl Vm {
             command_line: "console=ttyS0 panic=-1".into(),
             files,
             processors: 1,
+            disk: false,
             seconds: 120,
         }
         .unlocked(kernel == Kernel::Alpine)
@@ -180,6 +182,13 @@ impl Vm {
         self
     }
 
+    /// With a disk that the firmware can tell of: 1 MiB, its MBR signed rckx.
+    #[allow(dead_code)] // for the tests
+    pub fn disk(mut self) -> Vm {
+        self.disk = true;
+        self
+    }
+
     #[allow(dead_code)] // for the tests
     pub fn processors(mut self, count: u32) -> Vm {
         self.processors = count;
@@ -222,6 +231,14 @@ impl Vm {
         .arg("-initrd")
         .arg(&initrd)
         .args(["-append", &self.command_line]);
+        if self.disk {
+            let path = dir.join("disk");
+            let mut disk = vec![0u8; 1 << 20];
+            disk[440..444].copy_from_slice(b"rckx");
+            disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+            std::fs::write(&path, disk).unwrap();
+            qemu.arg("-drive").arg(format!("format=raw,file={}", path.display()));
+        }
         if self.uefi {
             let (code, variables) = firmware();
             let copy = dir.join("vars.fd");
