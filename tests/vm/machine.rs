@@ -61,6 +61,7 @@ pub struct Vm {
     files: Cpio,
     processors: u32,
     disk: bool,
+    devices: u32,
     seconds: u64,
 }
 
@@ -136,6 +137,7 @@ impl Vm {
             files,
             processors: 1,
             disk: false,
+            devices: 0,
             seconds: 120,
         }
         .unlocked(kernel == Kernel::Alpine)
@@ -179,6 +181,13 @@ impl Vm {
     #[allow(dead_code)] // for the bench
     pub fn dir(mut self, name: &str) -> Vm {
         self.files = self.files.dir(name);
+        self
+    }
+
+    /// With so many PCI bridges and as many devices.
+    #[allow(dead_code)] // for the tests
+    pub fn devices(mut self, count: u32) -> Vm {
+        self.devices = count;
         self
     }
 
@@ -231,6 +240,10 @@ impl Vm {
         .arg("-initrd")
         .arg(&initrd)
         .args(["-append", &self.command_line]);
+        for number in 1..=self.devices {
+            qemu.arg("-device").arg(format!("pcie-root-port,id=port{number},chassis={number}"));
+            qemu.arg("-device").arg(format!("virtio-net-pci,bus=port{number},romfile="));
+        }
         if self.disk {
             let path = dir.join("disk");
             let mut disk = vec![0u8; 1 << 20];

@@ -172,6 +172,14 @@ fn with_two_processors() {
 }
 
 #[test]
+fn with_more_devices_than_a_small_table_holds() {
+    let first = format!("echo NESTED $(grep -c '^ ' /proc/iomem)\n{}", load_and_jump("load"));
+    let console = Vm::new(Kernel::Alpine).devices(24).stage(1, &first).stage(2, SAY).run();
+    assert_second(&console);
+    assert!(console.only("NESTED").parse::<u32>().unwrap() > 64, "{}", console.shown());
+}
+
+#[test]
 fn the_crash_kernels_memory_is_left_alone() {
     let first = format!(
         "grep 'Crash kernel' /proc/iomem | sed 's/^ */CRASH /'\n\
