@@ -86,12 +86,14 @@ impl Default for Memory {
 }
 
 fn firmware_map(map: &mut MemoryMap) -> Result<(), Failure> {
-    for number in 0u32.. {
-        let field = |name: &str| value(format_args!("/sys/firmware/memmap/{number}/{name}"));
-        let Some(start) = field("start") else { break };
-        let (end, kind) = (field("end").unwrap_or_default(), field("type").unwrap_or_default());
+    // By the names that are there: memory that was taken out leaves a gap in the numbers.
+    for number in names("/sys/firmware/memmap") {
+        let number = number.display();
+        let field =
+            |name: &str| value(format_args!("/sys/firmware/memmap/{number}/{name}")).unwrap_or_default();
         // Only complete, or not at all: half a map would make RAM of what is reserved.
-        let Some(entry) = memory_map::parse_memmap_entry(&start, &end, &kind) else {
+        let Some(entry) = memory_map::parse_memmap_entry(&field("start"), &field("end"), &field("type"))
+        else {
             map.clear();
             return Ok(());
         };
