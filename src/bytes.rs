@@ -35,14 +35,16 @@ pub fn put(bytes: &mut [u8], offset: usize, field: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// `text` without white space at its ends.
-pub fn trim(text: &[u8]) -> &[u8] {
-    text.trim_ascii()
+/// The first four bytes, for a message; zeros stand for those that are not there.
+pub fn first_four(bytes: &[u8]) -> [u8; 4] {
+    let mut first = [0u8; 4];
+    first.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    first
 }
 
 /// A number in hexadecimal, with or without `0x`, as sysfs prints them.
 pub fn parse_hex(text: &[u8]) -> Option<u64> {
-    let text = trim(text);
+    let text = text.trim_ascii();
     let digits = text.strip_prefix(b"0x").unwrap_or(text);
     if digits.is_empty() || digits.len() > 16 {
         return None;
@@ -57,7 +59,7 @@ pub fn parse_hex(text: &[u8]) -> Option<u64> {
 
 /// A number in decimal, as procfs prints them.
 pub fn parse_decimal(text: &[u8]) -> Option<u64> {
-    let text = trim(text);
+    let text = text.trim_ascii();
     if text.is_empty() {
         return None;
     }

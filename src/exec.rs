@@ -43,9 +43,7 @@ pub fn run(request: &ExecRequest, going_down: &GoingDown) -> Failure {
 
 fn check(request: &ExecRequest, going_down: &GoingDown) -> Result<(), Failure> {
     if request.debug {
-        for option in &request.ignored {
-            files::complain(format_args!("{option} is accepted and does nothing\n"));
-        }
+        explain_ignored(&request.ignored);
     }
     // Where /sys is gone already, reboot(2) answers.
     if matches!(facts::is_loaded(false), Ok(false)) {
@@ -58,6 +56,13 @@ fn check(request: &ExecRequest, going_down: &GoingDown) -> Result<(), Failure> {
         });
     }
     Ok(())
+}
+
+/// Says of each option that it was accepted for kexec(8)'s sake.
+pub fn explain_ignored(options: &[&str]) {
+    for option in options {
+        files::complain(format_args!("{option} is accepted and does nothing\n"));
+    }
 }
 
 /// Writes file systems' data, unless told not to, and jumps.

@@ -183,10 +183,11 @@ pub struct Refusal {
     pub lockdown: Option<OsString>,
     /// Whether the running kernel's command line asks for it.
     pub lockdown_option: bool,
-    /// Whether `kexec_load_disabled=0` is on the running kernel's command line.
-    pub boot_option: BootOption,
-    /// Who sets the sysctl at boot.
-    pub who_wrote: WhoWrote,
+    /// Whether `kexec_load_disabled=0` is on the running kernel's command line: without
+    /// effect when the sysctl is 1 all the same.
+    pub boot_option: bool,
+    /// The file of sysctl.d(5) that sets kernel.kexec_load_disabled to 1.
+    pub sysctl_file: Option<OsString>,
     /// Whether this is Alpine, whose kernels know the boot option.
     pub alpine: bool,
     /// The boot loaders that are set up here.
@@ -197,26 +198,6 @@ pub struct Refusal {
     pub seccomp: bool,
     /// MemAvailable, in bytes.
     pub available: Option<u64>,
-}
-
-/// The boot option that undoes Alpine's default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum BootOption {
-    /// Not on the running kernel's command line.
-    #[default]
-    Absent,
-    /// There, and without effect when the sysctl is 1 all the same.
-    Present,
-}
-
-/// Who sets kernel.kexec_load_disabled.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum WhoWrote {
-    /// This file of sysctl.d(5).
-    File(OsString),
-    /// No file of sysctl.d(5).
-    #[default]
-    Unknown,
 }
 
 /// A boot loader, by its configuration on this machine.
@@ -587,14 +568,14 @@ fn near_limit(load: &Load) -> bool {
 
 fn load_disabled(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
     f.write_str("kernel.kexec_load_disabled is 1, and it cannot be set back while this kernel runs\n  ")?;
-    if let WhoWrote::File(path) = &facts.who_wrote {
+    if let Some(path) = &facts.sysctl_file {
         write!(f, "{} sets it: take the line out, then reboot in the ordinary way", path.display())?;
-        if facts.alpine && facts.boot_option == BootOption::Absent {
+        if facts.alpine && !facts.boot_option {
             write!(f, " (Alpine's kernels need the boot option {OPTION} as well)")?;
         }
         return Ok(());
     }
-    if facts.boot_option == BootOption::Present {
+    if facts.boot_option {
         return write!(
             f,
             "the boot option {OPTION} is on this kernel's command line and had no effect: either this kernel drops options that begin with \"kexec\" before they are read (6.12.117 and others since 2025 do), or it does not know the option, or something wrote 1 to the sysctl after boot (no file of sysctl.d does)"
@@ -800,14 +781,13 @@ mod tests {
                 "{text}"
             );
         }
-        let present =
-            Refusal { load_disabled: true, alpine: true, boot_option: BootOption::Present, ..free() };
+        let present = Refusal { load_disabled: true, alpine: true, boot_option: true, ..free() };
         let text = said(Call::Load, Errno::EPERM, present.clone());
         assert!(text.contains("had no effect") && !text.contains("run:"), "{text}");
-        let file = WhoWrote::File("/etc/sysctl.d/99.conf".into());
-        let text = said(Call::Load, Errno::EPERM, Refusal { who_wrote: file.clone(), ..present });
+        let file = Some("/etc/sysctl.d/99.conf".into());
+        let text = said(Call::Load, Errno::EPERM, Refusal { sysctl_file: file.clone(), ..present });
         assert!(text.contains("/etc/sysctl.d/99.conf sets it") && !text.contains("as well"), "{text}");
-        let absent = Refusal { load_disabled: true, alpine: true, who_wrote: file, ..free() };
+        let absent = Refusal { load_disabled: true, alpine: true, sysctl_file: file, ..free() };
         assert!(
             said(Call::Load, Errno::EPERM, absent)
                 .contains("need the boot option kexec_load_disabled=0 as well")

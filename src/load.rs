@@ -62,7 +62,8 @@ pub fn run(request: &LoadRequest) -> Result<(), Failure> {
         initrd::check(input.bytes()).map_err(|why| Failure::Initrd { path: path.clone(), why })?;
         initrds.push(input);
     }
-    let line = new_command_line(request)?;
+    let running = files::command_line();
+    let line = new_command_line(request, &running)?;
     let (length, limit) = (line.len(), image.cmdline_size);
     if length > limit {
         let why = NoPlan::CommandLineTooLong { length, limit };
@@ -70,7 +71,7 @@ pub fn run(request: &LoadRequest) -> Result<(), Failure> {
     }
     let command_line = CString::new(line).map_err(|_| Failure::NulInCommandLine)?;
     let job = Job { request, path: &path, kernel: &kernel, image, initrds: &initrds, command_line };
-    job.warn_and_explain();
+    job.warn_and_explain(&running.unwrap_or_default());
 
     if request.dry_run {
         return job.draw();
@@ -98,12 +99,11 @@ fn is_bzimage(kind: &OsStr) -> bool {
 }
 
 /// The command line that the next kernel gets.
-fn new_command_line(request: &LoadRequest) -> Result<Vec<u8>, Failure> {
+fn new_command_line(request: &LoadRequest, running: &Result<Vec<u8>, Errno>) -> Result<Vec<u8>, Failure> {
     let mut line = Vec::new();
     if request.reuse {
-        let running =
-            files::command_line().map_err(|errno| Failure::Facts { path: "/proc/cmdline", errno })?;
-        line = command_line::without_marks(&running);
+        let running = running.as_ref().map_err(|&errno| Failure::Facts { path: "/proc/cmdline", errno })?;
+        line = command_line::without_marks(running);
     }
     if let Some(append) = request.append.as_deref() {
         if !line.is_empty() && !append.is_empty() {
@@ -115,32 +115,30 @@ fn new_command_line(request: &LoadRequest) -> Result<Vec<u8>, Failure> {
 }
 
 impl Job<'_> {
-    /// Offers the files to the kernel's own loader, or lays them out for it.
-    fn load(&self) -> Result<Call, Failure> {
-        let call = match self.request.choice {
-            Choice::Only(call) => call,
+    /// Which call to load with; `None` when only trying would tell.
+    fn call(&self) -> Option<Call> {
+        match self.request.choice {
+            Choice::Only(call) => Some(call),
             // kexec_file_load takes no bounds.
-            Choice::Auto if self.request.bounds != Range::ALL => Call::Load,
-            // Only a call that is not there is made up for by the other: any refusal
-            // is an answer.
-            Choice::Auto => match syscalls::has_kexec_file_load() {
-                Some(false) => Call::Load,
-                Some(true) => Call::FileLoad,
-                None => return self.load_by_trying(),
-            },
-        };
-        match call {
-            Call::FileLoad => self.file_load(),
-            Call::Load => self.segment_load(),
+            Choice::Auto if self.request.bounds != Range::ALL => Some(Call::Load),
+            Choice::Auto => {
+                syscalls::has_kexec_file_load().map(|has| if has { Call::FileLoad } else { Call::Load })
+            }
         }
-        .map(|()| call)
     }
 
-    /// Where it cannot be told which call is there, the answer of the first says it.
-    fn load_by_trying(&self) -> Result<Call, Failure> {
-        match self.file_load() {
-            Err(Failure::Refused { errno: Errno::ENOSYS, .. }) => self.segment_load().map(|()| Call::Load),
-            other => other.map(|()| Call::FileLoad),
+    /// Offers the files to the kernel's own loader, or lays them out for it. Only a
+    /// call that is not there is made up for by the other: any refusal is an answer.
+    fn load(&self) -> Result<Call, Failure> {
+        match self.call() {
+            Some(Call::FileLoad) => self.file_load().map(|()| Call::FileLoad),
+            Some(Call::Load) => self.segment_load().map(|()| Call::Load),
+            None => match self.file_load() {
+                Err(Failure::Refused { errno: Errno::ENOSYS, .. }) => {
+                    self.segment_load().map(|()| Call::Load)
+                }
+                other => other.map(|()| Call::FileLoad),
+            },
         }
     }
 
@@ -179,9 +177,9 @@ impl Job<'_> {
             if memory.iomem_hidden {
                 // Where the crash kernel lies is not known, so nothing may be written.
                 // Who lacks CAP_SYS_BOOT as well is told of that first.
-                let facts = facts::refusal();
-                return Err(match facts.cap_sys_boot {
-                    Some(false) => self.refused(Call::Load, Errno::EPERM, plan.memory_size()),
+                let refused = self.refused(Call::Load, Errno::EPERM, plan.memory_size());
+                return Err(match &refused {
+                    Failure::Refused { facts, .. } if facts.cap_sys_boot == Some(false) => refused,
                     _ => Failure::AddressesHidden,
                 });
             }
@@ -238,14 +236,20 @@ impl Job<'_> {
                 if memory.iomem_hidden {
                     out.write_str("/proc/iomem hides its addresses from this user: what the kernel keeps for a crash kernel is drawn as free\n")?;
                 }
-                let call = match self.request.choice {
-                    Choice::Only(call) => return writeln!(out, "system call: {call}, as asked for\n{NOTHING_LOADED}"),
-                    Choice::Auto => match (syscalls::has_kexec_file_load(), syscalls::has_kexec_load()) {
-                        (Some(true), _) => "kexec_file_load, which this kernel has; it places the segments by its own rules",
-                        (Some(false), Some(true)) => "kexec_load; this kernel has no kexec_file_load",
-                        (Some(false), Some(false)) => "none: this kernel has neither kexec_file_load nor kexec_load",
-                        _ => "kexec_file_load, and where that is not there kexec_load; which one cannot be told",
-                    },
+                let call = match (self.request.choice, self.call()) {
+                    (Choice::Only(call), _) => {
+                        return writeln!(out, "system call: {call}, as asked for\n{NOTHING_LOADED}");
+                    }
+                    (Choice::Auto, Some(Call::FileLoad)) => {
+                        "kexec_file_load, which this kernel has; it places the segments by its own rules"
+                    }
+                    (Choice::Auto, Some(Call::Load)) if syscalls::has_kexec_load() == Some(false) => {
+                        "none: this kernel has neither kexec_file_load nor kexec_load"
+                    }
+                    (Choice::Auto, Some(Call::Load)) => "kexec_load; this kernel has no kexec_file_load",
+                    (Choice::Auto, None) => {
+                        "kexec_file_load, and where that is not there kexec_load; which one cannot be told"
+                    }
                 };
                 writeln!(out, "system call: {call}\n{NOTHING_LOADED}")
             });
@@ -281,10 +285,9 @@ impl Job<'_> {
     }
 
     /// What the user should see before the load, and with -d all that is known.
-    fn warn_and_explain(&self) {
-        let running = files::command_line().unwrap_or_default();
+    fn warn_and_explain(&self, running: &[u8]) {
         let has_root = |line: &[u8]| command_line::words(line).any(|word| word.starts_with(b"root="));
-        if has_root(&running) && !has_root(self.command_line.as_bytes()) {
+        if has_root(running) && !has_root(self.command_line.as_bytes()) {
             files::complain(format_args!(
                 "note: the new command line has no root=, and the running kernel's has one\n"
             ));
@@ -292,9 +295,7 @@ impl Job<'_> {
         if !self.request.debug {
             return;
         }
-        for option in &self.request.ignored {
-            files::complain(format_args!("{option} is accepted and does nothing\n"));
-        }
+        exec::explain_ignored(&self.request.ignored);
         files::complain_with(&mut |out| self.describe(out));
     }
 

@@ -82,9 +82,7 @@ pub fn check(bytes: &[u8]) -> Result<Initrd, Defect> {
             return Ok(found);
         }
         if !is_cpio(rest) || !aligned {
-            let mut first = [0u8; 4];
-            first.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-            return Err(Defect::NoArchive { offset: offset as u64, first });
+            return Err(Defect::NoArchive { offset: offset as u64, first: bytes::first_four(rest) });
         }
         offset = end_of_cpio(bytes, offset)?;
         found.plain = found.plain.saturating_add(1);
@@ -122,11 +120,7 @@ fn end_of_cpio(bytes: &[u8], start: usize) -> Result<usize, Defect> {
         if entry.len() < HEADER_SIZE {
             return Err(cut);
         }
-        let broken = || {
-            let mut first = [0u8; 4];
-            first.iter_mut().zip(entry).for_each(|(to, from)| *to = *from);
-            Defect::NoArchive { offset: at as u64, first }
-        };
+        let broken = || Defect::NoArchive { offset: at as u64, first: bytes::first_four(entry) };
         if !is_cpio(entry) {
             return Err(broken());
         }

@@ -4,6 +4,7 @@
 pub mod bzimage;
 pub mod initrd;
 
+use crate::bytes::first_four;
 use bzimage::{BzImage, Defect};
 use goblin::elf::header as elf;
 
@@ -35,11 +36,7 @@ pub fn recognise(bytes: &[u8]) -> Result<Image<'_>, NotLoadable> {
     if bzimage::looks_like(bytes) {
         return BzImage::parse(bytes).map(Image::BzImage).map_err(NotLoadable::BzImage);
     }
-    let mut first = [0u8; 4];
-    for (to, from) in first.iter_mut().zip(bytes) {
-        *to = *from;
-    }
-    Err(name_of(bytes).map_or(NotLoadable::Unknown(first), NotLoadable::Known))
+    Err(name_of(bytes).map_or(NotLoadable::Unknown(first_four(bytes)), NotLoadable::Known))
 }
 
 /// The name of a format that is recognised but not loaded.

@@ -43,7 +43,7 @@ const KINDS: [(Kind, &str, u32); 8] = [
 impl Kind {
     /// The kind that the kernel prints as `name`.
     pub fn from_name(name: &[u8]) -> Option<Kind> {
-        let same = |known: &str| known.as_bytes().eq_ignore_ascii_case(bytes::trim(name));
+        let same = |known: &str| known.as_bytes().eq_ignore_ascii_case(name.trim_ascii());
         KINDS.iter().find(|(_, known, _)| same(known)).map(|&(kind, ..)| kind)
     }
 
@@ -187,7 +187,7 @@ fn parse_iomem_line(line: &[u8]) -> Option<(Range, &[u8])> {
     let (start, end) = addresses.split_at_checked(dash)?;
     let start = bytes::parse_hex(start)?;
     let end = bytes::parse_hex(end.strip_prefix(b"-")?)?;
-    Some((Range::new(start, end.checked_add(1)?)?, bytes::trim(name.strip_prefix(b" : ")?)))
+    Some((Range::new(start, end.checked_add(1)?)?, name.strip_prefix(b" : ")?.trim_ascii()))
 }
 
 /// One directory of /sys/firmware/memmap: the texts of its files `start`, `end`

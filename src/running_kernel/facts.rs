@@ -2,9 +2,9 @@
 
 use super::files::{self, exists, is_dir, names, read, read_or_empty, value};
 use super::syscalls::{self, CAP_SYS_BOOT};
-use crate::bytes::{parse_decimal, parse_hex, trim};
+use crate::bytes::{parse_decimal, parse_hex};
 use crate::command_line;
-use crate::failure::{BootLoader, BootOption, Failure, Refusal, WhoWrote};
+use crate::failure::{BootLoader, Failure, Refusal};
 use crate::layout::memory_map::{self, Iomem, MemoryMap};
 use crate::layout::range::{RangeSet, TooMany};
 use crate::layout::x86_64::{Efi, EfiRange};
@@ -109,11 +109,11 @@ fn kib_of(text: &[u8], name: &[u8]) -> Option<u64> {
 
 /// What follows `name` at the beginning of a line.
 fn value_of<'t>(text: &'t [u8], name: &[u8]) -> Option<&'t [u8]> {
-    text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name)).map(trim)
+    text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name)).map(<[u8]>::trim_ascii)
 }
 
 /// MemAvailable of /proc/meminfo, in bytes.
-pub fn memory_available() -> Option<u64> {
+fn memory_available() -> Option<u64> {
     let meminfo = read_or_empty("/proc/meminfo");
     kib_of(&meminfo, b"MemAvailable:")?.checked_mul(1024)
 }
@@ -137,7 +137,7 @@ pub fn efi(efi: &mut Efi) -> bool {
     let address = |name| field(name).and_then(|text| parse_hex(&text));
     let systab = read_or_empty("/sys/firmware/efi/systab");
     let table = |name: &[u8]| value_of(&systab, name).and_then(parse_hex);
-    efi.is_64_bit = field("fw_platform_size").is_some_and(|text| trim(&text) == b"64");
+    efi.is_64_bit = field("fw_platform_size").is_some_and(|text| text.trim_ascii() == b"64");
     efi.fw_vendor = address("fw_vendor");
     efi.config_table = address("config_table");
     efi.smbios = table(b"SMBIOS=");
@@ -189,7 +189,7 @@ pub fn five_level_paging() -> bool {
 pub fn is_loaded(crash: bool) -> Result<bool, Failure> {
     let path = if crash { "/sys/kernel/kexec_crash_loaded" } else { "/sys/kernel/kexec_loaded" };
     match read(path) {
-        Ok(text) => Ok(trim(&text) == b"1"),
+        Ok(text) => Ok(text.trim_ascii() == b"1"),
         // Without the file the kernel has no kexec, and nothing is loaded.
         Err(Errno::ENOENT) if is_dir("/sys/kernel") => Ok(false),
         Err(errno) => Err(Failure::Facts { path, errno }),
@@ -225,31 +225,27 @@ pub fn refusal() -> Refusal {
         lockdown: lockdown(),
         lockdown_option: command_line::has_word(&line, b"lockdown=integrity")
             || command_line::has_word(&line, b"lockdown=confidentiality"),
-        boot_option: if command_line::has_word(&line, b"kexec_load_disabled=0") {
-            BootOption::Present
-        } else {
-            BootOption::Absent
-        },
-        who_wrote: who_wrote_sysctl(),
+        boot_option: command_line::has_word(&line, b"kexec_load_disabled=0"),
+        sysctl_file: sysctl_file(),
         alpine: exists("/etc/alpine-release"),
         boot_loaders: boot_loaders(&line),
         security_modules: read("/sys/kernel/security/lsm")
             .ok()
-            .map(|text| OsStr::from_bytes(trim(&text)).to_os_string()),
+            .map(|text| OsStr::from_bytes(text.trim_ascii()).to_os_string()),
         seccomp: value_of(&status, b"Seccomp:") == Some(b"2"),
         available: memory_available(),
     }
 }
 
 /// The lockdown in force: the word in brackets, `none` left out.
-pub fn lockdown() -> Option<OsString> {
+fn lockdown() -> Option<OsString> {
     let text = read_or_empty("/sys/kernel/security/lockdown");
     let word = text.split(|&byte| byte == b'[').nth(1)?.split(|&byte| byte == b']').next()?;
     (word != b"none").then(|| OsStr::from_bytes(word).to_os_string())
 }
 
 /// A file of sysctl.d(5) that sets kernel.kexec_load_disabled.
-fn who_wrote_sysctl() -> WhoWrote {
+fn sysctl_file() -> Option<OsString> {
     let sets = |path: &OsString| {
         let text = read(path.as_os_str()).unwrap_or_default();
         text.split(|&byte| byte == b'\n').any(sets_load_disabled)
@@ -264,16 +260,16 @@ fn who_wrote_sysctl() -> WhoWrote {
             }
         }
     }
-    files.into_iter().find(sets).map_or(WhoWrote::Unknown, WhoWrote::File)
+    files.into_iter().find(sets)
 }
 
 /// Whether a line of sysctl.d(5) sets kernel.kexec_load_disabled to 1.
 fn sets_load_disabled(line: &[u8]) -> bool {
     let mut parts = line.splitn(2, |&byte| byte == b'=');
-    let name = trim(parts.next().unwrap_or_default());
+    let name = parts.next().unwrap_or_default().trim_ascii();
     let name = name.strip_prefix(b"-").unwrap_or(name);
     let known = [&b"kernel.kexec_load_disabled"[..], b"kernel/kexec_load_disabled"];
-    known.contains(&trim(name)) && parts.next().map(trim) == Some(b"1")
+    known.contains(&name.trim_ascii()) && parts.next().map(<[u8]>::trim_ascii) == Some(b"1")
 }
 
 /// The parts of a path with `/` between.

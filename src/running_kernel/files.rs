@@ -1,7 +1,7 @@
 //! Files: those a user names, and the small ones of /proc, /sys and /etc.
 //!
 //! Straight on the system calls: the standard library's files would bring their
-//! own errors, buffers and paths, a tenth of the small build.
+//! own errors, buffers and paths (see "Sizes" in README.md).
 
 use super::syscalls::{self, Mapping};
 use core::fmt::{self, Write};
@@ -47,8 +47,7 @@ impl From<Errno> for Unusable {
 impl Input {
     /// Opens and maps a regular file.
     pub fn open(path: &OsStr) -> Result<Input, Unusable> {
-        // Without O_NONBLOCK, opening a pipe would wait for its writer.
-        let file = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty())?;
+        let file = open_to_read(path)?;
         let status = fstat(&file)?;
         match kind(&status) {
             SFlag::S_IFREG => {}
@@ -67,6 +66,11 @@ impl Input {
     pub fn bytes(&self) -> &[u8] {
         self.mapping.as_ref().map_or(&[], Mapping::bytes)
     }
+}
+
+/// Opens for reading. Without O_NONBLOCK, opening a pipe would wait for its writer.
+fn open_to_read<P: NixPath + ?Sized>(path: &P) -> Result<OwnedFd, Errno> {
+    open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty())
 }
 
 fn kind(status: &FileStat) -> SFlag {
@@ -90,7 +94,7 @@ pub fn is_dir(path: &str) -> bool {
 
 /// A small file of /proc, /sys or /etc, whole.
 pub fn read<P: NixPath + ?Sized>(path: &P) -> Result<Vec<u8>, Errno> {
-    let file = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty())?;
+    let file = open_to_read(path)?;
     let mut bytes = Vec::new();
     let mut piece = [0u8; 4096];
     while bytes.len() < LONGEST_SMALL_FILE {
@@ -117,7 +121,7 @@ pub type Value = heapless::Vec<u8, 128>;
 pub fn value(path: fmt::Arguments) -> Option<Value> {
     let mut name = heapless::String::<128>::new();
     name.write_fmt(path).ok()?;
-    let file = open(name.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+    let file = open_to_read(name.as_str()).ok()?;
     let mut value = Value::new();
     value.resize(value.capacity(), 0).ok()?;
     let length = nix::unistd::read(&file, &mut value).ok()?;
@@ -128,8 +132,7 @@ pub fn value(path: fmt::Arguments) -> Option<Value> {
 /// The first 8 KiB of a file, or as much of them as one read(2) gives.
 pub fn beginning(path: &str) -> Vec<u8> {
     let mut bytes = vec![0; 8192];
-    let file = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
-    let length = file.and_then(|file| nix::unistd::read(&file, &mut bytes)).unwrap_or(0);
+    let length = open_to_read(path).and_then(|file| nix::unistd::read(&file, &mut bytes)).unwrap_or(0);
     bytes.truncate(length);
     bytes
 }
@@ -143,7 +146,7 @@ pub fn command_line() -> Result<Vec<u8>, Errno> {
 /// The names in a directory; none when it cannot be read.
 pub fn names(dir: &str) -> Vec<OsString> {
     let mut names = Vec::new();
-    if let Ok(dir) = open(dir, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_DIRECTORY, Mode::empty()) {
+    if let Ok(dir) = open_to_read(dir) {
         syscalls::each_name(&dir, &mut |name| names.push(OsStr::from_bytes(name).to_os_string()));
     }
     names

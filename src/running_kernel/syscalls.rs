@@ -82,26 +82,25 @@ pub fn kexec_load(plan: &Plan) -> Result<(), Errno> {
         };
         segments.push(raw).map_err(|_| Errno::EINVAL)?;
     }
-    // SAFETY: the kernel reads `segments.len()` segments and, through each, `bufsz`
-    // bytes of a slice that the plan borrows; it writes none of our memory.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_kexec_load,
-            plan.entry() as libc::c_ulong,
-            segments.len() as libc::c_ulong,
-            segments.as_ptr(),
-            KEXEC_ARCH_DEFAULT,
-        )
-    };
-    Errno::result(result).map(drop)
+    load_segments(plan.entry(), &segments)
 }
 
 /// kexec_load(2) with no segment: unloads.
 pub fn kexec_unload() -> Result<(), Errno> {
-    let none = core::ptr::null::<KexecSegment>();
-    // SAFETY: no segments are read through the null pointer when there are 0.
+    load_segments(0, &[])
+}
+
+fn load_segments(entry: u64, segments: &[KexecSegment]) -> Result<(), Errno> {
+    // SAFETY: the kernel reads `segments.len()` segments and, through each, `bufsz`
+    // bytes of a slice that the caller borrows; it writes none of our memory.
     let result = unsafe {
-        libc::syscall(libc::SYS_kexec_load, 0 as libc::c_ulong, 0 as libc::c_ulong, none, KEXEC_ARCH_DEFAULT)
+        libc::syscall(
+            libc::SYS_kexec_load,
+            entry as libc::c_ulong,
+            segments.len() as libc::c_ulong,
+            segments.as_ptr(),
+            KEXEC_ARCH_DEFAULT,
+        )
     };
     Errno::result(result).map(drop)
 }
