@@ -192,7 +192,7 @@ fn table_of_jumps() {
 /// Seconds between the two lines on the console, as they arrive here.
 fn jump(way: Way) -> f64 {
     let stage = format!(
-        "export LD_LIBRARY_PATH=/lib\n{} /boot/vmlinuz --initrd=/large.cpio --append='{APPEND}'\nsync\n/sbin/kexec -e\n",
+        "export LD_LIBRARY_PATH=/lib\n{} /boot/vmlinuz --initrd=/large.cpio --append='{APPEND}'\nsync\ndmesg -n 8\n/sbin/kexec -e\n",
         way.command
     );
     let console = vm(&stage).run();

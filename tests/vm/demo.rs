@@ -23,6 +23,7 @@ kexec-load /boot/vmlinuz --initrd /tmp/next.cpio --reuse-cmdline --append 'stage
 echo; echo "# kexec-load /boot/vmlinuz --initrd /tmp/next.cpio --reuse-cmdline --append 'stage=2 hello=second' --syscall load"
 kexec-load /boot/vmlinuz --initrd /tmp/next.cpio --reuse-cmdline --append 'stage=2 hello=second' --syscall load
 echo; echo "# kexec-exec --now"
+dmesg -n 8
 kexec-exec --now
 "##;
     let second = r#"

@@ -80,7 +80,8 @@ const INIT: &str = r#"#!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/bin:/sbin
 mount -t securityfs security /sys/kernel/security 2>/dev/null
-dmesg -n 8
+# The kernel's own lines would fall into the middle of ours; emergencies alone may.
+dmesg -n 1
 stage=1
 for word in $(cat /proc/cmdline); do
     case $word in stage=*) stage=${word#stage=} ;; esac
