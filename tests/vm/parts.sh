@@ -2,7 +2,7 @@
 # Fetches the real parts that the virtual machines are made of into target/vm,
 # once: Debian's packages by apt-get from the mirror that this machine uses, in a
 # configuration of their own, nothing installed. Builds from Debian's kernel
-# source a kernel configured as Alpine's (tests/vm/alpine.config).
+# source a kernel configured as Alpine's (alpine.config, kernel.sh).
 #
 # parts.sh [demo]: only what `make demo` needs.
 set -eu
@@ -79,6 +79,24 @@ if [ ! -e "$vm/debian/vmlinuz" ]; then
 fi
 [ "${1:-}" = demo ] && exit 0
 
+# Where the disks are: on Alpine's kernels that driver is a module, too, and its
+# initramfs brings it.
+if [ ! -e "$vm/debian/virtio_blk.ko" ]; then
+    module=$(find "$vm/debian" -name 'virtio_blk.ko*' | head -n 1)
+    case $module in
+    *.xz) xz -dc "$module" >"$vm/debian/virtio_blk.new" ;;
+    *.ko) cp "$module" "$vm/debian/virtio_blk.new" ;;
+    *) fail "Debian's kernel has no virtio_blk module" ;;
+    esac
+    mv "$vm/debian/virtio_blk.new" "$vm/debian/virtio_blk.ko"
+fi
+
+# OpenRC and its own init with the libraries that they need, and sysvinit.
+for package in openrc librc1t64 libeinfo1 libpam0g libaudit1 libselinux1 libpcre2-8-0 libcap-ng0 libcap2 libc6; do
+    unpack "$package" openrc
+done
+unpack sysvinit-core sysvinit
+
 # The peer, for the bench, with the libraries that it needs.
 for package in kexec-tools libc6 zlib1g liblzma5 libzstd1 libxenmisc4.20 libxentoollog1 libxentoolcore1 libxencall1 \
     libxendevicemodel1 libxenevtchn1 libxenforeignmemory1 libxengnttab1 libxenhypfs1 libxenstore4; do
@@ -87,39 +105,8 @@ done
 
 # A kernel configured as Alpine's: KEXEC without KEXEC_FILE, and disabled unless
 # the boot option says otherwise.
-stamp=$(cat "$here/alpine.config" "$here/parts.sh" | cksum | tr ' ' -)
+stamp=$(cat "$here/alpine.config" "$here/kernel.sh" | cksum | tr ' ' -)
 if [ ! -e "$vm/alpine/vmlinuz-$stamp" ]; then
     unpack linux-source-6.12 source
-    build=$vm/alpine/build
-    tree=$vm/alpine/linux-source-6.12
-    rm -rf "$vm/alpine"
-    mkdir -p "$build"
-    echo "parts: unpacking the kernel's source"
-    tar -C "$vm/alpine" -xf "$vm/source/usr/src/linux-source-6.12.tar.xz"
-    # The effect of Alpine's patch, with early_param: this version drops boot
-    # options that begin with "kexec" before __setup handlers see them.
-    core=$tree/kernel/kexec_core.c
-    grep -q '^static int kexec_load_disabled;$' "$core" || fail "kexec_core.c is not as expected"
-    awk '/^static int kexec_load_disabled;$/ {
-        print "static int kexec_load_disabled = 1;"
-        print "static int __init kexec_load_disabled_setup(char *str)"
-        print "{ return kstrtoint(str, 0, &kexec_load_disabled); }"
-        print "early_param(\"kexec_load_disabled\", kexec_load_disabled_setup);"
-        next } { print }' "$core" >"$core.new"
-    mv "$core.new" "$core"
-    echo "parts: building a kernel configured as Alpine's (about 4 minutes on 2 cores)"
-    {
-        make -C "$tree" O="$build" tinyconfig
-        cat "$here/alpine.config" >>"$build/.config"
-        make -C "$tree" O="$build" olddefconfig
-        make -C "$tree" O="$build" -j"$(nproc)" bzImage
-    } >"$vm/alpine/build.log" 2>&1 || { tail -n 30 "$vm/alpine/build.log" >&2; fail "the kernel's build failed"; }
-    while read -r line; do
-        case $line in
-        CONFIG_*=y) grep -qx "$line" "$build/.config" || fail "$line did not take" ;;
-        esac
-    done <"$here/alpine.config"
-    cp "$build/arch/x86/boot/bzImage" "$vm/alpine/vmlinuz-$stamp"
-    ln -sf "vmlinuz-$stamp" "$vm/alpine/vmlinuz"
-    rm -rf "$tree" "$build"
+    sh "$here/kernel.sh" "$vm/source/usr/src/linux-source-6.12.tar.xz" "$vm/alpine" "$stamp"
 fi

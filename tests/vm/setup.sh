@@ -5,11 +5,12 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 
 # What the tests run, and what building a kernel takes, by Debian's and Alpine's names.
-debian="qemu-system-x86 ovmf gcc libc6-dev make bc bison flex perl libelf-dev libssl-dev xz-utils zstd cpio kmod"
-alpine="qemu-system-x86_64 ovmf gcc musl-dev linux-headers make bc bison flex perl elfutils-dev openssl-dev xz zstd cpio kmod diffutils findutils"
+debian="qemu-system-x86 ovmf gcc libc6-dev make bc bison flex perl libelf-dev libssl-dev xz-utils zstd cpio kmod e2fsprogs gzip"
+alpine="qemu-system-x86_64 ovmf gcc musl-dev linux-headers make bc bison flex perl elfutils-dev openssl-dev xz zstd cpio kmod e2fsprogs gzip diffutils findutils"
 
 missing=
-for program in qemu-system-x86_64 gcc make bc bison flex perl xz zstd cpio; do
+PATH=$PATH:/usr/sbin:/sbin # where mke2fs is, for whoever is not root
+for program in qemu-system-x86_64 gcc make bc bison flex perl xz zstd cpio mke2fs gzip; do
     command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
 done
 [ -e /usr/include/libelf.h ] || missing="$missing libelf.h"
