@@ -3,59 +3,34 @@
 
 use crate::cli::ExecRequest;
 use crate::failure::Failure;
-use crate::running_kernel::{facts, files, syscalls};
-use std::ffi::OsString;
-
-/// What OpenRC tells a service of what the machine is doing (openrc-run(8)).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GoingDown {
-    /// RC_GOINGDOWN
-    pub going_down: Option<OsString>,
-    /// RC_RUNLEVEL
-    pub runlevel: Option<OsString>,
-}
-
-impl GoingDown {
-    /// As the environment has it.
-    pub fn from_environment() -> GoingDown {
-        GoingDown {
-            going_down: syscalls::environment(c"RC_GOINGDOWN"),
-            runlevel: syscalls::environment(c"RC_RUNLEVEL"),
-        }
-    }
-
-    /// Whether the machine is going down. RC_GOINGDOWN alone does not say so: it
-    /// is set on the way to single-user mode, too.
-    pub fn is_shutdown(&self) -> bool {
-        let is =
-            |value: &Option<OsString>, wanted: &str| value.as_deref().is_some_and(|value| value == wanted);
-        is(&self.going_down, "YES") && is(&self.runlevel, "shutdown")
-    }
-}
+use crate::going_down::{self, Evidence, Verdict};
+use crate::running_kernel::{facts, files, init, syscalls};
 
 /// Starts the loaded kernel, or says why not.
-pub fn run(request: &ExecRequest, going_down: &GoingDown) -> Failure {
-    match check(request, going_down) {
-        Ok(()) => jump(request.sync),
-        Err(failure) => failure,
-    }
-}
-
-fn check(request: &ExecRequest, going_down: &GoingDown) -> Result<(), Failure> {
+pub fn run(request: &ExecRequest) -> Failure {
     if request.debug {
         explain_ignored(&request.ignored);
     }
     // Where /sys is gone already, reboot(2) answers.
     if matches!(facts::is_loaded(false), Ok(false)) {
-        return Err(Failure::NothingLoaded);
+        return Failure::NothingLoaded;
     }
-    if !request.now && !going_down.is_shutdown() {
-        return Err(Failure::NotGoingDown {
-            runlevel: going_down.runlevel.clone(),
-            going_down: going_down.going_down.is_some(),
-        });
+    if !request.now
+        && let Err(failure) = permit(&init::evidence(), request.kexec_when_unknown)
+    {
+        return failure;
     }
-    Ok(())
+    jump(request.sync)
+}
+
+/// Only a reboot may become a kexec.
+fn permit(evidence: &Evidence, kexec_when_unknown: bool) -> Result<(), Failure> {
+    let decision = going_down::decide(evidence);
+    match decision.verdict() {
+        Verdict::Reboot => Ok(()),
+        Verdict::Unknown if kexec_when_unknown => Ok(()),
+        verdict => Err(Failure::NotRebooting { verdict, reason: decision.to_string() }),
+    }
 }
 
 /// Says of each option that it was accepted for kexec(8)'s sake.
@@ -79,22 +54,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn going_down_is_the_shutdown_runlevel_and_nothing_else() {
+    fn only_a_reboot_is_permitted_and_what_is_unknown_on_demand() {
+        let down = Evidence {
+            going_down: Some("YES".into()),
+            runlevel: Some("shutdown".into()),
+            init: going_down::Init::OpenRc,
+            ..Evidence::default()
+        };
+        let reboot = Evidence { reboot: Some("YES".into()), ..down.clone() };
+        let unknown = Evidence { init: going_down::Init::Hidden, ..down.clone() };
+        let skip = Evidence { skip: true, ..reboot.clone() };
+        // evidence, permitted, permitted when unknown
         let table = [
-            (None, None, false),
-            (Some("YES"), None, false),
-            (None, Some("shutdown"), false),
-            (Some("YES"), Some("single"), false),
-            (Some("YES"), Some("default"), false),
-            (Some("NO"), Some("shutdown"), false),
-            (Some("YES"), Some("shutdown"), true),
+            (Evidence::default(), false, false),
+            (down, false, false),
+            (reboot, true, true),
+            (unknown, false, true),
+            (skip, false, false),
         ];
-        for (going_down, runlevel, wanted) in table {
-            let environment = GoingDown {
-                going_down: going_down.map(OsString::from),
-                runlevel: runlevel.map(OsString::from),
-            };
-            assert_eq!(environment.is_shutdown(), wanted, "{environment:?}");
+        for (evidence, wanted, when_unknown) in table {
+            assert_eq!(permit(&evidence, false).is_ok(), wanted, "{evidence:?}");
+            assert_eq!(permit(&evidence, true).is_ok(), when_unknown, "{evidence:?}");
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A message says what was being done, to which file, why not, and what to do
 //! when the facts decide it. No remedy is guessed: a wrong one is worse than none.
 
+use crate::going_down::{SKIP_FILE, Verdict};
 use crate::image::{NotLoadable, bzimage, initrd};
 use crate::layout::draw::Size;
 use crate::layout::{NoPlan, Purpose};
@@ -78,6 +79,8 @@ pub enum Failure {
     NoKernelFound {
         /// Where it was looked for.
         tried: Vec<OsString>,
+        /// The file system of fstab(5) that belongs there and is not mounted.
+        unmounted: Option<OsString>,
     },
     /// The kernel was found, its initrd was not, and the running kernel has one.
     NoInitrdFound {
@@ -137,12 +140,44 @@ pub enum Failure {
     },
     /// There is nothing to start.
     NothingLoaded,
-    /// The machine is not going down.
-    NotGoingDown {
-        /// What RC_RUNLEVEL says.
-        runlevel: Option<OsString>,
-        /// Whether RC_GOINGDOWN is there.
-        going_down: bool,
+    /// The machine is not going to reboot, or that is not known.
+    NotRebooting {
+        /// `going-down`'s answer.
+        verdict: Verdict,
+        /// And its reason.
+        reason: String,
+    },
+    /// Init's signals cannot be watched.
+    Arm {
+        /// The file or directory at which it failed.
+        path: OsString,
+        /// Why.
+        errno: Errno,
+    },
+    /// What was done to watch init's signals cannot be undone.
+    Disarm {
+        /// The file or directory at which it failed.
+        path: &'static str,
+        /// Why.
+        errno: Errno,
+    },
+    /// Process 1 cannot be seen.
+    InitHidden,
+    /// Process 1 is not BusyBox's init.
+    NotBusyBox,
+    /// BusyBox's init does not know the `reboot` action.
+    NoRebootAction,
+    /// The inittab has a `reboot` line of somebody else's.
+    OtherRebootLine,
+    /// The file that asks for an ordinary reboot cannot be made.
+    Skip {
+        /// Why.
+        errno: Errno,
+    },
+    /// The inittab cannot be added to.
+    SetUp {
+        /// Why.
+        errno: Errno,
     },
     /// reboot(2) came back.
     ExecRefused {
@@ -151,6 +186,8 @@ pub enum Failure {
         /// What is known of this machine.
         facts: Box<Refusal>,
     },
+    /// An ordinary reboot was refused.
+    RebootRefused(Errno),
     /// Init could not be asked for a reboot.
     NoReboot(Errno),
     /// Something that users of kexec(8) know and this program does not do.
@@ -320,14 +357,19 @@ impl Display for Failure {
                 f,
                 "unable to load {given} initrds: kexec_load takes at most {limit} beside the kernel\n  join some of them: cat A B > C"
             ),
-            Failure::NoKernelFound { tried } => {
+            Failure::NoKernelFound { tried, unmounted } => {
                 f.write_str("unable to find a kernel: there is none of")?;
                 tried.iter().try_for_each(|path| write!(f, " {}", path.display()))?;
-                f.write_str("\n  name it: kexec-load KERNEL --initrd FILE (is /boot mounted?)")
+                match unmounted {
+                    Some(dir) => write!(f, "; {0} is in /etc/fstab and not mounted\n  mount {0}", dir.display()),
+                    None => f.write_str("\n  name it: kexec-load KERNEL --initrd FILE"),
+                }
             }
             Failure::NoInitrdFound { kernel, tried } => {
-                write!(f, "unable to find the initrd of {}: there is none of", kernel.display())?;
-                tried.iter().try_for_each(|path| write!(f, " {}", path.display()))?;
+                write!(f, "unable to find the initrd of {}: there is none", kernel.display())?;
+                for (index, path) in tried.iter().enumerate() {
+                    write!(f, "{} {}", if index == 0 { " of" } else { "" }, path.display())?;
+                }
                 write!(
                     f,
                     ", and the running kernel was started with one\n  name it: kexec-load {0} --initrd FILE; without --initrd, kexec-load {0} loads none",
@@ -363,16 +405,47 @@ impl Display for Failure {
             Failure::NothingLoaded => {
                 f.write_str("unable to start a kernel: none is loaded\n  load one: kexec-load")
             }
-            Failure::NotGoingDown { runlevel, going_down } => {
-                let has = if *going_down { "is set" } else { "is not set" };
-                write!(f, "unable to start the loaded kernel: the machine is not going down (RC_GOINGDOWN {has}, RC_RUNLEVEL is ")?;
-                match runlevel {
-                    Some(runlevel) => write!(f, "{}", runlevel.display())?,
-                    None => f.write_str("not set")?,
+            Failure::NotRebooting { verdict: Verdict::No, reason } => write!(
+                f,
+                "unable to start the loaded kernel: {reason}\n  reboot in the ordinary way, with kexec-exec in the shutdown runlevel; kexec-exec --now jumps at once and stops nothing first"
+            ),
+            Failure::NotRebooting { verdict, reason } => {
+                write!(f, "unable to start the loaded kernel: the answer to \"is it a reboot?\" is {verdict}: {reason}")
+            }
+            Failure::Arm { path, errno } => {
+                write!(f, "unable to watch init's signals: {}: ", path.display())?;
+                match errno {
+                    Errno::EPERM | Errno::EACCES => write!(
+                        f,
+                        "{}: it takes root, and a kernel that is not locked down for confidentiality",
+                        strerror(*errno)
+                    ),
+                    Errno::ENODEV | Errno::ENOENT => {
+                        f.write_str("this kernel has no tracefs with its events (CONFIG_FTRACE, CONFIG_ENABLE_DEFAULT_TRACERS)")
+                    }
+                    other => f.write_str(strerror(*other)),
                 }
-                f.write_str(
-                    ")\n  reboot in the ordinary way, with kexec-exec in the shutdown runlevel; kexec-exec --now jumps at once and stops nothing first",
-                )
+            }
+            Failure::Disarm { path, errno } => {
+                write!(f, "unable to stop watching init's signals: {path}: {}", strerror(*errno))
+            }
+            Failure::InitHidden => f.write_str("unable to see process 1: it takes root\n  run it as root"),
+            Failure::NotBusyBox => f.write_str(
+                "unable to set up /etc/inittab: process 1 is not BusyBox's init, and the line is for that one",
+            ),
+            Failure::NoRebootAction => f.write_str(
+                "unable to set up /etc/inittab: this init does not know the reboot action (Alpine's busybox since 1.37.0-r13 does; after an upgrade the next boot's init)\n  without it kexec-load watches init's signals, which tells as much",
+            ),
+            Failure::OtherRebootLine => f.write_str(
+                "unable to set up /etc/inittab: it has a ::reboot: line that does not run openrc reboot\n  change that line to ::reboot:/sbin/openrc reboot",
+            ),
+            Failure::Skip { errno } => write!(
+                f,
+                "unable to make {SKIP_FILE}: {}\n  to make the next reboot an ordinary one: rc-service kexec-load stop",
+                strerror(*errno)
+            ),
+            Failure::SetUp { errno } => {
+                write!(f, "unable to set up /etc/inittab: {}", strerror(*errno))
             }
             Failure::ExecRefused { errno, facts } => {
                 f.write_str("unable to start the loaded kernel: ")?;
@@ -385,6 +458,7 @@ impl Display for Failure {
                     other => write!(f, "reboot: {}", strerror(*other)),
                 }
             }
+            Failure::RebootRefused(errno) => write!(f, "unable to reboot: {}", strerror(*errno)),
             Failure::NoReboot(errno) => write!(
                 f,
                 "unable to ask init for a reboot: /sbin/reboot: {}; the kernel is loaded\n  reboot in this system's own way, or jump at once: kexec -e",
@@ -494,6 +568,32 @@ impl Display for PlanProblem {
     }
 }
 
+/// A reason for which the kernel refuses loads, known without asking it.
+#[derive(Clone, Copy, Debug)]
+pub enum Obstacle<'f> {
+    /// No CAP_SYS_BOOT.
+    NoPrivilege(&'f Refusal),
+    /// kernel.kexec_load_disabled
+    Disabled(&'f Refusal),
+    /// kernel.kexec_load_limit_reboot
+    NoLoadsLeft,
+    /// A lockdown, as the call meets it.
+    LockedDown(Call, &'f Refusal),
+}
+
+impl Display for Obstacle<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Obstacle::NoPrivilege(facts) => no_privilege(f, facts),
+            Obstacle::Disabled(facts) => load_disabled(f, facts),
+            Obstacle::NoLoadsLeft => f.write_str(
+                "kernel.kexec_load_limit_reboot is 0: the loads that were allowed since boot are spent, failed ones too, and the number cannot be raised\n  an ordinary reboot sets it back",
+            ),
+            Obstacle::LockedDown(call, facts) => locked_down(f, *call, facts),
+        }
+    }
+}
+
 fn no_privilege(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
     match (facts.cap_sys_boot, facts.is_root) {
         (Some(false), false) => f.write_str("it takes root, with CAP_SYS_BOOT\n  run it as root"),
@@ -509,12 +609,10 @@ fn no_privilege(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
 /// The refusals in the order in which the kernel makes them.
 fn why_not(f: &mut Formatter<'_>, call: Call, errno: Errno, load: &Load, facts: &Refusal) -> fmt::Result {
     match errno {
-        Errno::EPERM if facts.cap_sys_boot == Some(false) => no_privilege(f, facts),
-        Errno::EPERM if facts.load_disabled => load_disabled(f, facts),
-        Errno::EPERM if facts.loads_left == Some(0) => f.write_str(
-            "kernel.kexec_load_limit_reboot is 0: the loads that were allowed since boot are spent, failed ones too, and the number cannot be raised\n  an ordinary reboot sets it back",
-        ),
-        Errno::EPERM if facts.lockdown.is_some() => locked_down(f, call, facts),
+        Errno::EPERM if facts.cap_sys_boot == Some(false) => Obstacle::NoPrivilege(facts).fmt(f),
+        Errno::EPERM if facts.load_disabled => Obstacle::Disabled(facts).fmt(f),
+        Errno::EPERM if facts.loads_left == Some(0) => Obstacle::NoLoadsLeft.fmt(f),
+        Errno::EPERM if facts.lockdown.is_some() => Obstacle::LockedDown(call, facts).fmt(f),
         Errno::EPERM => unknown_refusal(f, facts),
         // security/integrity/ima/ima_main.c, ima_load_data and ima_read_file.
         Errno::EACCES => f.write_str(match call {
@@ -804,6 +902,35 @@ mod tests {
         assert!(said(Call::FileLoad, load).contains("keeps 31 of them"));
         assert!(!said(Call::Load, load).contains("keeps 31"));
         assert!(!said(Call::FileLoad, Load { command_line: 2016, ..load }).contains("keeps 31"));
+    }
+
+    #[test]
+    fn what_services_meet_has_its_own_words() {
+        let arm = |errno| Failure::Arm { path: "/sys/kernel/tracing".into(), errno };
+        let not = |verdict| Failure::NotRebooting { verdict, reason: "RC_X is Y".into() };
+        let table = [
+            (not(Verdict::No), "RC_X is Y\n  reboot in the ordinary way, with kexec-exec in the shutdown"),
+            (not(Verdict::PowerOff), "is poweroff: RC_X is Y"),
+            (arm(Errno::ENODEV), "this kernel has no tracefs"),
+            (arm(Errno::EPERM), "locked down for confidentiality"),
+            (arm(Errno::ENOSPC), "/sys/kernel/tracing: No space left on device"),
+            (Failure::Disarm { path: "/sys/x", errno: Errno::EBUSY }, "/sys/x: Resource busy"),
+            (Failure::InitHidden, "run it as root"),
+            (Failure::NotBusyBox, "is not BusyBox's init"),
+            (Failure::NoRebootAction, "1.37.0-r13"),
+            (Failure::OtherRebootLine, "change that line to ::reboot:/sbin/openrc reboot"),
+            (Failure::SetUp { errno: Errno::EROFS }, "/etc/inittab: Read-only file system"),
+            (Failure::Skip { errno: Errno::ENOSPC }, "rc-service kexec-load stop"),
+            (Failure::RebootRefused(Errno::EPERM), "unable to reboot: Operation not permitted"),
+            (
+                Failure::NoKernelFound { tried: vec!["/boot/k".into()], unmounted: Some("/boot".into()) },
+                "there is none of /boot/k; /boot is in /etc/fstab and not mounted\n  mount /boot",
+            ),
+        ];
+        for (failure, wanted) in table {
+            let said = failure.to_string();
+            assert!(said.starts_with("unable to ") && said.contains(wanted), "{wanted}: {said}");
+        }
     }
 
     #[test]

@@ -4,7 +4,8 @@
 use crate::failure::Failure;
 use crate::layout::x86_64;
 use crate::running_kernel::{facts, files};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 
 /// A kernel and its initrds.
 #[derive(Debug)]
@@ -15,16 +16,39 @@ pub struct Found {
     pub initrds: Vec<OsString>,
 }
 
-/// Finds the installed kernel in /boot. `initrds` of the user's take the place of
+/// Finds the installed kernel in `boot`. `initrds` of the user's take the place of
 /// those found beside it.
-pub fn installed_kernel(initrds: &[OsString]) -> Result<Found, Failure> {
+pub fn installed_kernel(boot: &OsStr, initrds: &[OsString]) -> Result<Found, Failure> {
     let (flavour, release) = facts::release().unwrap_or_default();
     let had_initrd = facts::boot_params().is_some_and(|old| x86_64::had_initrd(&old));
-    choose("/boot", flavour.as_deref(), &release, initrds, had_initrd)
+    choose(boot, flavour.as_deref(), &release, initrds, had_initrd)
+}
+
+/// The initrds beside a kernel that was named: of `DIR/vmlinuz-X`, as of an installed
+/// one. None for a kernel of another name, unless the running kernel has one.
+pub fn initrds_of(kernel: &OsStr) -> Result<Vec<OsString>, Failure> {
+    let had_initrd = facts::boot_params().is_some_and(|old| x86_64::had_initrd(&old));
+    beside(kernel, had_initrd)
+}
+
+fn beside(kernel: &OsStr, had_initrd: bool) -> Result<Vec<OsString>, Failure> {
+    let bytes = kernel.as_bytes();
+    let slash = bytes.iter().rposition(|&byte| byte == b'/');
+    let (dir, file) = slash.and_then(|at| bytes.split_at_checked(at)).unwrap_or((b".", bytes));
+    let name = file.strip_prefix(b"/").unwrap_or(file).strip_prefix(b"vmlinuz-");
+    let found = match name.and_then(|name| core::str::from_utf8(name).ok()) {
+        Some(name) => initrds_beside(OsStr::from_bytes(dir), name, false),
+        None => Err(Vec::new()),
+    };
+    match found {
+        Ok(initrds) => Ok(initrds),
+        Err(tried) if had_initrd => Err(Failure::NoInitrdFound { kernel: kernel.to_os_string(), tried }),
+        Err(_) => Ok(Vec::new()),
+    }
 }
 
 fn choose(
-    boot: &str,
+    boot: &OsStr,
     flavour: Option<&str>,
     release: &str,
     initrds: &[OsString],
@@ -35,12 +59,11 @@ fn choose(
     let mut tried = Vec::new();
     for (alpine, name) in names {
         let Some(name) = name else { continue };
-        let kernel = format!("{boot}/vmlinuz-{name}");
+        let kernel = in_boot(boot, &["vmlinuz-", name]);
         if !files::is_file(&kernel) {
-            tried.push(OsString::from(kernel));
+            tried.push(kernel);
             continue;
         }
-        let kernel = OsString::from(kernel);
         if !initrds.is_empty() {
             return Ok(Found { kernel, initrds: initrds.to_vec() });
         }
@@ -51,28 +74,35 @@ fn choose(
             Err(_) => Ok(Found { kernel, initrds: Vec::new() }),
         };
     }
-    Err(Failure::NoKernelFound { tried })
+    Err(Failure::NoKernelFound { tried, unmounted: facts::unmounted(boot) })
+}
+
+fn in_boot(boot: &OsStr, name: &[&str]) -> OsString {
+    let mut path = boot.to_os_string();
+    path.push("/");
+    name.iter().for_each(|part| path.push(part));
+    path
 }
 
 /// The microcode archives, which have to be first, and the initramfs; or where
 /// that was looked for.
-fn initrds_beside(boot: &str, name: &str, alpine: bool) -> Result<Vec<OsString>, Vec<OsString>> {
+fn initrds_beside(boot: &OsStr, name: &str, alpine: bool) -> Result<Vec<OsString>, Vec<OsString>> {
     let mut found = Vec::new();
     for microcode in ["intel", "amd"] {
-        let path = format!("{boot}/{microcode}-ucode.img");
+        let path = in_boot(boot, &[microcode, "-ucode.img"]);
         if files::is_file(&path) {
-            found.push(OsString::from(path));
+            found.push(path);
         }
     }
     let spellings = [("initramfs-", ""), ("initrd.img-", ""), ("initramfs-", ".img")];
     let mut tried = Vec::new();
     for (before, after) in spellings.iter().take(if alpine { 1 } else { 3 }) {
-        let path = format!("{boot}/{before}{name}{after}");
+        let path = in_boot(boot, &[before, name, after]);
         if files::is_file(&path) {
-            found.push(OsString::from(path));
+            found.push(path);
             return Ok(found);
         }
-        tried.push(OsString::from(path));
+        tried.push(path);
     }
     Err(tried)
 }
@@ -99,7 +129,7 @@ mod tests {
             release: &str,
             had_initrd: bool,
         ) -> Result<Vec<String>, Failure> {
-            let found = choose(self.0.to_str().unwrap(), flavour, release, &[], had_initrd)?;
+            let found = choose(self.0.as_os_str(), flavour, release, &[], had_initrd)?;
             let name = |path: &OsString| Path::new(path).file_name().unwrap().to_str().unwrap().to_string();
             Ok([found.kernel].iter().chain(&found.initrds).map(name).collect())
         }
@@ -129,6 +159,19 @@ mod tests {
             let boot = Boot::with("release", &["vmlinuz-6.1.0-1-amd64", initrd]);
             let found = boot.found(Some("amd64"), "6.1.0-1-amd64", true).unwrap();
             assert_eq!(found, ["vmlinuz-6.1.0-1-amd64", initrd]);
+        }
+    }
+
+    #[test]
+    fn the_initrds_of_a_kernel_that_is_named_are_beside_it() {
+        let boot =
+            Boot::with("named", &["vmlinuz-edge", "initramfs-edge", "amd-ucode.img", "other", "vmlinuz-x"]);
+        let of = |name: &str, had| beside(boot.0.join(name).as_os_str(), had);
+        let wanted = ["amd-ucode.img", "initramfs-edge"].map(|name| boot.0.join(name).into_os_string());
+        assert_eq!(of("vmlinuz-edge", true).unwrap(), wanted);
+        for name in ["other", "vmlinuz-x"] {
+            assert!(of(name, true).is_err(), "{name}");
+            assert_eq!(of(name, false).unwrap(), [""; 0], "{name}");
         }
     }
 

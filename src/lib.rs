@@ -6,11 +6,14 @@
 pub mod bytes;
 pub mod cli;
 pub mod command_line;
+pub mod doctor;
 pub mod exec;
 pub mod failure;
 pub mod find;
+pub mod going_down;
 pub mod image;
 pub mod layout;
 pub mod load;
 pub mod running_kernel;
+pub mod settings;
 pub mod status;

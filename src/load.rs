@@ -16,7 +16,7 @@ use crate::running_kernel::files::{self, Input};
 use crate::running_kernel::syscalls;
 use crate::{exec, find};
 use nix::errno::Errno;
-use std::ffi::{CString, OsStr};
+use std::ffi::{CString, OsStr, OsString};
 use std::fmt::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -36,40 +36,18 @@ struct Job<'a> {
 
 /// Loads, or draws, what `request` says.
 pub fn run(request: &LoadRequest) -> Result<(), Failure> {
-    let (path, initrd_paths) = match &request.kernel {
-        Some(kernel) => (kernel.clone(), request.initrds.clone()),
-        None => {
-            let found = find::installed_kernel(&request.initrds)?;
-            files::print(format_args!("kernel: {}\n", found.kernel.display()));
-            for initrd in &found.initrds {
-                files::print(format_args!("initrd: {}\n", initrd.display()));
-            }
-            (found.kernel, found.initrds)
+    let (path, initrd_paths) = named_or_found(request)?;
+    if request.kernel.is_none() {
+        files::print(format_args!("kernel: {}\n", path.display()));
+        for initrd in &initrd_paths {
+            files::print(format_args!("initrd: {}\n", initrd.display()));
         }
-    };
+    }
     let kernel = Input::open(&path).map_err(|why| Failure::unusable(&path, why))?;
-    let Image::BzImage(image) =
-        image::recognise(kernel.bytes()).map_err(|why| Failure::Kernel { path: path.clone(), why })?;
-    if let Some(wanted) = request.kind.as_ref().filter(|kind| !is_bzimage(kind)) {
-        return Err(Failure::WrongType { path: path.clone(), wanted: wanted.clone() });
-    }
-    if initrd_paths.len() > MAX_INITRDS {
-        return Err(Failure::TooManyInitrds { given: initrd_paths.len(), limit: MAX_INITRDS });
-    }
-    let mut initrds = Vec::new();
-    for path in &initrd_paths {
-        let input = Input::open(path).map_err(|why| Failure::unusable(path, why))?;
-        initrd::check(input.bytes()).map_err(|why| Failure::Initrd { path: path.clone(), why })?;
-        initrds.push(input);
-    }
+    let image = recognise(&kernel, request)?;
+    let initrds = open_initrds(&initrd_paths)?;
     let running = files::command_line();
-    let line = new_command_line(request, &running)?;
-    let (length, limit) = (line.len(), image.cmdline_size);
-    if length > limit {
-        let why = NoPlan::CommandLineTooLong { length, limit };
-        return Err(Failure::NoPlan { path, why });
-    }
-    let command_line = CString::new(line).map_err(|_| Failure::NulInCommandLine)?;
+    let command_line = new_command_line(request, &running, &image, &path)?;
     let job = Job { request, path: &path, kernel: &kernel, image, initrds: &initrds, command_line };
     job.warn_and_explain(&running.unwrap_or_default());
 
@@ -91,6 +69,108 @@ pub fn run(request: &LoadRequest) -> Result<(), Failure> {
     }
 }
 
+/// A load as it would go, as far as it gets: for the doctor. Nothing is changed.
+pub fn rehearse(request: &LoadRequest) -> Rehearsal {
+    let mut found = Rehearsal::default();
+    let outcome = (|| {
+        let (path, initrd_paths) = named_or_found(request)?;
+        let kernel = Input::open(&path).map_err(|why| Failure::unusable(&path, why))?;
+        let image = recognise(&kernel, request)?;
+        let no_line = CString::default();
+        let mut job =
+            Job { request, path: &path, kernel: &kernel, image, initrds: &[], command_line: no_line };
+        let mut text = String::new();
+        let _ = job.describe_kernel(&mut text);
+        found.kernel = Some(text);
+
+        let initrds = open_initrds(&initrd_paths)?;
+        job.initrds = &initrds;
+        let mut text = String::new();
+        for (index, initrd) in initrds.iter().enumerate() {
+            text.push_str(if index > 0 { "; " } else { "" });
+            let _ = describe_initrd(&mut text, initrd);
+        }
+        found.initrds = Some(if initrds.is_empty() { "none".to_string() } else { text });
+
+        let running = files::command_line();
+        job.command_line = new_command_line(request, &running, &image, &path)?;
+        let length = job.command_line.as_bytes().len();
+        found.loses_root = job.loses_root(&running.unwrap_or_default());
+        found.command_line = Some(format!("{length} of {} bytes", image.cmdline_size));
+
+        job.with_plan(false, |plan, memory| {
+            let half = memory.total_pages.saturating_mul(PAGE / 2);
+            found.memory = Some((plan.memory_size(), half));
+            Ok(())
+        })
+    })();
+    found.failure = outcome.err();
+    found
+}
+
+/// What a rehearsal found, step by step; none where it did not get to.
+#[derive(Debug, Default)]
+pub struct Rehearsal {
+    /// The kernel.
+    pub kernel: Option<String>,
+    /// The initrds.
+    pub initrds: Option<String>,
+    /// The command line's length.
+    pub command_line: Option<String>,
+    /// Whether the running kernel has a root= and the next one would not.
+    pub loses_root: bool,
+    /// The memory that it takes, and the most that the kernel allows, in bytes.
+    pub memory: Option<(u64, u64)>,
+    /// Why it ended.
+    pub failure: Option<Failure>,
+}
+
+/// The kernel and the initrds by their names.
+fn named_or_found(request: &LoadRequest) -> Result<(OsString, Vec<OsString>), Failure> {
+    match &request.kernel {
+        // Where installed kernels are looked for, a named one's initrds are, too.
+        Some(kernel) if request.boot.is_some() => {
+            let initrds = match request.initrds.as_slice() {
+                [] => find::initrds_of(kernel)?,
+                [only] if only == "none" => Vec::new(),
+                several => several.to_vec(),
+            };
+            Ok((kernel.clone(), initrds))
+        }
+        Some(kernel) => Ok((kernel.clone(), request.initrds.clone())),
+        None => {
+            let boot = request.boot.as_deref().unwrap_or("/boot".as_ref());
+            let found = find::installed_kernel(boot, &request.initrds)?;
+            Ok((found.kernel, found.initrds))
+        }
+    }
+}
+
+/// What the kernel is, by its content; `--type` may only agree.
+fn recognise<'a>(kernel: &'a Input, request: &LoadRequest) -> Result<BzImage<'a>, Failure> {
+    let path = || kernel.path.clone();
+    let Image::BzImage(image) =
+        image::recognise(kernel.bytes()).map_err(|why| Failure::Kernel { path: path(), why })?;
+    match &request.kind {
+        Some(kind) if !is_bzimage(kind) => Err(Failure::WrongType { path: path(), wanted: kind.clone() }),
+        _ => Ok(image),
+    }
+}
+
+/// The initrds, checked.
+fn open_initrds(paths: &[OsString]) -> Result<Vec<Input>, Failure> {
+    if paths.len() > MAX_INITRDS {
+        return Err(Failure::TooManyInitrds { given: paths.len(), limit: MAX_INITRDS });
+    }
+    let mut initrds = Vec::new();
+    for path in paths {
+        let input = Input::open(path).map_err(|why| Failure::unusable(path, why))?;
+        initrd::check(input.bytes()).map_err(|why| Failure::Initrd { path: path.clone(), why })?;
+        initrds.push(input);
+    }
+    Ok(initrds)
+}
+
 /// `--type` as kexec(8) spells it.
 fn is_bzimage(kind: &OsStr) -> bool {
     ["bzImage", "bzImage64", "bzImage-x86", "bzImage-x86_64", "auto"]
@@ -99,7 +179,12 @@ fn is_bzimage(kind: &OsStr) -> bool {
 }
 
 /// The command line that the next kernel gets.
-fn new_command_line(request: &LoadRequest, running: &Result<Vec<u8>, Errno>) -> Result<Vec<u8>, Failure> {
+fn new_command_line(
+    request: &LoadRequest,
+    running: &Result<Vec<u8>, Errno>,
+    image: &BzImage,
+    path: &OsStr,
+) -> Result<CString, Failure> {
     let mut line = Vec::new();
     if request.reuse {
         let running = running.as_ref().map_err(|&errno| Failure::Facts { path: "/proc/cmdline", errno })?;
@@ -111,7 +196,25 @@ fn new_command_line(request: &LoadRequest, running: &Result<Vec<u8>, Errno>) -> 
         }
         line.extend_from_slice(append.as_bytes());
     }
-    Ok(line)
+    let (length, limit) = (line.len(), image.cmdline_size);
+    if length > limit {
+        let why = NoPlan::CommandLineTooLong { length, limit };
+        return Err(Failure::NoPlan { path: path.to_os_string(), why });
+    }
+    CString::new(line).map_err(|_| Failure::NulInCommandLine)
+}
+
+/// An initrd in a line: its name, what is in it, its size.
+fn describe_initrd(out: &mut dyn Write, input: &Input) -> fmt::Result {
+    let found = initrd::check(input.bytes()).unwrap_or_default();
+    write!(out, "{}, ", input.path.display())?;
+    if found.plain > 0 {
+        write!(out, "{} cpio, ", found.plain)?;
+    }
+    if let Some(compression) = found.compressed {
+        write!(out, "{compression}, ")?;
+    }
+    write!(out, "{}", Size(input.bytes().len() as u64))
 }
 
 impl Job<'_> {
@@ -173,7 +276,7 @@ impl Job<'_> {
     }
 
     fn segment_load(&self) -> Result<(), Failure> {
-        self.with_plan(|plan, memory| {
+        self.with_plan(true, |plan, memory| {
             if memory.iomem_hidden {
                 // Where the crash kernel lies is not known, so nothing may be written.
                 // Who lacks CAP_SYS_BOOT as well is told of that first.
@@ -187,8 +290,12 @@ impl Job<'_> {
         })
     }
 
-    /// Lays everything out over this machine's memory.
-    fn with_plan<T>(&self, then: impl FnOnce(&Plan, &Memory) -> Result<T, Failure>) -> Result<T, Failure> {
+    /// Lays everything out over this machine's memory, and says what is left out.
+    fn with_plan<T>(
+        &self,
+        say: bool,
+        then: impl FnOnce(&Plan, &Memory) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let mut memory = Memory::new();
         memory.read()?;
         let memory = &memory;
@@ -216,7 +323,7 @@ impl Job<'_> {
         let (plan, efi_state) = x86_64::plan(&self.image, &bytes, line, &machine, &mut parameters)
             .map_err(|why| Failure::NoPlan { path: self.path.to_os_string(), why })?;
         // Who may not read /proc/iomem may not read the runtime map either.
-        if let (EfiState::Left(why), false) = (efi_state, memory.iomem_hidden) {
+        if let (EfiState::Left(why), true) = (efi_state, say && !memory.iomem_hidden) {
             files::complain(format_args!(
                 "note: the next kernel will do without EFI runtime services: {why}\n"
             ));
@@ -229,7 +336,7 @@ impl Job<'_> {
 
     /// `--dry-run`
     fn draw(&self) -> Result<(), Failure> {
-        self.with_plan(|plan, memory| {
+        self.with_plan(true, |plan, memory| {
             files::print_with(&mut |out| {
                 self.describe(out)?;
                 draw(out, plan, &memory.map, &memory.usable)?;
@@ -257,37 +364,40 @@ impl Job<'_> {
         })
     }
 
-    /// What would be loaded, a line each.
-    fn describe(&self, out: &mut dyn Write) -> fmt::Result {
-        let size = |input: &Input| Size(input.bytes().len() as u64);
+    /// The kernel in a line: its name, what it is, its version and size.
+    fn describe_kernel(&self, out: &mut dyn Write) -> fmt::Result {
         let [minor, major] = self.image.protocol.to_le_bytes();
-        writeln!(
+        write!(
             out,
-            "kernel: {}, a bzImage, Linux {}, boot protocol {major}.{minor:02}, {}",
+            "{}, a bzImage, Linux {}, boot protocol {major}.{minor:02}, {}",
             self.path.display(),
             self.image.version().unwrap_or("of no known version"),
-            size(self.kernel)
-        )?;
+            Size(self.kernel.bytes().len() as u64)
+        )
+    }
+
+    /// What would be loaded, a line each.
+    fn describe(&self, out: &mut dyn Write) -> fmt::Result {
+        out.write_str("kernel: ")?;
+        self.describe_kernel(out)?;
         for input in self.initrds {
-            let found = initrd::check(input.bytes()).unwrap_or_default();
-            write!(out, "initrd: {}, ", input.path.display())?;
-            if found.plain > 0 {
-                write!(out, "{} cpio, ", found.plain)?;
-            }
-            if let Some(compression) = found.compressed {
-                write!(out, "{compression}, ")?;
-            }
-            writeln!(out, "{}", size(input))?;
+            out.write_str("\ninitrd: ")?;
+            describe_initrd(out, input)?;
         }
         let line = self.command_line.as_bytes();
         let text = OsStr::from_bytes(line).display();
-        writeln!(out, "command line ({} of {} bytes): {text}", line.len(), self.image.cmdline_size)
+        writeln!(out, "\ncommand line ({} of {} bytes): {text}", line.len(), self.image.cmdline_size)
+    }
+
+    /// Whether the running kernel has a root= and the next one would not.
+    fn loses_root(&self, running: &[u8]) -> bool {
+        let has_root = |line: &[u8]| command_line::words(line).any(|word| word.starts_with(b"root="));
+        has_root(running) && !has_root(self.command_line.as_bytes())
     }
 
     /// What the user should see before the load, and with -d all that is known.
     fn warn_and_explain(&self, running: &[u8]) {
-        let has_root = |line: &[u8]| command_line::words(line).any(|word| word.starts_with(b"root="));
-        if has_root(running) && !has_root(self.command_line.as_bytes()) {
+        if self.loses_root(running) {
             files::complain(format_args!(
                 "note: the new command line has no root=, and the running kernel's has one\n"
             ));
@@ -326,8 +436,12 @@ impl Job<'_> {
     }
 }
 
-/// Unloads what is loaded, by whichever call this kernel has.
+/// Unloads what is loaded, by whichever call this kernel has; nothing is asked of it
+/// where nothing is.
 pub fn unload() -> Result<(), Failure> {
+    if matches!(facts::is_loaded(false), Ok(false)) {
+        return Ok(());
+    }
     let result = match syscalls::kexec_unload() {
         Err(Errno::ENOSYS) => syscalls::kexec_file_unload(),
         // kexec_load is what a lockdown forbids; the file call unloads all the same.

@@ -2,11 +2,10 @@
 //! prints an error and picks an exit code.
 
 use rc_kexec::cli::{self, Command};
-use rc_kexec::exec::{self, GoingDown};
 use rc_kexec::failure::Failure;
 use rc_kexec::running_kernel::allocator::Forward;
 use rc_kexec::running_kernel::files;
-use rc_kexec::{load, status};
+use rc_kexec::{doctor, exec, going_down, load, status};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -30,7 +29,9 @@ fn run(command: Command) -> Result<u8, Failure> {
         Command::Load(request) => load::run(&request).map(|()| 0),
         Command::Unload => load::unload().map(|()| 0),
         Command::Status(request) => status::run(request),
-        Command::Exec(request) => Err(exec::run(&request, &GoingDown::from_environment())),
+        Command::Exec(request) => Err(exec::run(&request)),
+        Command::GoingDown(errand) => going_down::run(errand),
+        Command::Doctor(request) => Ok(doctor::run(&request)),
         Command::Print(text) => {
             files::print(format_args!("{}\n", text.trim_ascii_end()));
             Ok(0)

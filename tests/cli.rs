@@ -223,6 +223,78 @@ fn kexec_exec_refuses_when_nothing_is_loaded_or_nothing_goes_down() {
     assert_says(&run("kexec", &["-Sl"]), 0, "");
 }
 
+/// `rc-kexec going-down` as a service of OpenRC calls it.
+fn going_down(variables: &[(&str, &str)], args: &[&str]) -> Output {
+    let mut command = Command::new(program());
+    command.env_clear().args(["going-down"]).args(args).envs(variables.iter().copied());
+    command.output().unwrap()
+}
+
+#[test]
+fn going_down_answers_by_its_first_word_and_its_exit_status() {
+    let shutdown = [("RC_GOINGDOWN", "YES"), ("RC_RUNLEVEL", "shutdown")];
+    let reboot = [shutdown[0], shutdown[1], ("RC_REBOOT", "YES")];
+    let single = [("RC_GOINGDOWN", "YES"), ("RC_RUNLEVEL", "single"), ("RC_REBOOT", "YES")];
+    let begins = |output: &Output, word: &str| output.stdout.starts_with(word.as_bytes());
+
+    let output = going_down(&[], &[]);
+    assert_says(&output, 1, "RC_RUNLEVEL is not set");
+    assert!(begins(&output, "no: "), "{output:?}");
+    let output = going_down(&single, &[]);
+    assert_says(&output, 1, "RC_RUNLEVEL is single");
+    assert!(begins(&output, "no: "), "{output:?}");
+    let output = going_down(&reboot, &[]);
+    assert_says(&output, 0, "RC_REBOOT is YES");
+    assert!(begins(&output, "reboot: "), "{output:?}");
+    // Whatever the init is here: without RC_REBOOT it is not known to be a reboot.
+    let output = going_down(&shutdown, &[]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(!begins(&output, "reboot: "), "{output:?}");
+    // What is wanted when it is unknown makes nothing of what is known.
+    assert_says(&going_down(&single, &["--when-unknown=kexec"]), 1, "no: ");
+    assert_says(&going_down(&[], &["--when-unknown", "perhaps"]), 2, "--when-unknown");
+}
+
+#[test]
+fn the_doctor_says_the_same_in_each_of_its_ways() {
+    // No kernel is there: a reboot is no kexec, whatever else is so on this machine.
+    let run = |more: &[&str]| run("rc-kexec", &[&["doctor", "--boot", "/nowhere"], more].concat());
+    let table = run(&[]);
+    assert_says(&table, 1, "A reboot now would be an ordinary one: ");
+    let porcelain = run(&["--porcelain"]);
+    assert_says(&porcelain, 1, "reboot\tbad\tordinary\n");
+    let porcelain = String::from_utf8(porcelain.stdout).unwrap();
+    let table = String::from_utf8(table.stdout).unwrap();
+    for line in porcelain.lines() {
+        let fields: Vec<&str> = line.split('\t').collect();
+        assert_eq!(fields.len(), 3, "{line}");
+        assert!(["ok", "note", "bad"].contains(&fields[1]), "{line}");
+        assert!(fields[0] == "reboot" || table.contains(&format!("  {:<13} ", fields[0])), "{line}\n{table}");
+    }
+    let warning = run(&["--warn"]);
+    assert_says(&warning, 1, "reboots will be ordinary ones: ");
+    assert!(warning.stdout.iter().filter(|&&byte| byte == b'\n').count() <= 2, "{warning:?}");
+}
+
+#[test]
+fn the_doctor_looks_at_the_files_that_it_is_given() {
+    let dir = Dir::new("doctor");
+    let kernel = dir.file("k", &bzimage()).into_os_string();
+    let good = run("rc-kexec", &["doctor".as_ref(), "--append=x".as_ref(), kernel.as_os_str()]);
+    assert_says(&good, 1, "ok    kernel        ");
+    assert_says(&good, 1, "k, a bzImage, Linux 6.12.31-0-virt, boot protocol 2.15");
+    assert_says(&good, 1, "ok    command-line  1 of 2047 bytes");
+    let cut = dir.file("cut", &bzimage()[..3000]).into_os_string();
+    assert_says(&run("rc-kexec", &["doctor".as_ref(), cut.as_os_str()]), 1, "BAD   kernel        ");
+    assert_says(&run("rc-kexec", &["doctor".as_ref(), cut.as_os_str()]), 1, "-> install or copy it again");
+    let empty = dir.file("i", b"").into_os_string();
+    let initrd =
+        run("rc-kexec", &["doctor".as_ref(), kernel.as_os_str(), "--initrd".as_ref(), empty.as_os_str()]);
+    assert_says(&initrd, 1, "BAD   initrd        ");
+    let nowhere = run("rc-kexec", &["doctor".as_ref(), "--boot".as_ref(), dir.0.as_os_str()]);
+    assert_says(&nowhere, 1, &format!("there is none of {}/vmlinuz-", dir.0.display()));
+}
+
 #[test]
 fn output_that_nobody_reads_is_no_crash() {
     let sh = format!("{} kexec-load --help | true", program().display());

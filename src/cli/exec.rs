@@ -1,17 +1,23 @@
 //! The options of kexec-exec.
 
-use super::words::{OptionRow, option};
-use super::{Command, ExecRequest, VERSION};
+use super::words::{OptionRow, Word, option};
+use super::{Command, ExecRequest, Operands, VERSION};
 use crate::failure::Failure;
 use argh::FromArgs;
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
 
-/// Start the loaded kernel at the end of a shutdown: writes file systems' data and
-/// jumps. Refuses when nothing is loaded or the machine is not going down.
+const NAME: &str = "kexec-exec";
+
+/// Start the loaded kernel at the end of a shutdown for a reboot: writes file
+/// systems' data and jumps. Refuses when nothing is loaded or the machine is not
+/// going to reboot (rc-kexec going-down says why).
 #[derive(FromArgs)]
 #[argh(help_triggers("-h", "--help"))]
 struct Args {
+    /// what to do when a reboot cannot be told from a poweroff: reboot (refuse, so
+    /// that it goes on in the ordinary way; the default) or kexec
+    #[argh(option)]
+    when_unknown: Vec<Word>,
     /// jump at once, even when the machine is not going down
     #[argh(switch)]
     now: bool,
@@ -25,6 +31,7 @@ struct Args {
 
 /// The table of the pass over the words.
 pub const OPTIONS: &[OptionRow] = &[
+    option("when-unknown", None, true),
     option("now", None, false),
     option("debug", Some(b'd'), false),
     option("version", Some(b'v'), false),
@@ -33,17 +40,18 @@ pub const OPTIONS: &[OptionRow] = &[
 
 /// `kexec-exec ...`
 pub fn parse(args: &[OsString]) -> Result<Command, Failure> {
-    // argh would name its number.
-    if let Some(operand) = args.iter().find(|arg| !arg.as_bytes().starts_with(b"-")) {
-        let what = format!("unable to use {}: kexec-exec takes no operand", operand.display());
-        return Err(Failure::Usage { applet: "kexec-exec", what });
-    }
-    let (args, _) = match super::read::<Args>("kexec-exec", OPTIONS, args)? {
+    let (args, words) = match super::read::<Args>(NAME, OPTIONS, Operands::No, args)? {
         Ok(read) => read,
         Err(print) => return Ok(print),
     };
     if args.version {
         return Ok(Command::Print(VERSION.to_string()));
     }
-    Ok(Command::Exec(ExecRequest { now: args.now, sync: true, debug: args.debug, ignored: Vec::new() }))
+    Ok(Command::Exec(ExecRequest {
+        now: args.now,
+        kexec_when_unknown: super::when_unknown(NAME, words.last(&args.when_unknown))?,
+        sync: true,
+        debug: args.debug,
+        ignored: Vec::new(),
+    }))
 }

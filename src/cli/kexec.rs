@@ -1,7 +1,7 @@
 //! The options of kexec(8), as its users type them.
 
 use super::words::{OptionRow, Word, alias, option};
-use super::{After, Choice, Command, ExecRequest, LoadRequest, StatusRequest, VERSION};
+use super::{After, Choice, Command, ExecRequest, LoadRequest, Operands, StatusRequest, VERSION};
 use crate::failure::{Call, Failure};
 use crate::layout::range::Range;
 use argh::FromArgs;
@@ -114,7 +114,7 @@ const NO_CRASH_KERNELS: &str = "unable to load or unload a crash kernel (-p): rc
 
 /// `kexec ...`
 pub fn parse(args: &[OsString]) -> Result<Command, Failure> {
-    let (args, words) = match super::read::<Args>(NAME, OPTIONS, args)? {
+    let (args, words) = match super::read::<Args>(NAME, OPTIONS, Operands::Yes, args)? {
         Ok(read) => read,
         Err(print) => return Ok(print),
     };
@@ -141,7 +141,8 @@ pub fn parse(args: &[OsString]) -> Result<Command, Failure> {
         };
     }
     if kernel.is_none() && args.exec {
-        return Ok(Command::Exec(ExecRequest { now: true, sync, debug: args.debug, ignored }));
+        let debug = args.debug;
+        return Ok(Command::Exec(ExecRequest { now: true, kexec_when_unknown: false, sync, debug, ignored }));
     }
     if kernel.is_none() {
         return Err(usage("unable to load: no kernel is named"));
@@ -169,6 +170,7 @@ pub fn parse(args: &[OsString]) -> Result<Command, Failure> {
     }
     Ok(Command::Load(LoadRequest {
         kernel,
+        boot: None,
         initrds: words.all(&args.initrd),
         reuse: args.reuse_cmdline,
         append,

@@ -1,7 +1,7 @@
 //! The options of kexec-load.
 
 use super::words::{OptionRow, Word, alias, option};
-use super::{After, Choice, Command, LoadRequest, StatusRequest, VERSION};
+use super::{After, Choice, Command, LoadRequest, Operands, StatusRequest, VERSION};
 use crate::failure::{Call, Failure};
 use crate::layout::range::Range;
 use argh::FromArgs;
@@ -10,8 +10,8 @@ use std::ffi::OsString;
 const NAME: &str = "kexec-load";
 
 /// Load a kernel, to be started by the next reboot. With no kernel named, finds
-/// the installed kernel of the running flavour and its initramfs in /boot. With no
-/// command line given, takes the running kernel's.
+/// the installed kernel of the running flavour and its initramfs. With no command
+/// line given, takes the running kernel's.
 #[derive(FromArgs)]
 #[argh(help_triggers("-h", "--help"))]
 struct Args {
@@ -28,6 +28,10 @@ struct Args {
     /// put there (BOOT_IMAGE=, initrd=)
     #[argh(switch)]
     reuse_cmdline: bool,
+    /// where installed kernels are looked for (/boot); with it, a named kernel's
+    /// initrds are looked for beside the kernel, unless --initrd none
+    #[argh(option)]
+    boot: Vec<Word>,
     /// auto (the default), load or file
     #[argh(option)]
     syscall: Vec<Word>,
@@ -58,6 +62,7 @@ pub const OPTIONS: &[OptionRow] = &[
     option("command-line", None, true),
     option("reuse-cmdline", None, false),
     alias("reuse-commandline", false, "reuse-cmdline"),
+    option("boot", None, true),
     option("syscall", None, true),
     option("dry-run", None, false),
     option("unload", None, false),
@@ -69,7 +74,7 @@ pub const OPTIONS: &[OptionRow] = &[
 
 /// `kexec-load ...`
 pub fn parse(args: &[OsString]) -> Result<Command, Failure> {
-    let (args, words) = match super::read::<Args>(NAME, OPTIONS, args)? {
+    let (args, words) = match super::read::<Args>(NAME, OPTIONS, Operands::Yes, args)? {
         Ok(read) => read,
         Err(print) => return Ok(print),
     };
@@ -87,12 +92,7 @@ pub fn parse(args: &[OsString]) -> Result<Command, Failure> {
         (false, false, _) => {}
         _ => return Err(usage("unable to do all of this: --unload and --status stand alone, one of them")),
     }
-    let (append, command_line) = (words.last(&args.append), words.last(&args.command_line));
-    if command_line.is_some() && (append.is_some() || args.reuse_cmdline) {
-        return Err(usage(
-            "unable to make a command line: give one of --command-line and --append, and --reuse-cmdline only with --append",
-        ));
-    }
+    let line = super::command_line(NAME, &words, &args.append, &args.command_line, args.reuse_cmdline)?;
     let choice = match words.last(&args.syscall).unwrap_or_else(|| "auto".into()).to_str() {
         Some("auto") => Choice::Auto,
         Some("load") => Choice::Only(Call::Load),
@@ -101,9 +101,10 @@ pub fn parse(args: &[OsString]) -> Result<Command, Failure> {
     };
     Ok(Command::Load(LoadRequest {
         kernel,
+        boot: words.last(&args.boot),
         initrds: words.all(&args.initrd),
-        reuse: args.reuse_cmdline || (append.is_none() && command_line.is_none()),
-        append: append.or(command_line),
+        reuse: line.reuse,
+        append: line.append,
         choice,
         kind: None,
         bounds: Range::ALL,

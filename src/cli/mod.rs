@@ -1,6 +1,8 @@
 //! Words -> [`Command`]. Pure: touches nothing on the system.
 
+mod doctor;
 mod exec;
+mod going_down;
 mod kexec;
 mod load;
 mod words;
@@ -10,7 +12,7 @@ use crate::layout::range::Range;
 use argh::FromArgs;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use words::{OptionRow, Words};
+use words::{OptionRow, Word, Words};
 
 /// What the user asks for.
 #[derive(Debug)]
@@ -23,6 +25,10 @@ pub enum Command {
     Status(StatusRequest),
     /// Start what is loaded.
     Exec(ExecRequest),
+    /// Is the machine rebooting? And what makes that known.
+    GoingDown(Errand),
+    /// What stands between this machine and a kexec?
+    Doctor(DoctorRequest),
     /// Print this, on standard output.
     Print(String),
     /// Refuse in words.
@@ -70,6 +76,8 @@ pub enum After {
 pub struct LoadRequest {
     /// The kernel; found by the running kernel's flavour when absent.
     pub kernel: Option<OsString>,
+    /// Where it is looked for then; /boot when absent.
+    pub boot: Option<OsString>,
     /// Initrds, in their order.
     pub initrds: Vec<OsString>,
     /// Begin with the running kernel's command line.
@@ -99,12 +107,56 @@ pub struct LoadRequest {
 pub struct ExecRequest {
     /// Even when the machine is not going down.
     pub now: bool,
+    /// Even when it may be going to power off.
+    pub kexec_when_unknown: bool,
     /// Write file systems' data first.
     pub sync: bool,
     /// Say everything.
     pub debug: bool,
     /// What was accepted and does nothing.
     pub ignored: Vec<&'static str>,
+}
+
+/// What going-down is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// Say whether the machine is rebooting.
+    Decide {
+        /// Whether a kexec is wanted when that is not known.
+        kexec_when_unknown: bool,
+    },
+    /// Watch init's signals.
+    Arm,
+    /// Watch them no more.
+    Disarm,
+    /// Edit /etc/inittab.
+    SetUp,
+    /// Make the next reboot an ordinary one.
+    Skip,
+    /// Reboot at once, where init could not.
+    Rescue,
+}
+
+/// What the doctor looks at, and how it speaks.
+#[derive(Clone, Debug)]
+pub struct DoctorRequest {
+    /// What would be loaded; the services' settings when absent.
+    pub load: Option<LoadRequest>,
+    /// Whether a kexec is wanted when a reboot cannot be told from a poweroff.
+    pub kexec_when_unknown: bool,
+    /// How it speaks.
+    pub speech: Speech,
+}
+
+/// How the doctor speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speech {
+    /// A table for people.
+    Table,
+    /// A line a check, for scripts.
+    Porcelain,
+    /// At most two lines, and only when a reboot would not be a kexec.
+    Warning,
 }
 
 /// The name of an applet, what it is for, and how its words become a command.
@@ -114,7 +166,7 @@ struct Applet {
     parse: fn(&[OsString]) -> Result<Command, Failure>,
 }
 
-const APPLETS: [Applet; 3] = [
+const APPLETS: [Applet; 5] = [
     Applet {
         name: "kexec-load",
         purpose: "load a kernel, to be started by the next reboot",
@@ -126,6 +178,16 @@ const APPLETS: [Applet; 3] = [
         parse: exec::parse,
     },
     Applet { name: "kexec", purpose: "both, with the options of kexec(8)", parse: kexec::parse },
+    Applet {
+        name: "doctor",
+        purpose: "say what stands between this machine and a kexec",
+        parse: doctor::parse,
+    },
+    Applet {
+        name: "going-down",
+        purpose: "say whether the machine is rebooting, for services",
+        parse: going_down::parse,
+    },
 ];
 
 /// The program's name and version.
@@ -165,7 +227,9 @@ fn list_of_applets() -> String {
     for applet in &APPLETS {
         text.push_str(&format!("  rc-kexec {:<11} {}\n", applet.name, applet.purpose));
     }
-    text.push_str("\nEach is also a name to call it by. For its options: rc-kexec APPLET --help\n");
+    text.push_str(
+        "\nThe first three are also names to call it by. For the options: rc-kexec APPLET --help\n",
+    );
     text
 }
 
@@ -178,15 +242,27 @@ fn no_applet(what: &str) -> Failure {
     Failure::Usage { applet: "", what: text }
 }
 
+/// Whether an applet takes words that are no options.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Operands {
+    Yes,
+    No,
+}
+
 /// Words -> the struct that argh fills, or help to print. The pass over the words
 /// (words.rs) takes the GNU spellings; argh sees only full names and numbers.
 fn read<T: FromArgs>(
     applet: &'static str,
     options: &[OptionRow],
+    operands: Operands,
     args: &[OsString],
 ) -> Result<Result<(T, Words), Command>, Failure> {
     let usage = |what| Failure::Usage { applet, what };
     let words = Words::split(options, args).map_err(usage)?;
+    // argh would name its number.
+    if let (Operands::No, Some(operand)) = (operands, words.first_operand()) {
+        return Err(usage(format!("unable to use {}: {applet} takes no operand", operand.display())));
+    }
     let plain: Vec<&str> = words.for_argh.iter().map(String::as_str).collect();
     match T::from_args(&[applet], &plain) {
         Ok(parsed) => Ok(Ok((parsed, words))),
@@ -198,6 +274,44 @@ fn read<T: FromArgs>(
 /// The names of the options whose flag is set, for those that do nothing.
 fn ignored(flags: &[(bool, &'static str)]) -> Vec<&'static str> {
     flags.iter().filter(|(set, _)| *set).map(|&(_, name)| name).collect()
+}
+
+/// `--when-unknown`: whether a kexec is wanted when a reboot cannot be told from a
+/// poweroff.
+fn when_unknown(applet: &'static str, value: Option<OsString>) -> Result<bool, Failure> {
+    match value {
+        None => Ok(false),
+        Some(value) if value == "reboot" => Ok(false),
+        Some(value) if value == "kexec" => Ok(true),
+        Some(_) => {
+            let what = "unable to use --when-unknown: it is reboot or kexec".to_string();
+            Err(Failure::Usage { applet, what })
+        }
+    }
+}
+
+/// What the options say of the next command line.
+struct Line {
+    reuse: bool,
+    append: Option<OsString>,
+}
+
+/// `--append`, `--command-line` and `--reuse-cmdline`; the running kernel's command
+/// line when there is none of them.
+fn command_line(
+    applet: &'static str,
+    words: &Words,
+    append: &[Word],
+    command_line: &[Word],
+    reuse: bool,
+) -> Result<Line, Failure> {
+    let (append, command_line) = (words.last(append), words.last(command_line));
+    if command_line.is_some() && (append.is_some() || reuse) {
+        let what = "unable to make a command line: give one of --command-line and --append, and --reuse-cmdline only with --append";
+        return Err(Failure::Usage { applet, what: what.to_string() });
+    }
+    let reuse = reuse || (append.is_none() && command_line.is_none());
+    Ok(Line { reuse, append: append.or(command_line) })
 }
 
 /// At most one kernel.
@@ -330,7 +444,12 @@ mod tests {
             ("kexec-load --syscall both", "--syscall"),
             ("kexec-load --unload --status", "one of"),
             ("kexec-load /k --append a --command-line b", "one of"),
-            ("kexec-exec now", "now"),
+            ("kexec-exec now", "unable to use now"),
+            ("kexec-exec --when-unknown now", "--when-unknown: it is reboot or kexec"),
+            ("rc-kexec going-down --when-unknown reboot 7", "unable to use 7"),
+            ("rc-kexec going-down --arm --disarm", "one of them"),
+            ("rc-kexec doctor --porcelain --warn", "one of"),
+            ("rc-kexec doctor --append a --command-line b", "one of"),
         ];
         for (line, wanted) in table {
             let what = usage(line);
@@ -366,9 +485,13 @@ mod tests {
 
     #[test]
     fn every_applet_has_help_with_all_its_options() {
-        for (applet, options) in
-            [("kexec", kexec::OPTIONS), ("kexec-load", load::OPTIONS), ("kexec-exec", exec::OPTIONS)]
-        {
+        for (applet, options) in [
+            ("kexec", kexec::OPTIONS),
+            ("kexec-load", load::OPTIONS),
+            ("kexec-exec", exec::OPTIONS),
+            ("rc-kexec doctor", doctor::OPTIONS),
+            ("rc-kexec going-down", going_down::OPTIONS),
+        ] {
             let Ok(Command::Print(text)) = run(&format!("{applet} --help")).1 else { panic!("{applet}") };
             for option in options {
                 assert!(

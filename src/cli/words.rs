@@ -121,6 +121,13 @@ impl Words {
         words.iter().map(|&word| self.value(word)).collect()
     }
 
+    /// The first word that is no option.
+    pub fn first_operand(&self) -> Option<&OsStr> {
+        let at = self.for_argh.iter().position(|word| word == "--")?;
+        let number = self.for_argh.get(at.checked_add(1)?)?;
+        self.values.get(number.parse::<usize>().ok()?).map(OsString::as_os_str)
+    }
+
     /// The last of these options, as argh knows them, that was given.
     pub fn last_option(&self, names: &[&str]) -> Option<&str> {
         self.for_argh.iter().map(String::as_str).rfind(|word| names.contains(word))

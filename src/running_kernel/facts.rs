@@ -4,7 +4,9 @@ use super::files::{self, exists, is_dir, names, read, read_or_empty, value};
 use super::syscalls::{self, CAP_SYS_BOOT};
 use crate::bytes::{parse_decimal, parse_hex};
 use crate::command_line;
+use crate::doctor::Facts;
 use crate::failure::{BootLoader, Failure, Refusal};
+use crate::going_down::SKIP_FILE;
 use crate::layout::memory_map::{self, Iomem, MemoryMap};
 use crate::layout::range::{RangeSet, TooMany};
 use crate::layout::x86_64::{Efi, EfiRange};
@@ -323,6 +325,74 @@ fn boot_loaders(command_line: &[u8]) -> Vec<BootLoader> {
         found.push(BootLoader::Diskless { files });
     }
     found
+}
+
+/// The directory `boot`, when fstab(5) has a file system for it that is not mounted.
+pub fn unmounted(boot: &OsStr) -> Option<OsString> {
+    let second_word_is = |line: &[u8], wanted: &[u8]| {
+        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        !line.starts_with(b"#") && words.nth(1) == Some(wanted)
+    };
+    let lists = |path: &str| {
+        read_or_empty(path).split(|&byte| byte == b'\n').any(|line| second_word_is(line, boot.as_bytes()))
+    };
+    (lists("/etc/fstab") && !lists("/proc/mounts")).then(|| boot.to_os_string())
+}
+
+/// All that the doctor looks at but process 1 and the files to load.
+pub fn examination(found: &mut Facts) {
+    found.refusal = refusal();
+    found.has_load = syscalls::has_kexec_load();
+    found.has_file_load = syscalls::has_kexec_file_load();
+    found.loaded = is_loaded(false).unwrap_or(false);
+    found.secure_boot = secure_boot();
+    (found.flavour, found.release) = release().unwrap_or_default();
+    // Alpine's kernel packages say which release is installed of a flavour.
+    found.installed = found.flavour.as_deref().and_then(|flavour| {
+        let release = value(format_args!("/usr/share/kernel/{flavour}/kernel.release"))?;
+        core::str::from_utf8(release.trim_ascii()).ok().map(str::to_string)
+    });
+    found.container = container();
+    found.has_tracefs = read_or_empty("/proc/filesystems")
+        .split(|&byte| byte == b'\n')
+        .any(|line| line.ends_with(b"\ttracefs"));
+    found.skip = exists(SKIP_FILE);
+    found.installed_services = exists("/etc/init.d/kexec-load") && exists("/etc/init.d/kexec-exec");
+    found.load_started =
+        exists("/run/openrc/started/kexec-load") || exists("/run/openrc/starting/kexec-load");
+    found.load_misplaced = exists("/etc/runlevels/shutdown/kexec-load");
+    found.exec_started = exists("/run/openrc/started/kexec-exec");
+    found.load_enabled = names("/etc/runlevels").iter().filter(|name| *name != "shutdown").any(|runlevel| {
+        let path = joined(&["/etc/runlevels".as_ref(), runlevel, "kexec-load".as_ref()]);
+        nix::sys::stat::stat(path.as_os_str()).is_ok()
+    });
+    found.exec_enabled = exists("/etc/runlevels/shutdown/kexec-exec");
+}
+
+/// Whether Secure Boot is on: as the kernel found at boot (zero-page.rst, offset 0x1ec,
+/// secure_boot: 2 disabled, 3 enabled), else as the firmware's variable says (UEFI,
+/// 3.3 Globally Defined Variables; four bytes of attributes come first).
+fn secure_boot() -> Option<bool> {
+    match boot_params().as_deref().and_then(|data| data.get(0x1ec)) {
+        Some(2) => return Some(false),
+        Some(3) => return Some(true),
+        _ => {}
+    }
+    let variable = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+    read_or_empty(variable).get(4).map(|&value| value == 1)
+}
+
+/// The container that this is, by the marks that they leave.
+fn container() -> Option<OsString> {
+    for (file, name) in [("/run/.containerenv", "podman"), ("/.dockerenv", "docker")] {
+        if exists(file) {
+            return Some(name.into());
+        }
+    }
+    // systemd.io/CONTAINER_INTERFACE, which lxc follows, too.
+    let environment = read_or_empty("/proc/1/environ");
+    let name = environment.split(|&byte| byte == 0).find_map(|word| word.strip_prefix(b"container="))?;
+    Some(OsStr::from_bytes(name).to_os_string())
 }
 
 #[cfg(test)]

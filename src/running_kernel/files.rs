@@ -8,8 +8,9 @@ use core::fmt::{self, Write};
 use core::num::NonZeroUsize;
 use nix::NixPath;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{AT_FDCWD, OFlag, open};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, stat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -83,7 +84,7 @@ pub fn exists(path: &str) -> bool {
 }
 
 /// Whether there is a regular file by this name.
-pub fn is_file(path: &str) -> bool {
+pub fn is_file(path: &OsStr) -> bool {
     stat(path).is_ok_and(|status| kind(&status) == SFlag::S_IFREG)
 }
 
@@ -106,6 +107,37 @@ pub fn read<P: NixPath + ?Sized>(path: &P) -> Result<Vec<u8>, Errno> {
         }
     }
     Ok(bytes)
+}
+
+/// Writes a small file that is there, or makes it, readable by all.
+pub fn write(path: &OsStr, bytes: &[u8]) -> Result<(), Errno> {
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_CLOEXEC;
+    let file = open(path, flags, Mode::from_bits_truncate(0o644))?;
+    syscalls::write_all(&file, bytes)
+}
+
+/// Adds to the end of a file that is there, in one piece.
+pub fn append(path: &str, bytes: &[u8]) -> Result<(), Errno> {
+    let file = open(path, OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CLOEXEC, Mode::empty())?;
+    syscalls::write_all(&file, bytes)
+}
+
+/// Makes a directory, if it is not there (mkdir(2)).
+pub fn make_dir(path: &str) -> Result<(), Errno> {
+    match nix::unistd::mkdir(path, Mode::from_bits_truncate(0o755)) {
+        Err(Errno::EEXIST) => Ok(()),
+        other => other,
+    }
+}
+
+/// Removes an empty directory (rmdir(2)).
+pub fn remove_dir(path: &str) -> Result<(), Errno> {
+    unlinkat(AT_FDCWD, path, UnlinkatFlags::RemoveDir)
+}
+
+/// Removes a file (unlink(2)).
+pub fn remove_file(path: &str) -> Result<(), Errno> {
+    unlinkat(AT_FDCWD, path, UnlinkatFlags::NoRemoveDir)
 }
 
 /// As [`read`], where a file that cannot be read is as good as an empty one.
@@ -175,7 +207,7 @@ impl Write for Stream {
     }
 }
 
-fn write(number: i32, with: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) {
+fn stream(number: i32, with: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) {
     let mut stream = Stream { number, pending: heapless::Vec::new() };
     let _ = with(&mut stream);
     stream.flush();
@@ -183,20 +215,20 @@ fn write(number: i32, with: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) {
 
 /// Writes to standard output.
 pub fn print(text: fmt::Arguments) {
-    write(1, &mut |out| out.write_fmt(text));
+    stream(1, &mut |out| out.write_fmt(text));
 }
 
 /// Writes to standard error.
 pub fn complain(text: fmt::Arguments) {
-    write(2, &mut |out| out.write_fmt(text));
+    stream(2, &mut |out| out.write_fmt(text));
 }
 
 /// Lets `with` write to standard output, bit by bit.
 pub fn print_with(with: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) {
-    write(1, with);
+    stream(1, with);
 }
 
 /// Lets `with` write to standard error, bit by bit.
 pub fn complain_with(with: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) {
-    write(2, with);
+    stream(2, with);
 }

@@ -5,5 +5,6 @@
 pub mod allocator;
 pub mod facts;
 pub mod files;
+pub mod init;
 #[allow(unsafe_code)]
 pub mod syscalls;

@@ -6,6 +6,7 @@ use crate::layout::{MAX_SEGMENTS, Plan};
 use core::ffi::{CStr, c_void};
 use core::num::NonZeroUsize;
 use nix::errno::Errno;
+use nix::mount::MsFlags;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::sys::reboot::{RebootMode, reboot};
 use std::ffi::{OsStr, OsString};
@@ -273,6 +274,23 @@ pub fn strerror(errno: Errno) -> &'static str {
     text.to_str().unwrap_or("unknown error")
 }
 
+/// mount(2) of tracefs.
+pub fn mount_tracefs(path: &str) -> Result<(), Errno> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    nix::mount::mount(Some("tracefs"), path, Some("tracefs"), flags, None::<&str>)
+}
+
+/// umount(2).
+pub fn unmount(path: &str) -> Result<(), Errno> {
+    nix::mount::umount(path)
+}
+
+/// kill(2): SIGHUP to process 1.
+pub fn signal_init_to_reload() -> Result<(), Errno> {
+    // SAFETY: kill takes two numbers and touches no memory of ours.
+    Errno::result(unsafe { libc::kill(1, libc::SIGHUP) }).map(drop)
+}
+
 /// sync(2).
 pub fn sync() {
     nix::unistd::sync();
@@ -281,6 +299,14 @@ pub fn sync() {
 /// reboot(2), LINUX_REBOOT_CMD_KEXEC: starts the loaded kernel. Returning is failing.
 pub fn reboot_kexec() -> Errno {
     match reboot(RebootMode::RB_KEXEC) {
+        Err(error) => error,
+    }
+}
+
+/// reboot(2), LINUX_REBOOT_CMD_RESTART, after a sync(2). Returning is failing.
+pub fn reboot_now() -> Errno {
+    sync();
+    match reboot(RebootMode::RB_AUTOBOOT) {
         Err(error) => error,
     }
 }
