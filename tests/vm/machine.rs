@@ -32,7 +32,7 @@ pub fn part(name: &str) -> Vec<u8> {
 }
 
 /// The program under test: the one that is shipped, when `make` says which.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     std::env::var_os("RC_KEXEC").map_or_else(|| env!("CARGO_BIN_EXE_rc-kexec").into(), PathBuf::from)
 }
 
@@ -44,7 +44,19 @@ impl Kernel {
         })
     }
 
-    fn path(self) -> PathBuf {
+    /// What it and its initramfs are called in /boot, as Alpine and Debian have it.
+    pub fn names(self) -> (String, String) {
+        if self == Kernel::Alpine {
+            return ("vmlinuz-virt".into(), "initramfs-virt".into());
+        }
+        let boot = std::fs::read_dir(parts().join("debian/boot")).unwrap();
+        let mut names = boot.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let kernel = names.find(|name| name.starts_with("vmlinuz-")).unwrap();
+        let initrd = kernel.replace("vmlinuz-", "initrd.img-");
+        (kernel, initrd)
+    }
+
+    pub fn path(self) -> PathBuf {
         parts().join(match self {
             Kernel::Debian => "debian/vmlinuz",
             Kernel::Alpine => "alpine/vmlinuz",
@@ -213,34 +225,12 @@ impl Vm {
 
     /// Starts the machine and reads its console to its end.
     pub fn run(self) -> Console {
-        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let dir = parts().join(format!("run/{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
+        let dir = folder();
         let initrd = dir.join("initrd");
         std::fs::write(&initrd, self.files.finish()).unwrap();
 
-        let mut qemu = Command::new("qemu-system-x86_64");
-        // cx16=off: with cmpxchg16b emulated, QEMU 7.2 and a 6.12 kernel double-fault
-        // in about one boot of ten, with or without a kexec.
-        qemu.args([
-            "-M",
-            "q35",
-            "-cpu",
-            "max,cx16=off",
-            "-accel",
-            "tcg",
-            "-smp",
-            &self.processors.to_string(),
-            "-m",
-            &self.memory,
-        ])
-        .args(["-display", "none", "-serial", "stdio", "-monitor", "none", "-nic", "none", "-no-reboot"])
-        .arg("-kernel")
-        .arg(self.kernel.path())
-        .arg("-initrd")
-        .arg(&initrd)
-        .args(["-append", &self.command_line]);
+        let mut qemu = qemu(self.kernel, &initrd, &self.command_line, "tcg");
+        qemu.args(["-smp", &self.processors.to_string(), "-m", &self.memory, "-no-reboot"]);
         for number in 1..=self.devices {
             qemu.arg("-device").arg(format!("pcie-root-port,id=port{number},chassis={number}"));
             qemu.arg("-device").arg(format!("virtio-net-pci,bus=port{number},romfile="));
@@ -260,15 +250,39 @@ impl Vm {
             qemu.arg("-drive").arg(format!("if=pflash,format=raw,readonly=on,file={}", code.display()));
             qemu.arg("-drive").arg(format!("if=pflash,format=raw,file={}", copy.display()));
         }
-        let console = watch(qemu, Duration::from_secs(self.seconds));
+        let console = watch(qemu, Duration::from_secs(self.seconds), &mut |_| false);
         let _ = std::fs::remove_dir_all(&dir);
         note_time(&console);
         console
     }
 }
 
+/// QEMU with a kernel to start and the console on its standard output.
+pub fn qemu(kernel: Kernel, initrd: &Path, command_line: &str, accelerator: &str) -> Command {
+    let mut qemu = Command::new("qemu-system-x86_64");
+    // cx16=off: with cmpxchg16b emulated, QEMU 7.2 and a 6.12 kernel double-fault
+    // in about one boot of ten, with or without a kexec.
+    qemu.args(["-M", "q35", "-cpu", "max,cx16=off", "-accel", accelerator])
+        .args(["-display", "none", "-serial", "stdio", "-monitor", "none", "-nic", "none"])
+        .arg("-kernel")
+        .arg(kernel.path())
+        .arg("-initrd")
+        .arg(initrd)
+        .args(["-append", command_line]);
+    qemu
+}
+
+/// A folder for one machine's files.
+pub fn folder() -> PathBuf {
+    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let dir = parts().join(format!("run/{}-{number}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    dir
+}
+
 /// Adds a line to target/vm/times: how long a machine of which test ran.
-fn note_time(console: &Console) {
+pub fn note_time(console: &Console) {
     use std::io::Write;
     let seconds = console.lines.last().map_or(0.0, |(time, _)| *time);
     let thread = std::thread::current();
@@ -294,8 +308,9 @@ fn firmware() -> (PathBuf, PathBuf) {
     );
 }
 
-/// Runs QEMU to its end, or ends it when the time is over.
-fn watch(mut qemu: Command, limit: Duration) -> Console {
+/// Runs QEMU to its end, or ends it at the line of the console that `is_last` says is
+/// the last, or when the time is over.
+pub fn watch(mut qemu: Command, limit: Duration, is_last: &mut dyn FnMut(&str) -> bool) -> Console {
     let start = Instant::now();
     let child = qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.unwrap_or_else(|error| {
@@ -322,21 +337,26 @@ fn watch(mut qemu: Command, limit: Duration) -> Console {
     let mut lines = Vec::new();
     let mut begin = 0;
     let mut hung = false;
-    loop {
+    'running: loop {
         let left = limit.saturating_sub(start.elapsed());
         match receiver.recv_timeout(left) {
             Ok(bytes) => {
                 text.extend_from_slice(&bytes);
                 while let Some(length) = text[begin..].iter().position(|&byte| byte == b'\n') {
                     let line = String::from_utf8_lossy(&text[begin..begin + length]);
-                    lines.push((start.elapsed().as_secs_f64(), line.trim_end_matches('\r').to_string()));
+                    let line = line.trim_end_matches('\r').to_string();
+                    let last = is_last(&line);
+                    lines.push((start.elapsed().as_secs_f64(), line));
                     begin += length + 1;
+                    if last {
+                        break 'running;
+                    }
                 }
             }
-            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            Err(mpsc::RecvTimeoutError::Disconnected) => break 'running,
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 hung = true;
-                break;
+                break 'running;
             }
         }
     }

@@ -11,6 +11,8 @@
 
 mod cpio;
 mod machine;
+mod openrc;
+mod services;
 
 use cpio::Cpio;
 use machine::{Console, Kernel, Vm};
@@ -229,7 +231,7 @@ fn mem_max_keeps_every_segment_below_it() {
 }
 
 /// An initrd with one file that says where it came from.
-fn marked_archive(number: u32) -> Vec<u8> {
+pub fn marked_archive(number: u32) -> Vec<u8> {
     Cpio::default().file(&format!("from-{number}"), 0o644, format!("INITRD {number}\n").as_bytes()).finish()
 }
 
@@ -508,19 +510,25 @@ fn unload_and_status_answer_by_exit_code() {
 }
 
 #[test]
-fn kexec_exec_jumps_only_when_the_machine_goes_down() {
+fn kexec_exec_jumps_only_when_the_machine_goes_down_for_a_reboot() {
     let first = load_and_jump("load").replace(
         "run kexec -e\n",
         "run kexec-exec\n\
          RC_GOINGDOWN=YES RC_RUNLEVEL=single kexec-exec; echo SINGLE $?\n\
-         RC_GOINGDOWN=YES RC_RUNLEVEL=shutdown kexec-exec\n",
+         RC_REBOOT=YES RC_RUNLEVEL=shutdown kexec-exec; echo STAYING $?\n\
+         RC_GOINGDOWN=YES RC_RUNLEVEL=shutdown kexec-exec; echo UNKNOWN $?\n\
+         RC_GOINGDOWN=YES RC_RUNLEVEL=shutdown RC_REBOOT=YES kexec-exec\n",
     );
     let console = Vm::new(Kernel::Alpine).stage(1, &first).stage(2, SAY).run();
     console
         .has("EXIT 1 of kexec-exec")
-        .has("the machine is not going down (RC_GOINGDOWN is not set, RC_RUNLEVEL is not set)")
-        .has("(RC_GOINGDOWN is set, RC_RUNLEVEL is single)")
-        .has("SINGLE 1");
+        .has("the machine is not going down (RC_RUNLEVEL is not set)")
+        .has("the machine is not going down (RC_RUNLEVEL is single)")
+        .has("SINGLE 1")
+        .has("the machine is not going down (RC_GOINGDOWN is not YES)")
+        .has("STAYING 1")
+        .has("its signals were not watched")
+        .has("UNKNOWN 1");
     assert_second(&console);
 }
 

@@ -1,0 +1,334 @@
+//! The services under real OpenRC and three inits, on two kernels: what a reboot, a
+//! poweroff and a halt come to, and that whatever is in the way of a kexec ends in an
+//! ordinary reboot, with a reason on the console.
+
+use crate::machine::{Kernel, part};
+use crate::openrc::{Boot, End, Init, Installed};
+
+/// The README's lines for users, under the heading, as they stand.
+fn readme(heading: &str) -> String {
+    let readme = include_str!("../../README.md");
+    let section = readme.split(&format!("\n{heading}\n")).nth(1).unwrap_or_else(|| panic!("no {heading}"));
+    let lines = section.lines().skip_while(|line| !line.starts_with("    "));
+    let lines = lines.take_while(|line| line.starts_with("    ") || line.is_empty());
+    let typed = lines.map(|line| line.trim().split(" # ").next().unwrap_or_default().trim_end());
+    typed.filter(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect()
+}
+
+/// What a user types for each end.
+fn typed(init: Init, end: End) -> &'static str {
+    match (init, end) {
+        (Init::BusyBox, End::PowerOff) => "poweroff",
+        (Init::BusyBox, End::Halt) => "halt",
+        (Init::BusyBox, _) => "reboot",
+        (Init::OpenRc, End::PowerOff) => "openrc-shutdown -p now",
+        (Init::OpenRc, End::Halt) => "openrc-shutdown -H now",
+        (Init::OpenRc, _) => "openrc-shutdown -r now",
+        (Init::SysVinit, End::PowerOff) => "/sbin/shutdown -hP now",
+        (Init::SysVinit, End::Halt) => "/sbin/shutdown -hH now",
+        (Init::SysVinit, _) => "/sbin/shutdown -r now",
+    }
+}
+
+/// Ready, as the README says, and rebooting; the first boot is the firmware's.
+fn enabled(init: Init, kernel: Kernel) -> Installed {
+    let first = format!("{}{}", readme("## Reboots by kexec"), typed(init, End::Kexec));
+    Installed::new(init, kernel).boot(&first, End::Kexec)
+}
+
+#[track_caller]
+fn assert_enabled(boot: &Boot) {
+    boot.has("service kexec-load added to runlevel default")
+        .has("service kexec-exec added to runlevel shutdown")
+        .has("A reboot now would be a kexec.")
+        .has("EXIT 0 of rc-kexec doctor")
+        .has("Loading a kernel for the reboot ... [ ok ]");
+}
+
+/// A life: every way to go down that there is, one after the other.
+fn life(init: Init, kernel: Kernel) {
+    let reboot = typed(init, End::Kexec);
+    let boots = enabled(init, kernel)
+        // The kernel's ctrl_alt_del() sends process 1 this (kernel/reboot.c).
+        .boot("rc-kexec doctor >/dev/null\nkill -INT 1", End::Kexec)
+        // To single-user mode and back nothing is loaded.
+        .boot(
+            &format!("openrc single\nkexec-load --status\nopenrc default\nkexec-load --status\n{reboot}"),
+            End::Kexec,
+        )
+        // Once in the ordinary way, with a kernel loaded; the next reboot is a kexec again.
+        .boot(
+            &format!("kexec-load >/dev/null\nrc-service kexec-load skip\nrc-kexec doctor --porcelain\n{reboot}"),
+            End::Firmware,
+        )
+        .boot(&format!("rc-service kexec-load skip\nrc-service kexec-load restart\n{reboot}"), End::Kexec)
+        // Disabled: nothing is left, and reboots are the firmware's.
+        .boot(
+            &format!(
+                "ls /sys/kernel/tracing/instances\nkexec-load >/dev/null\nrc-service kexec-load stop\n\
+                 kexec-load --status\nls -d /run/rc-kexec /sys/kernel/tracing/instances\nrc-kexec doctor\n{reboot}"
+            ),
+            End::Firmware,
+        )
+        .boot(typed(init, End::PowerOff), End::PowerOff)
+        .run();
+    assert_enabled(&boots[0]);
+    boots[1].has("EXIT 0 of rc-kexec doctor").has("Loading a kernel for the reboot ... [ ok ]");
+    assert_eq!(boots[2].count("no kernel is loaded"), 2);
+    assert_eq!(boots[2].count("Loading a kernel"), 1);
+    boots[3].has("skip\tbad\t").has("reboot\tbad\tordinary").has_not("Starting the loaded kernel");
+    boots[4].has("Making reboots ordinary ones ... [ ok ]").has("Loading a kernel");
+    boots[5]
+        .has("no kernel is loaded")
+        .has("ls: /run/rc-kexec: No such file or directory")
+        .has("EXIT 1 of rc-kexec doctor")
+        .has("run: rc-service kexec-load start")
+        .has_not("Loading a kernel")
+        .has_not("Starting the loaded kernel");
+    // The trace's instance is there for BusyBox alone, and gone after the stop; so is
+    // tracefs, which nobody else had mounted.
+    let instance = boots[5].count("\nrc-kexec\n");
+    assert_eq!(instance, usize::from(init == Init::BusyBox), "{}", boots[5].whole());
+    boots[6].has_not("Loading a kernel").has_not("Starting the loaded kernel");
+}
+
+/// Whatever is in the way, the machine reboots in the ordinary way and says why; and
+/// what only looks like trouble is none.
+fn trouble(init: Init, kernel: Kernel) {
+    let reboot = typed(init, End::Kexec);
+    let (vmlinuz, initrd) = kernel.names();
+    let boots = Installed::new(init, kernel)
+        .boot(
+            &format!(
+                "{}cp /boot/{vmlinuz} /boot/kept\ntruncate -s 1000000 /boot/{vmlinuz}\n{reboot}",
+                readme("## Reboots by kexec")
+            ),
+            End::Firmware,
+        )
+        .boot(&format!("rm /boot/{vmlinuz}\n{reboot}"), End::Firmware)
+        .boot(&format!("mv /boot/kept /boot/{vmlinuz}\nmv /boot/{initrd} /boot/away\n{reboot}"), End::Firmware)
+        .boot(
+            &format!(
+                "mv /boot/away /boot/{initrd}\necho kexec_mount_boot=no >>/etc/conf.d/kexec-load\numount /boot\n{reboot}"
+            ),
+            End::Firmware,
+        )
+        // As the settings have it unless told otherwise: mounted for as long as it takes.
+        .boot(&format!("sed -i /mount_boot=no/d /etc/conf.d/kexec-load\numount /boot\nrc-kexec doctor\nrc-service kexec-load doctor\nmountinfo /boot\n{reboot}"), End::Kexec)
+        // What somebody loaded by hand is what starts, and not what is in /boot.
+        .boot(
+            &format!("kexec-load --reuse-cmdline --append by=hand >/dev/null\nmv /boot/{vmlinuz} /boot/kept\n{reboot}"),
+            End::Kexec,
+        )
+        .boot(
+            &format!("cat /proc/cmdline\nmv /boot/kept /boot/{vmlinuz}\necho 1 >/proc/sys/kernel/kexec_load_disabled\nrc-service kexec-load restart\n{reboot}"),
+            End::Firmware,
+        )
+        .boot(typed(init, End::Halt), End::Halt)
+        .run();
+    let no_kexec = "No kernel is loaded: the reboot will be an ordinary one";
+    let reason = "kexec-load: unable to load /boot/";
+    boots[0].has(reason).has("the file is cut short: its header promises at least").has(no_kexec);
+    // The next start of the service says it, too, before anybody needs it.
+    boots[0].has("reboots will be ordinary ones: kernel: unable to load /boot/");
+    boots[1].has("kexec-load: unable to find a kernel: there is none of /boot/vmlinuz-").has(no_kexec);
+    boots[2].has(&format!("kexec-load: unable to find the initrd of /boot/{vmlinuz}")).has(no_kexec);
+    boots[3].has("; /boot is in /etc/fstab and not mounted").has("mount /boot").has(no_kexec);
+    boots[4]
+        .has("EXIT 1 of rc-kexec doctor")
+        .has("EXIT 0 of rc-service kexec-load doctor")
+        .has("EXIT 1 of mountinfo /boot")
+        .has("Loading a kernel for the reboot ... [ ok ]");
+    boots[5].has_not("Loading a kernel").has("Starting the loaded kernel");
+    boots[6].has(" by=hand").has(no_kexec);
+    // One warning where it can be read in peace, and the reason at the reboot.
+    assert_eq!(
+        boots[6].count("reboots will be ordinary ones: load-lock: kernel.kexec_load_disabled is 1"),
+        1
+    );
+    assert_eq!(boots[6].count("kernel.kexec_load_disabled is 1"), 2, "{}", boots[6].whole());
+    for boot in [&boots[0], &boots[1], &boots[2], &boots[3], &boots[6], &boots[7]] {
+        boot.has_not("Starting the loaded kernel");
+    }
+}
+
+/// What is typed first counts, whatever is typed while the machine goes down. Not so
+/// under sysvinit, which drops what it does and goes to the last runlevel that it was
+/// told: the services follow it.
+fn second_thoughts(init: Init, kernel: Kernel) {
+    let (reboot, poweroff) = (typed(init, End::Kexec), typed(init, End::PowerOff));
+    let enable = readme("## Reboots by kexec");
+    let changed = format!("{enable}{reboot}; sleep 0.2; {poweroff}");
+    if init == Init::SysVinit {
+        let boots = Installed::new(init, kernel).boot(&changed, End::PowerOff).run();
+        boots[0].has_not("Starting the loaded kernel");
+        return;
+    }
+    let boots = Installed::new(init, kernel)
+        .boot(&changed, End::Kexec)
+        .boot(&format!("{poweroff}; sleep 0.2; {reboot}"), End::PowerOff)
+        .run();
+    boots[1].has_not("Loading a kernel").has_not("Starting the loaded kernel");
+}
+
+/// Twenty reboots by kexec in a row.
+fn twenty(init: Init, kernel: Kernel) {
+    let mut machine = enabled(init, kernel);
+    for _ in 1..20 {
+        machine = machine.boot(typed(init, End::Kexec), End::Kexec);
+    }
+    let boots =
+        machine.boot(&format!("cat /proc/cmdline\n{}", typed(init, End::PowerOff)), End::PowerOff).run();
+    boots[20].has("console=ttyS0 panic=-1 quiet root=/dev/vda kexec_load_disabled=0\n");
+}
+
+/// A module of tests for each init and each kernel.
+macro_rules! on_every_machine {
+    ($($name:ident: $init:expr, $kernel:expr;)*) => {$(
+        mod $name {
+            use super::*;
+
+            #[test]
+            fn every_way_to_go_down() {
+                life($init, $kernel);
+            }
+
+            #[test]
+            fn whatever_fails_ends_in_an_ordinary_reboot() {
+                trouble($init, $kernel);
+            }
+
+            #[test]
+            fn what_is_typed_first_counts() {
+                second_thoughts($init, $kernel);
+            }
+
+            #[test]
+            fn twenty_reboots_in_a_row() {
+                twenty($init, $kernel);
+            }
+        }
+    )*};
+}
+
+on_every_machine! {
+    busybox_alpine: Init::BusyBox, Kernel::Alpine;
+    busybox_debian: Init::BusyBox, Kernel::Debian;
+    openrc_init_alpine: Init::OpenRc, Kernel::Alpine;
+    openrc_init_debian: Init::OpenRc, Kernel::Debian;
+    sysvinit_alpine: Init::SysVinit, Kernel::Alpine;
+    sysvinit_debian: Init::SysVinit, Kernel::Debian;
+}
+
+/// openrc-init jumps by itself, too. Where nothing is loaded it would stand still, with
+/// everything else dead: kexec-exec reboots in its place.
+#[test]
+fn openrc_shutdown_kexec() {
+    let kexec = "openrc-shutdown -K now";
+    let enable = readme("## Reboots by kexec");
+    for kernel in [Kernel::Alpine, Kernel::Debian] {
+        let boots = Installed::new(Init::OpenRc, kernel)
+            .boot(&format!("{enable}{kexec}"), End::Kexec)
+            .boot(&format!("rc-update del kexec-exec shutdown\n{kexec}"), End::Kexec)
+            .boot(
+                &format!("rc-update add kexec-exec shutdown\nrc-service kexec-load stop\n{kexec}"),
+                End::Firmware,
+            )
+            .boot(&format!("rm /boot/vmlinuz*\n{kexec}"), End::Firmware)
+            .run();
+        boots[0].has("Starting the loaded kernel");
+        boots[1].has("Loading a kernel for the reboot ... [ ok ]").has_not("Starting the loaded kernel");
+        for boot in &boots[2..] {
+            boot.has("rebooting in the ordinary way: no kernel was started");
+        }
+        boots[3].has("unable to find a kernel");
+    }
+}
+
+/// Where a reboot cannot be told from a poweroff there is no kexec, unless it is wanted.
+#[test]
+fn what_is_unknown_is_no_kexec_unless_the_settings_say_so() {
+    let blind = "echo 0 >/sys/kernel/tracing/instances/rc-kexec/events/signal/signal_generate/enable";
+    let boots = Installed::new(Init::BusyBox, Kernel::Alpine)
+        .boot(&format!("{}{blind}\nrc-kexec doctor\nreboot", readme("## Reboots by kexec")), End::Firmware)
+        .boot(
+            &format!(
+                "{blind}\nsed -i 's/^#kexec_when_unknown=.*/kexec_when_unknown=kexec/' /etc/conf.d/kexec-load\nrc-kexec doctor\nreboot"
+            ),
+            End::Kexec,
+        )
+        // Without a trace and with a kernel loaded by hand.
+        .boot(
+            "sed -i 's/^kexec_when_unknown=.*//' /etc/conf.d/kexec-load\nrc-service kexec-load stop\nkexec-load >/dev/null\nreboot",
+            End::Firmware,
+        )
+        .run();
+    boots[0]
+        .has("and its signals are not watched")
+        .has("EXIT 1 of rc-kexec doctor")
+        .has("No kernel is loaded, as this may be a poweroff: BusyBox's init does not say");
+    boots[1].has("EXIT 0 of rc-kexec doctor");
+    boots[2].has("Not starting the loaded kernel, as this may be a poweroff: BusyBox's init does not say");
+}
+
+/// Each setting does what its comment says.
+#[test]
+fn settings() {
+    let (vmlinuz, initrd) = Kernel::Alpine.names();
+    let first = format!(
+        "{}cat >>/etc/conf.d/kexec-load </settings/1\nmkdir -p /boot/x\ncp /boot/{vmlinuz} /boot/x/k\ncp /boot/{initrd} /boot/x/i\n\
+         rc-kexec doctor\nrc-service kexec-load restart\nkexec-load --status\nreboot",
+        readme("## Reboots by kexec")
+    );
+    let settings = "kexec_kernel=/boot/x/k\nkexec_initrds=\"/boot/x/i /boot/second\"\nkexec_append=\"a=1 b=2\"\nkexec_load_at=\"start\"\n";
+    let second = "echo 'kexec_append=\"\"; kexec_load_at=' >>/etc/conf.d/kexec-load";
+    let boots = Installed::new(Init::BusyBox, Kernel::Alpine)
+        .file("settings/1", settings.as_bytes())
+        .boot_file("second", &crate::marked_archive(7))
+        .boot(&first, End::Kexec)
+        .boot(
+            &format!("cat /proc/cmdline\n{second}\necho 'kexec_command_line=\"$(sed s/a=1/c=3/ /proc/cmdline)\"' >>/etc/conf.d/kexec-load\nrc-service kexec-load restart\nrc-kexec doctor\nrc-service kexec-load doctor\nreboot"),
+            End::Kexec,
+        )
+        .boot("cat /proc/cmdline\nkexec-load --status\npoweroff", End::PowerOff)
+        .run();
+    boots[0]
+        .has("/boot/x/k, a bzImage")
+        .has("/boot/x/i, 1 cpio, 1.9 MiB; /boot/second, 1 cpio, ")
+        .has("a kernel is loaded\n");
+    // At the restart, not again at the shutdown, and at the next start.
+    assert_eq!(boots[0].count("Loading a kernel"), 2, "{}", boots[0].whole());
+    boots[1].has("kexec_load_disabled=0 a=1 b=2\n");
+    boots[1].has("line 30 of /etc/conf.d/kexec-load takes a shell to read").has("EXIT 1 of rc-kexec doctor");
+    boots[1].has("EXIT 0 of rc-service kexec-load doctor");
+    boots[2].has("kexec_load_disabled=0 c=3 b=2\n").has("no kernel is loaded");
+}
+
+/// The line for BusyBox's own init is added once, where the init knows it. This init
+/// is told from Alpine's by bytes at its end alone: it reads the line as a bad one.
+#[test]
+fn setup_edits_inittab_once_and_only_for_an_init_that_knows_the_action() {
+    let mut knows = part("busybox/usr/bin/busybox");
+    knows.extend_from_slice(b"\0shutdown\0reboot\0restart\0");
+    let setup = "rc-service kexec-load setup";
+    let line = "grep -c '^::reboot:/sbin/openrc reboot$' /etc/inittab";
+    let boots = Installed::new(Init::BusyBox, Kernel::Alpine)
+        .file("usr/bin/knows", &knows)
+        .boot(
+            &format!("{setup}\n{line}\nln -sf /bin/knows /sbin/init\nreboot"),
+            End::Firmware,
+        )
+        .boot(
+            &format!("printf 'x::once:true' >>/etc/inittab\n{setup}\n{line}\n{setup}\n{line}\n{}tail -n 2 /etc/inittab\nls /sys/kernel/tracing/instances\nreboot", readme("## Reboots by kexec")),
+            End::Firmware,
+        )
+        .boot("poweroff", End::PowerOff)
+        .run();
+    boots[0].has("this init does not know the reboot action").has(&format!("EXIT 1 of {setup}"));
+    boots[0].has(&format!("\n0\nEXIT 1 of {line}"));
+    boots[1].has("was added to /etc/inittab").has("the line is in /etc/inittab");
+    assert_eq!(boots[1].count(&format!("\n1\nEXIT 0 of {line}")), 2, "{}", boots[1].whole());
+    boots[1].has("\nx::once:true\n::reboot:/sbin/openrc reboot\n");
+    // With the line there nothing is watched; without RC_REBOOT it is taken for a poweroff.
+    boots[1].has("BusyBox; the ::reboot: line of /etc/inittab sets RC_REBOOT").has_not("Loading a kernel");
+}
