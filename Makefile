@@ -24,7 +24,7 @@ flags_stable = $(flags_link) -Cforce-unwind-tables=no -Clink-arg=-T$(CURDIR)/lin
 flags_tiny = $(flags_link) -Cforce-unwind-tables=no -Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none \
 	-Zfmt-debug=none -Cllvm-args=-inline-threshold=0
 
-.PHONY: all tiny install uninstall demo test check lint vm-test bench sizes costs toolchain vm-parts clean
+.PHONY: all tiny install uninstall demo test check lint vm-test vm-test-long bench sizes costs toolchain vm-parts clean
 
 all: toolchain
 	$(CARGO) rustc --locked --release --target $(TARGET) --bin rc-kexec -- $(flags_stable)
@@ -80,9 +80,13 @@ lint: toolchain
 
 vm-test: all vm-parts
 	@rm -f $(out)/vm/times
-	RC_KEXEC=$(binary) $(CARGO) test --locked --release --target $(TARGET) --test vm -- --test-threads=2
+	RC_KEXEC=$(binary) $(CARGO) test --locked --release --target $(TARGET) --test vm -- --test-threads=2 $(VM_TEST)
 	@echo "seconds in machines, machines, test:"
 	@awk '{ s[$$1] += $$2; n[$$1]++ } END { for (t in s) printf "%7.1f %2d %s\n", s[t], n[t], t }' $(out)/vm/times | sort -k3
+
+# With twenty reboots in a row under every init, on every kernel: a quarter of an hour more.
+vm-test-long:
+	$(MAKE) --no-print-directory vm-test VM_TEST=--include-ignored
 
 bench: all vm-parts
 	$(CARGO) build --locked --quiet --release --target $(TARGET) --example vm-probe

@@ -182,9 +182,10 @@ fn twenty(init: Init, kernel: Kernel) {
     boots[20].has("console=ttyS0 panic=-1 quiet root=/dev/vda kexec_load_disabled=0\n");
 }
 
-/// A module of tests for each init and each kernel.
+/// A module of tests for each init and each kernel. Twenty reboots take two minutes
+/// and more: `make vm-test-long` runs those that are ignored otherwise.
 macro_rules! on_every_machine {
-    ($($name:ident: $init:expr, $kernel:expr;)*) => {$(
+    ($($name:ident: $init:expr, $kernel:expr $(, #[$long:meta])?;)*) => {$(
         mod $name {
             use super::*;
 
@@ -204,6 +205,7 @@ macro_rules! on_every_machine {
             }
 
             #[test]
+            $(#[$long])?
             fn twenty_reboots_in_a_row() {
                 twenty($init, $kernel);
             }
@@ -213,11 +215,11 @@ macro_rules! on_every_machine {
 
 on_every_machine! {
     busybox_alpine: Init::BusyBox, Kernel::Alpine;
-    busybox_debian: Init::BusyBox, Kernel::Debian;
-    openrc_init_alpine: Init::OpenRc, Kernel::Alpine;
-    openrc_init_debian: Init::OpenRc, Kernel::Debian;
-    sysvinit_alpine: Init::SysVinit, Kernel::Alpine;
-    sysvinit_debian: Init::SysVinit, Kernel::Debian;
+    busybox_debian: Init::BusyBox, Kernel::Debian, #[ignore = "long"];
+    openrc_init_alpine: Init::OpenRc, Kernel::Alpine, #[ignore = "long"];
+    openrc_init_debian: Init::OpenRc, Kernel::Debian, #[ignore = "long"];
+    sysvinit_alpine: Init::SysVinit, Kernel::Alpine, #[ignore = "long"];
+    sysvinit_debian: Init::SysVinit, Kernel::Debian, #[ignore = "long"];
 }
 
 /// openrc-init jumps by itself, too. Where nothing is loaded it would stand still, with
