@@ -386,7 +386,11 @@ fn telling(tell: &mut Tell, facts: &Facts) {
             Status::Ok,
             format_args!("BusyBox; its signals tell a reboot from a poweroff, and are watched"),
         ),
-        Init::Hidden => tell("init", Status::Bad, format_args!("process 1 cannot be seen\n  run it as root")),
+        Init::Hidden => tell(
+            "init",
+            Status::Bad,
+            format_args!("process 1 cannot be seen: /proc/1/exe takes root, outside of a container"),
+        ),
         Init::Other(name) if name == "systemd" => tell(
             "init",
             Status::Bad,
@@ -706,7 +710,7 @@ mod tests {
         });
         stands_in_the_way("init", "s6-svscan", |facts| facts.init = Init::Other("s6-svscan".into()));
         stands_in_the_way("init", "systemctl kexec", |facts| facts.init = Init::Other("systemd".into()));
-        stands_in_the_way("init", "run it as root", |facts| facts.init = Init::Hidden);
+        stands_in_the_way("init", "takes root", |facts| facts.init = Init::Hidden);
         stands_in_the_way("services", "make install", |facts| facts.installed_services = false);
         stands_in_the_way("kexec-load", "rc-service kexec-load start", |facts| facts.load_started = false);
         stands_in_the_way("kexec-load", "rc-update add kexec-load default", |facts| {

@@ -340,7 +340,10 @@ impl Display for Failure {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Usage { applet: "", what } => write!(f, "{what}\n  see: rc-kexec --help"),
-            Failure::Usage { applet, what } => write!(f, "{what}\n  see: rc-kexec {applet} --help"),
+            Failure::Usage { applet, what } => {
+                let before = if applet.starts_with("rc-kexec ") { "" } else { "rc-kexec " };
+                write!(f, "{what}\n  see: {before}{applet} --help")
+            }
             Failure::Unreadable { path, errno } => {
                 write!(f, "unable to read {}: {}", path.display(), strerror(*errno))
             }
@@ -429,7 +432,7 @@ impl Display for Failure {
             Failure::Disarm { path, errno } => {
                 write!(f, "unable to stop watching init's signals: {path}: {}", strerror(*errno))
             }
-            Failure::InitHidden => f.write_str("unable to see process 1: it takes root\n  run it as root"),
+            Failure::InitHidden => f.write_str("unable to see process 1: /proc/1/exe takes root, outside of a container"),
             Failure::NotBusyBox => f.write_str(
                 "unable to set up /etc/inittab: process 1 is not BusyBox's init, and the line is for that one",
             ),
@@ -915,7 +918,7 @@ mod tests {
             (arm(Errno::EPERM), "locked down for confidentiality"),
             (arm(Errno::ENOSPC), "/sys/kernel/tracing: No space left on device"),
             (Failure::Disarm { path: "/sys/x", errno: Errno::EBUSY }, "/sys/x: Resource busy"),
-            (Failure::InitHidden, "run it as root"),
+            (Failure::InitHidden, "takes root, outside of a container"),
             (Failure::NotBusyBox, "is not BusyBox's init"),
             (Failure::NoRebootAction, "1.37.0-r13"),
             (Failure::OtherRebootLine, "change that line to ::reboot:/sbin/openrc reboot"),

@@ -7,7 +7,8 @@ use crate::layout::range::Range;
 use argh::FromArgs;
 use std::ffi::OsString;
 
-const NAME: &str = "doctor";
+/// As it speaks: no link has this name.
+pub const NAME: &str = "rc-kexec doctor";
 
 /// Say what stands between this machine and a kexec, and what to do about it. Exit
 /// status 0 when a reboot now would be a kexec, 1 when not. With no option that says

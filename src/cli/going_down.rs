@@ -6,7 +6,8 @@ use crate::failure::Failure;
 use argh::FromArgs;
 use std::ffi::OsString;
 
-const NAME: &str = "going-down";
+/// As it speaks: no link has this name.
+pub const NAME: &str = "rc-kexec going-down";
 
 /// Say whether the machine is rebooting (exit status 0), and why it is thought so:
 /// no, skip, reboot, poweroff, halt or unknown. For services, which OpenRC stops and

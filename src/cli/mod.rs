@@ -162,6 +162,8 @@ pub enum Speech {
 /// The name of an applet, what it is for, and how its words become a command.
 struct Applet {
     name: &'static str,
+    /// Its name in messages.
+    speaks_as: &'static str,
     purpose: &'static str,
     parse: fn(&[OsString]) -> Result<Command, Failure>,
 }
@@ -169,22 +171,31 @@ struct Applet {
 const APPLETS: [Applet; 5] = [
     Applet {
         name: "kexec-load",
+        speaks_as: "kexec-load",
         purpose: "load a kernel, to be started by the next reboot",
         parse: load::parse,
     },
     Applet {
         name: "kexec-exec",
+        speaks_as: "kexec-exec",
         purpose: "start the loaded kernel, at the end of a shutdown",
         parse: exec::parse,
     },
-    Applet { name: "kexec", purpose: "both, with the options of kexec(8)", parse: kexec::parse },
+    Applet {
+        name: "kexec",
+        speaks_as: "kexec",
+        purpose: "both, with the options of kexec(8)",
+        parse: kexec::parse,
+    },
     Applet {
         name: "doctor",
+        speaks_as: doctor::NAME,
         purpose: "say what stands between this machine and a kexec",
         parse: doctor::parse,
     },
     Applet {
         name: "going-down",
+        speaks_as: going_down::NAME,
         purpose: "say whether the machine is rebooting, for services",
         parse: going_down::parse,
     },
@@ -200,13 +211,13 @@ pub fn parse(argv: &[OsString]) -> (&'static str, Result<Command, Failure>) {
     let name = first.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
     let name = OsStr::from_bytes(name);
     if let Some(applet) = applet(name) {
-        return (applet.name, (applet.parse)(rest));
+        return (applet.speaks_as, (applet.parse)(rest));
     }
     let Some((word, rest)) = rest.split_first() else {
         return ("rc-kexec", Err(no_applet("unable to do anything: no applet is named")));
     };
     match applet(word) {
-        Some(applet) => (applet.name, (applet.parse)(rest)),
+        Some(applet) => (applet.speaks_as, (applet.parse)(rest)),
         None if word == "--help" || word == "-h" || word == "help" => {
             ("rc-kexec", Ok(Command::Print(list_of_applets())))
         }
@@ -355,6 +366,7 @@ mod tests {
         for line in ["rc-kexec", "rc-kexec frobnicate"] {
             assert!(usage(line).contains("kexec-load, kexec-exec, kexec"), "{line}");
         }
+        assert_eq!(run("rc-kexec going-down").0, "rc-kexec going-down");
         assert!(matches!(run("rc-kexec --help").1, Ok(Command::Print(text)) if text.contains("kexec-exec")));
         assert!(parse(&[]).1.is_err());
     }
