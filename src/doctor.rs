@@ -1,10 +1,11 @@
 //! What stands between this machine and a kexec, and what to do about it.
 //! [`examine`] is pure over [`Facts`], which running_kernel/facts.rs gathers.
 
-use crate::cli::{DoctorRequest, LoadRequest, Speech};
+use crate::cli::{After, Choice, DoctorRequest, LoadRequest, Speech};
 use crate::failure::{Call, Failure, Obstacle, Refusal};
 use crate::going_down::{Init, RebootAction, SKIP_FILE, Trace};
 use crate::layout::draw::Size;
+use crate::layout::range::Range;
 use crate::load::{self, Rehearsal};
 use crate::running_kernel::{facts, files, init};
 use crate::settings::{self, Settings};
@@ -129,7 +130,14 @@ fn load_of(settings: &Settings) -> LoadRequest {
         initrds: settings.initrds.clone(),
         reuse: added,
         append: if added { settings.append.clone() } else { settings.command_line.clone() },
-        ..LoadRequest::bare()
+        choice: Choice::Auto,
+        kind: None,
+        bounds: Range::ALL,
+        dry_run: true,
+        say: false,
+        debug: false,
+        ignored: Vec::new(),
+        after: After::Nothing,
     }
 }
 

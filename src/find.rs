@@ -20,18 +20,15 @@ pub struct Found {
 /// those found beside it.
 pub fn installed_kernel(boot: &OsStr, initrds: &[OsString]) -> Result<Found, Failure> {
     let (flavour, release) = facts::release().unwrap_or_default();
-    choose(boot, flavour.as_deref(), &release, initrds, had_initrd())
-}
-
-/// Whether the running kernel was started with an initrd.
-fn had_initrd() -> bool {
-    facts::boot_params().is_some_and(|old| x86_64::had_initrd(&old))
+    let had_initrd = facts::boot_params().is_some_and(|old| x86_64::had_initrd(&old));
+    choose(boot, flavour.as_deref(), &release, initrds, had_initrd)
 }
 
 /// The initrds beside a kernel that was named: of `DIR/vmlinuz-X`, as of an installed
 /// one. None for a kernel of another name, unless the running kernel has one.
 pub fn initrds_of(kernel: &OsStr) -> Result<Vec<OsString>, Failure> {
-    beside(kernel, had_initrd())
+    let had_initrd = facts::boot_params().is_some_and(|old| x86_64::had_initrd(&old));
+    beside(kernel, had_initrd)
 }
 
 fn beside(kernel: &OsStr, had_initrd: bool) -> Result<Vec<OsString>, Failure> {
@@ -43,16 +40,6 @@ fn beside(kernel: &OsStr, had_initrd: bool) -> Result<Vec<OsString>, Failure> {
         Some(name) => initrds_beside(OsStr::from_bytes(dir), name, false),
         None => Err(Vec::new()),
     };
-    or_none(found, kernel, had_initrd)
-}
-
-/// The initrds that were found, or none: a kernel that needs one would not come up; one
-/// that never had one does.
-fn or_none(
-    found: Result<Vec<OsString>, Vec<OsString>>,
-    kernel: &OsStr,
-    had_initrd: bool,
-) -> Result<Vec<OsString>, Failure> {
     match found {
         Ok(initrds) => Ok(initrds),
         Err(tried) if had_initrd => Err(Failure::NoInitrdFound { kernel: kernel.to_os_string(), tried }),
@@ -80,8 +67,12 @@ fn choose(
         if !initrds.is_empty() {
             return Ok(Found { kernel, initrds: initrds.to_vec() });
         }
-        let initrds = or_none(initrds_beside(boot, name, alpine), &kernel, had_initrd)?;
-        return Ok(Found { kernel, initrds });
+        return match initrds_beside(boot, name, alpine) {
+            Ok(initrds) => Ok(Found { kernel, initrds }),
+            // A kernel that needs one would not come up; one that never had one does.
+            Err(tried) if had_initrd => Err(Failure::NoInitrdFound { kernel, tried }),
+            Err(_) => Ok(Found { kernel, initrds: Vec::new() }),
+        };
     }
     Err(Failure::NoKernelFound { tried, unmounted: facts::unmounted(boot) })
 }

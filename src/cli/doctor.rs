@@ -1,8 +1,9 @@
 //! The options of doctor.
 
 use super::words::{OptionRow, Word, alias, option};
-use super::{Command, DoctorRequest, LoadRequest, Operands, Speech, VERSION};
+use super::{After, Choice, Command, DoctorRequest, LoadRequest, Operands, Speech, VERSION};
 use crate::failure::Failure;
+use crate::layout::range::Range;
 use argh::FromArgs;
 use std::ffi::OsString;
 
@@ -84,8 +85,21 @@ pub fn parse(args: &[OsString]) -> Result<Command, Failure> {
     };
     let (boot, initrds) = (words.last(&args.boot), words.all(&args.initrd));
     let nothing_said = kernel.is_none() && boot.is_none() && initrds.is_empty() && line.append.is_none();
-    let load =
-        LoadRequest { kernel, boot, initrds, reuse: line.reuse, append: line.append, ..LoadRequest::bare() };
+    let load = LoadRequest {
+        kernel,
+        boot,
+        initrds,
+        reuse: line.reuse,
+        append: line.append,
+        choice: Choice::Auto,
+        kind: None,
+        bounds: Range::ALL,
+        dry_run: true,
+        say: false,
+        debug: false,
+        ignored: Vec::new(),
+        after: After::Nothing,
+    };
     Ok(Command::Doctor(DoctorRequest {
         load: (!nothing_said).then_some(load),
         kexec_when_unknown: super::when_unknown(NAME, words.last(&args.when_unknown))?,

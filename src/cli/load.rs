@@ -1,8 +1,9 @@
 //! The options of kexec-load.
 
 use super::words::{OptionRow, Word, alias, option};
-use super::{Choice, Command, LoadRequest, Operands, StatusRequest, VERSION};
+use super::{After, Choice, Command, LoadRequest, Operands, StatusRequest, VERSION};
 use crate::failure::{Call, Failure};
+use crate::layout::range::Range;
 use argh::FromArgs;
 use std::ffi::OsString;
 
@@ -105,9 +106,12 @@ pub fn parse(args: &[OsString]) -> Result<Command, Failure> {
         reuse: line.reuse,
         append: line.append,
         choice,
+        kind: None,
+        bounds: Range::ALL,
         dry_run: args.dry_run,
         say: true,
         debug: args.debug,
-        ..LoadRequest::bare()
+        ignored: Vec::new(),
+        after: After::Nothing,
     }))
 }

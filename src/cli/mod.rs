@@ -102,27 +102,6 @@ pub struct LoadRequest {
     pub after: After,
 }
 
-impl LoadRequest {
-    /// Of nothing in particular, anywhere, by whichever call is there, and without a word.
-    pub fn bare() -> LoadRequest {
-        LoadRequest {
-            kernel: None,
-            boot: None,
-            initrds: Vec::new(),
-            reuse: false,
-            append: None,
-            choice: Choice::Auto,
-            kind: None,
-            bounds: Range::ALL,
-            dry_run: false,
-            say: false,
-            debug: false,
-            ignored: Vec::new(),
-            after: After::Nothing,
-        }
-    }
-}
-
 /// A jump.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExecRequest {
