@@ -285,7 +285,7 @@ fn what_is_loaded(tell: &mut Tell, facts: &Facts, load_matters: Status) {
             ),
             (Some(text), _) => tell(name, Status::Ok, format_args!("{text}")),
             (None, Some(failure)) if !ended => {
-                let more = match failure {
+                let more = match **failure {
                     Failure::NoKernelFound { unmounted: Some(_), .. } if facts.by_settings => {
                         "\n  or run: rc-service kexec-load doctor, which mounts it meanwhile"
                     }
@@ -689,7 +689,7 @@ mod tests {
         });
         stands_in_the_way("initrd", "unable to read /i", |facts| {
             let errno = nix::errno::Errno::ENOENT;
-            facts.rehearsal.failure = Some(Failure::Unreadable { path: "/i".into(), errno });
+            facts.rehearsal.failure = Some(Failure::Unreadable { path: "/i".into(), errno }.into());
             facts.rehearsal.initrds = None;
             facts.rehearsal.command_line = None;
             facts.rehearsal.memory = None;
@@ -699,7 +699,7 @@ mod tests {
         });
         stands_in_the_way("memory", "none is loaded", |facts| {
             facts.rehearsal.memory = None;
-            facts.rehearsal.failure = Some(Failure::NothingLoaded);
+            facts.rehearsal.failure = Some(Failure::NothingLoaded.into());
         });
         stands_in_the_way("settings", "line 9", |facts| facts.odd_line = Some(9));
         stands_in_the_way("init", "kexec-load setup", |facts| facts.trace = Trace::NotArmed);
@@ -727,7 +727,7 @@ mod tests {
         stands_in_the_way("kernel", "or run: rc-service kexec-load doctor", |facts| {
             facts.rehearsal = Rehearsal::default();
             facts.rehearsal.failure =
-                Some(Failure::NoKernelFound { tried: Vec::new(), unmounted: Some("/boot".into()) });
+                Some(Failure::NoKernelFound { tried: Vec::new(), unmounted: Some("/boot".into()) }.into());
             facts.by_settings = true;
         });
         stands_in_the_way("skip", "restart", |facts| facts.skip = true);
@@ -755,7 +755,8 @@ mod tests {
             facts.refusal.loads_left = Some(0);
             facts.refusal.lockdown = Some("integrity".into());
             facts.load_started = false;
-            facts.rehearsal = Rehearsal { failure: Some(Failure::NothingLoaded), ..Rehearsal::default() };
+            facts.rehearsal =
+                Rehearsal { failure: Some(Failure::NothingLoaded.into()), ..Rehearsal::default() };
         });
         stands_in_the_way("kexec-exec", "", |facts| {
             facts.loaded = true;

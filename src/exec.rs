@@ -2,18 +2,18 @@
 //! with a failure, and the machine then goes on rebooting in the ordinary way.
 
 use crate::cli::ExecRequest;
-use crate::failure::Failure;
+use crate::failure::{Answer, Failure};
 use crate::going_down::{self, Evidence, Verdict};
 use crate::running_kernel::{facts, files, init, syscalls};
 
 /// Starts the loaded kernel, or says why not.
-pub fn run(request: &ExecRequest) -> Failure {
+pub fn run(request: &ExecRequest) -> Box<Failure> {
     if request.debug {
         explain_ignored(&request.ignored);
     }
     // Where /sys is gone already, reboot(2) answers.
     if matches!(facts::is_loaded(false), Ok(false)) {
-        return Failure::NothingLoaded;
+        return Failure::NothingLoaded.into();
     }
     if !request.now
         && let Err(failure) = permit(&init::evidence(), request.kexec_when_unknown)
@@ -24,12 +24,12 @@ pub fn run(request: &ExecRequest) -> Failure {
 }
 
 /// Only a reboot may become a kexec.
-fn permit(evidence: &Evidence, kexec_when_unknown: bool) -> Result<(), Failure> {
+fn permit(evidence: &Evidence, kexec_when_unknown: bool) -> Answer<()> {
     let decision = going_down::decide(evidence);
     match decision.verdict() {
         Verdict::Reboot => Ok(()),
         Verdict::Unknown if kexec_when_unknown => Ok(()),
-        verdict => Err(Failure::NotRebooting { verdict, reason: decision.to_string() }),
+        verdict => Err(Failure::NotRebooting { verdict, reason: decision.to_string() }.into()),
     }
 }
 
@@ -41,12 +41,12 @@ pub fn explain_ignored(options: &[&str]) {
 }
 
 /// Writes file systems' data, unless told not to, and jumps.
-pub fn jump(sync: bool) -> Failure {
+pub fn jump(sync: bool) -> Box<Failure> {
     if sync {
         syscalls::sync();
     }
     let errno = syscalls::reboot_kexec();
-    Failure::ExecRefused { errno, facts: Box::new(facts::refusal()) }
+    Failure::ExecRefused { errno, facts: Box::new(facts::refusal()) }.into()
 }
 
 #[cfg(test)]

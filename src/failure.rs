@@ -30,6 +30,10 @@ impl Display for Call {
     }
 }
 
+/// What a function answers that can end the program. The failure is behind a pointer:
+/// what `?` hands on from caller to caller is then a word, and not a hundred bytes.
+pub type Answer<T> = Result<T, Box<Failure>>;
+
 /// Why the program ends without having done what it was asked to.
 #[derive(Debug)]
 pub enum Failure {

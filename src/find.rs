@@ -1,7 +1,7 @@
 //! Which kernel is installed for this machine? The one of the running flavour, as
 //! Alpine names it, then the one of the running release, as others do.
 
-use crate::failure::Failure;
+use crate::failure::{Answer, Failure};
 use crate::layout::x86_64;
 use crate::running_kernel::{facts, files};
 use std::ffi::{OsStr, OsString};
@@ -18,7 +18,7 @@ pub struct Found {
 
 /// Finds the installed kernel in `boot`. `initrds` of the user's take the place of
 /// those found beside it.
-pub fn installed_kernel(boot: &OsStr, initrds: &[OsString]) -> Result<Found, Failure> {
+pub fn installed_kernel(boot: &OsStr, initrds: &[OsString]) -> Answer<Found> {
     let (flavour, release) = facts::release().unwrap_or_default();
     let had_initrd = facts::boot_params().is_some_and(|old| x86_64::had_initrd(&old));
     choose(boot, flavour.as_deref(), &release, initrds, had_initrd)
@@ -26,12 +26,12 @@ pub fn installed_kernel(boot: &OsStr, initrds: &[OsString]) -> Result<Found, Fai
 
 /// The initrds beside a kernel that was named: of `DIR/vmlinuz-X`, as of an installed
 /// one. None for a kernel of another name, unless the running kernel has one.
-pub fn initrds_of(kernel: &OsStr) -> Result<Vec<OsString>, Failure> {
+pub fn initrds_of(kernel: &OsStr) -> Answer<Vec<OsString>> {
     let had_initrd = facts::boot_params().is_some_and(|old| x86_64::had_initrd(&old));
     beside(kernel, had_initrd)
 }
 
-fn beside(kernel: &OsStr, had_initrd: bool) -> Result<Vec<OsString>, Failure> {
+fn beside(kernel: &OsStr, had_initrd: bool) -> Answer<Vec<OsString>> {
     let bytes = kernel.as_bytes();
     let slash = bytes.iter().rposition(|&byte| byte == b'/');
     let (dir, file) = slash.and_then(|at| bytes.split_at_checked(at)).unwrap_or((b".", bytes));
@@ -42,7 +42,9 @@ fn beside(kernel: &OsStr, had_initrd: bool) -> Result<Vec<OsString>, Failure> {
     };
     match found {
         Ok(initrds) => Ok(initrds),
-        Err(tried) if had_initrd => Err(Failure::NoInitrdFound { kernel: kernel.to_os_string(), tried }),
+        Err(tried) if had_initrd => {
+            Err(Failure::NoInitrdFound { kernel: kernel.to_os_string(), tried }.into())
+        }
         Err(_) => Ok(Vec::new()),
     }
 }
@@ -53,7 +55,7 @@ fn choose(
     release: &str,
     initrds: &[OsString],
     had_initrd: bool,
-) -> Result<Found, Failure> {
+) -> Answer<Found> {
     // Whether the name is Alpine's, and what follows `vmlinuz-` in it.
     let names = [(true, flavour), (false, Some(release))];
     let mut tried = Vec::new();
@@ -70,11 +72,11 @@ fn choose(
         return match initrds_beside(boot, name, alpine) {
             Ok(initrds) => Ok(Found { kernel, initrds }),
             // A kernel that needs one would not come up; one that never had one does.
-            Err(tried) if had_initrd => Err(Failure::NoInitrdFound { kernel, tried }),
+            Err(tried) if had_initrd => Err(Failure::NoInitrdFound { kernel, tried }.into()),
             Err(_) => Ok(Found { kernel, initrds: Vec::new() }),
         };
     }
-    Err(Failure::NoKernelFound { tried, unmounted: facts::unmounted(boot) })
+    Err(Failure::NoKernelFound { tried, unmounted: facts::unmounted(boot) }.into())
 }
 
 fn in_boot(boot: &OsStr, name: &[&str]) -> OsString {
@@ -123,12 +125,7 @@ mod tests {
             Boot(dir)
         }
 
-        fn found(
-            &self,
-            flavour: Option<&str>,
-            release: &str,
-            had_initrd: bool,
-        ) -> Result<Vec<String>, Failure> {
+        fn found(&self, flavour: Option<&str>, release: &str, had_initrd: bool) -> Answer<Vec<String>> {
             let found = choose(self.0.as_os_str(), flavour, release, &[], had_initrd)?;
             let name = |path: &OsString| Path::new(path).file_name().unwrap().to_str().unwrap().to_string();
             Ok([found.kernel].iter().chain(&found.initrds).map(name).collect())

@@ -7,7 +7,7 @@
 //! to be powered off and runs on may burn.
 
 use crate::cli::Errand;
-use crate::failure::Failure;
+use crate::failure::{Answer, Failure};
 use crate::running_kernel::{files, init, syscalls};
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display, Formatter};
@@ -133,7 +133,7 @@ pub enum Decision<'e> {
 }
 
 /// Does what `going-down` is asked to; the exit status.
-pub fn run(errand: Errand) -> Result<u8, Failure> {
+pub fn run(errand: Errand) -> Answer<u8> {
     match errand {
         Errand::Decide { kexec_when_unknown } => {
             let evidence = init::evidence();
@@ -156,7 +156,7 @@ pub fn run(errand: Errand) -> Result<u8, Failure> {
         Errand::Rescue => {
             if needs_rescue(&init::evidence()) {
                 files::complain(format_args!("rebooting in the ordinary way: no kernel was started\n"));
-                return Err(Failure::RebootRefused(syscalls::reboot_now()));
+                return Err(Failure::RebootRefused(syscalls::reboot_now()).into());
             }
         }
         Errand::SetUp => {

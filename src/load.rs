@@ -4,7 +4,7 @@
 
 use crate::cli::{After, Choice, LoadRequest};
 use crate::command_line;
-use crate::failure::{Call, Failure, Load};
+use crate::failure::{Answer, Call, Failure, Load};
 use crate::image::bzimage::BzImage;
 use crate::image::{self, Image, initrd};
 use crate::layout::draw::{Size, draw};
@@ -35,7 +35,7 @@ struct Job<'a> {
 }
 
 /// Loads, or draws, what `request` says.
-pub fn run(request: &LoadRequest) -> Result<(), Failure> {
+pub fn run(request: &LoadRequest) -> Answer<()> {
     let (path, initrd_paths) = named_or_found(request)?;
     if request.kernel.is_none() {
         files::print(format_args!("kernel: {}\n", path.display()));
@@ -65,7 +65,7 @@ pub fn run(request: &LoadRequest) -> Result<(), Failure> {
     match request.after {
         After::Nothing => Ok(()),
         After::Jump { sync } => Err(exec::jump(sync)),
-        After::Reboot => Err(Failure::NoReboot(syscalls::exec(c"/sbin/reboot", &[c"reboot"]))),
+        After::Reboot => Err(Failure::NoReboot(syscalls::exec(c"/sbin/reboot", &[c"reboot"])).into()),
     }
 }
 
@@ -122,11 +122,11 @@ pub struct Rehearsal {
     /// The memory that it takes, and the most that the kernel allows, in bytes.
     pub memory: Option<(u64, u64)>,
     /// Why it ended.
-    pub failure: Option<Failure>,
+    pub failure: Option<Box<Failure>>,
 }
 
 /// The kernel and the initrds by their names.
-fn named_or_found(request: &LoadRequest) -> Result<(OsString, Vec<OsString>), Failure> {
+fn named_or_found(request: &LoadRequest) -> Answer<(OsString, Vec<OsString>)> {
     match &request.kernel {
         // Where installed kernels are looked for, a named one's initrds are, too.
         Some(kernel) if request.boot.is_some() => {
@@ -147,20 +147,22 @@ fn named_or_found(request: &LoadRequest) -> Result<(OsString, Vec<OsString>), Fa
 }
 
 /// What the kernel is, by its content; `--type` may only agree.
-fn recognise<'a>(kernel: &'a Input, request: &LoadRequest) -> Result<BzImage<'a>, Failure> {
+fn recognise<'a>(kernel: &'a Input, request: &LoadRequest) -> Answer<BzImage<'a>> {
     let path = || kernel.path.clone();
     let Image::BzImage(image) =
         image::recognise(kernel.bytes()).map_err(|why| Failure::Kernel { path: path(), why })?;
     match &request.kind {
-        Some(kind) if !is_bzimage(kind) => Err(Failure::WrongType { path: path(), wanted: kind.clone() }),
+        Some(kind) if !is_bzimage(kind) => {
+            Err(Failure::WrongType { path: path(), wanted: kind.clone() }.into())
+        }
         _ => Ok(image),
     }
 }
 
 /// The initrds, checked.
-fn open_initrds(paths: &[OsString]) -> Result<Vec<Input>, Failure> {
+fn open_initrds(paths: &[OsString]) -> Answer<Vec<Input>> {
     if paths.len() > MAX_INITRDS {
-        return Err(Failure::TooManyInitrds { given: paths.len(), limit: MAX_INITRDS });
+        return Err(Failure::TooManyInitrds { given: paths.len(), limit: MAX_INITRDS }.into());
     }
     let mut initrds = Vec::new();
     for path in paths {
@@ -184,7 +186,7 @@ fn new_command_line(
     running: &Result<Vec<u8>, Errno>,
     image: &BzImage,
     path: &OsStr,
-) -> Result<CString, Failure> {
+) -> Answer<CString> {
     let mut line = Vec::new();
     if request.reuse {
         let running = running.as_ref().map_err(|&errno| Failure::Facts { path: "/proc/cmdline", errno })?;
@@ -199,9 +201,9 @@ fn new_command_line(
     let (length, limit) = (line.len(), image.cmdline_size);
     if length > limit {
         let why = NoPlan::CommandLineTooLong { length, limit };
-        return Err(Failure::NoPlan { path: path.to_os_string(), why });
+        return Err(Failure::NoPlan { path: path.to_os_string(), why }.into());
     }
-    CString::new(line).map_err(|_| Failure::NulInCommandLine)
+    CString::new(line).map_err(|_| Failure::NulInCommandLine.into())
 }
 
 /// An initrd in a line: its name, what is in it, its size.
@@ -232,12 +234,12 @@ impl Job<'_> {
 
     /// Offers the files to the kernel's own loader, or lays them out for it. Only a
     /// call that is not there is made up for by the other: any refusal is an answer.
-    fn load(&self) -> Result<Call, Failure> {
+    fn load(&self) -> Answer<Call> {
         match self.call() {
             Some(Call::FileLoad) => self.file_load().map(|()| Call::FileLoad),
             Some(Call::Load) => self.segment_load().map(|()| Call::Load),
             None => match self.file_load() {
-                Err(Failure::Refused { errno: Errno::ENOSYS, .. }) => {
+                Err(refusal) if matches!(*refusal, Failure::Refused { errno: Errno::ENOSYS, .. }) => {
                     self.segment_load().map(|()| Call::Load)
                 }
                 other => other.map(|()| Call::FileLoad),
@@ -245,7 +247,7 @@ impl Job<'_> {
         }
     }
 
-    fn file_load(&self) -> Result<(), Failure> {
+    fn file_load(&self) -> Answer<()> {
         let initrd = self.one_initrd().map_err(Failure::JoinInitrds)?;
         syscalls::kexec_file_load(&self.kernel.file, initrd.as_ref(), &self.command_line)
             .map_err(|errno| self.refused(Call::FileLoad, errno, 0))
@@ -275,15 +277,15 @@ impl Job<'_> {
         }
     }
 
-    fn segment_load(&self) -> Result<(), Failure> {
+    fn segment_load(&self) -> Answer<()> {
         self.with_plan(true, |plan, memory| {
             if memory.iomem_hidden {
                 // Where the crash kernel lies is not known, so nothing may be written.
                 // Who lacks CAP_SYS_BOOT as well is told of that first.
                 let refused = self.refused(Call::Load, Errno::EPERM, plan.memory_size());
-                return Err(match &refused {
+                return Err(match &*refused {
                     Failure::Refused { facts, .. } if facts.cap_sys_boot == Some(false) => refused,
-                    _ => Failure::AddressesHidden,
+                    _ => Failure::AddressesHidden.into(),
                 });
             }
             syscalls::kexec_load(plan).map_err(|errno| self.refused(Call::Load, errno, plan.memory_size()))
@@ -291,11 +293,7 @@ impl Job<'_> {
     }
 
     /// Lays everything out over this machine's memory, and says what is left out.
-    fn with_plan<T>(
-        &self,
-        say: bool,
-        then: impl FnOnce(&Plan, &Memory) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+    fn with_plan<T>(&self, say: bool, then: impl FnOnce(&Plan, &Memory) -> Answer<T>) -> Answer<T> {
         let mut memory = Memory::new();
         memory.read()?;
         let memory = &memory;
@@ -335,7 +333,7 @@ impl Job<'_> {
     }
 
     /// `--dry-run`
-    fn draw(&self) -> Result<(), Failure> {
+    fn draw(&self) -> Answer<()> {
         self.with_plan(true, |plan, memory| {
             files::print_with(&mut |out| {
                 self.describe(out)?;
@@ -421,8 +419,8 @@ impl Job<'_> {
         });
     }
 
-    fn refused(&self, call: Call, errno: Errno, size: u64) -> Failure {
-        Failure::Refused {
+    fn refused(&self, call: Call, errno: Errno, size: u64) -> Box<Failure> {
+        Box::new(Failure::Refused {
             path: self.path.to_os_string(),
             call,
             errno,
@@ -432,13 +430,13 @@ impl Job<'_> {
                 size,
             },
             facts: Box::new(facts::refusal()),
-        }
+        })
     }
 }
 
 /// Unloads what is loaded, by whichever call this kernel has; nothing is asked of it
 /// where nothing is.
-pub fn unload() -> Result<(), Failure> {
+pub fn unload() -> Answer<()> {
     if matches!(facts::is_loaded(false), Ok(false)) {
         return Ok(());
     }
@@ -448,5 +446,5 @@ pub fn unload() -> Result<(), Failure> {
         Err(refusal @ (Errno::EPERM | Errno::EACCES)) => syscalls::kexec_file_unload().or(Err(refusal)),
         other => other,
     };
-    result.map_err(|errno| Failure::UnloadRefused { errno, facts: Box::new(facts::refusal()) })
+    result.map_err(|errno| Failure::UnloadRefused { errno, facts: Box::new(facts::refusal()) }.into())
 }

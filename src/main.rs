@@ -2,7 +2,7 @@
 //! prints an error and picks an exit code.
 
 use rc_kexec::cli::{self, Command};
-use rc_kexec::failure::Failure;
+use rc_kexec::failure::{Answer, Failure};
 use rc_kexec::running_kernel::allocator::Forward;
 use rc_kexec::running_kernel::files;
 use rc_kexec::{doctor, exec, going_down, load, status};
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<u8, Failure> {
+fn run(command: Command) -> Answer<u8> {
     match command {
         Command::Load(request) => load::run(&request).map(|()| 0),
         Command::Unload => load::unload().map(|()| 0),
@@ -36,6 +36,6 @@ fn run(command: Command) -> Result<u8, Failure> {
             files::print(format_args!("{}\n", text.trim_ascii_end()));
             Ok(0)
         }
-        Command::Refuse(why) => Err(Failure::NotDone(why)),
+        Command::Refuse(why) => Err(Failure::NotDone(why).into()),
     }
 }

@@ -1,11 +1,11 @@
 //! Is a kernel loaded? The exit status answers, in words when asked for.
 
 use crate::cli::StatusRequest;
-use crate::failure::Failure;
+use crate::failure::Answer;
 use crate::running_kernel::{facts, files};
 
 /// The exit status.
-pub fn run(request: StatusRequest) -> Result<u8, Failure> {
+pub fn run(request: StatusRequest) -> Answer<u8> {
     let loaded = match facts::is_loaded(request.crash) {
         Ok(loaded) => loaded,
         // By kexec(8), 1 would say that a kernel is loaded.

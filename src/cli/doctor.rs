@@ -2,7 +2,7 @@
 
 use super::words::{OptionRow, Word, alias, option};
 use super::{After, Choice, Command, DoctorRequest, LoadRequest, Operands, Speech, VERSION};
-use crate::failure::Failure;
+use crate::failure::Answer;
 use crate::layout::range::Range;
 use argh::FromArgs;
 use std::ffi::OsString;
@@ -64,7 +64,7 @@ pub const OPTIONS: &[OptionRow] = &[
 ];
 
 /// `doctor ...`
-pub fn parse(args: &[OsString]) -> Result<Command, Failure> {
+pub fn parse(args: &[OsString]) -> Answer<Command> {
     let (args, words) = match super::read::<Args>(NAME, OPTIONS, Operands::Yes, args)? {
         Ok(read) => read,
         Err(print) => return Ok(print),
@@ -79,8 +79,8 @@ pub fn parse(args: &[OsString]) -> Result<Command, Failure> {
         (true, false) => Speech::Porcelain,
         (false, true) => Speech::Warning,
         (true, true) => {
-            let what = "unable to speak in two ways: give one of --porcelain and --warn".to_string();
-            return Err(Failure::Usage { applet: NAME, what });
+            let what = "unable to speak in two ways: give one of --porcelain and --warn";
+            return Err(super::misused(NAME, what));
         }
     };
     let (boot, initrds) = (words.last(&args.boot), words.all(&args.initrd));

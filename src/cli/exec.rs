@@ -2,7 +2,7 @@
 
 use super::words::{OptionRow, Word, option};
 use super::{Command, ExecRequest, Operands, VERSION};
-use crate::failure::Failure;
+use crate::failure::Answer;
 use argh::FromArgs;
 use std::ffi::OsString;
 
@@ -39,7 +39,7 @@ pub const OPTIONS: &[OptionRow] = &[
 ];
 
 /// `kexec-exec ...`
-pub fn parse(args: &[OsString]) -> Result<Command, Failure> {
+pub fn parse(args: &[OsString]) -> Answer<Command> {
     let (args, words) = match super::read::<Args>(NAME, OPTIONS, Operands::No, args)? {
         Ok(read) => read,
         Err(print) => return Ok(print),

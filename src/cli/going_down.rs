@@ -2,7 +2,7 @@
 
 use super::words::{OptionRow, Word, option};
 use super::{Command, Errand, Operands, VERSION};
-use crate::failure::Failure;
+use crate::failure::Answer;
 use argh::FromArgs;
 use std::ffi::OsString;
 
@@ -51,7 +51,7 @@ pub const OPTIONS: &[OptionRow] = &[
 ];
 
 /// `going-down ...`
-pub fn parse(args: &[OsString]) -> Result<Command, Failure> {
+pub fn parse(args: &[OsString]) -> Answer<Command> {
     let (args, words) = match super::read::<Args>(NAME, OPTIONS, Operands::No, args)? {
         Ok(read) => read,
         Err(print) => return Ok(print),
@@ -73,7 +73,7 @@ pub fn parse(args: &[OsString]) -> Result<Command, Failure> {
         (Some(&(_, errand)), None) => Ok(Command::GoingDown(errand)),
         _ => {
             let what = "unable to do all of this: --arm, --disarm, --setup, --skip and --rescue stand alone, one of them";
-            Err(Failure::Usage { applet: NAME, what: what.to_string() })
+            Err(super::misused(NAME, what))
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::words::{OptionRow, Word, alias, option};
 use super::{After, Choice, Command, LoadRequest, Operands, StatusRequest, VERSION};
-use crate::failure::{Call, Failure};
+use crate::failure::{Answer, Call};
 use crate::layout::range::Range;
 use argh::FromArgs;
 use std::ffi::OsString;
@@ -73,12 +73,12 @@ pub const OPTIONS: &[OptionRow] = &[
 ];
 
 /// `kexec-load ...`
-pub fn parse(args: &[OsString]) -> Result<Command, Failure> {
+pub fn parse(args: &[OsString]) -> Answer<Command> {
     let (args, words) = match super::read::<Args>(NAME, OPTIONS, Operands::Yes, args)? {
         Ok(read) => read,
         Err(print) => return Ok(print),
     };
-    let usage = |what: &str| Failure::Usage { applet: NAME, what: what.to_string() };
+    let usage = |what| super::misused(NAME, what);
     if args.version {
         return Ok(Command::Print(VERSION.to_string()));
     }

@@ -7,7 +7,7 @@ mod kexec;
 mod load;
 mod words;
 
-use crate::failure::{Call, Failure};
+use crate::failure::{Answer, Call, Failure};
 use crate::layout::range::Range;
 use argh::FromArgs;
 use std::ffi::{OsStr, OsString};
@@ -165,7 +165,7 @@ struct Applet {
     /// Its name in messages.
     speaks_as: &'static str,
     purpose: &'static str,
-    parse: fn(&[OsString]) -> Result<Command, Failure>,
+    parse: fn(&[OsString]) -> Answer<Command>,
 }
 
 const APPLETS: [Applet; 5] = [
@@ -205,7 +205,7 @@ const APPLETS: [Applet; 5] = [
 pub const VERSION: &str = concat!("rc-kexec ", env!("CARGO_PKG_VERSION"), "\n");
 
 /// The applet that these words call, by name, and the command that they make.
-pub fn parse(argv: &[OsString]) -> (&'static str, Result<Command, Failure>) {
+pub fn parse(argv: &[OsString]) -> (&'static str, Answer<Command>) {
     let (first, rest) =
         argv.split_first().map_or((OsStr::new(""), argv), |(first, rest)| (first.as_os_str(), rest));
     let name = first.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
@@ -244,13 +244,13 @@ fn list_of_applets() -> String {
     text
 }
 
-fn no_applet(what: &str) -> Failure {
+fn no_applet(what: &str) -> Box<Failure> {
     let mut text = format!("{what}; the applets are");
     for (index, applet) in APPLETS.iter().enumerate() {
         text.push_str(if index == 0 { " " } else { ", " });
         text.push_str(applet.name);
     }
-    Failure::Usage { applet: "", what: text }
+    misused("", &text)
 }
 
 /// Whether an applet takes words that are no options.
@@ -267,8 +267,8 @@ fn read<T: FromArgs>(
     options: &[OptionRow],
     operands: Operands,
     args: &[OsString],
-) -> Result<Result<(T, Words), Command>, Failure> {
-    let usage = |what| Failure::Usage { applet, what };
+) -> Answer<Result<(T, Words), Command>> {
+    let usage = |what: String| misused(applet, &what);
     let words = Words::split(options, args).map_err(usage)?;
     // argh would name its number.
     if let (Operands::No, Some(operand)) = (operands, words.first_operand()) {
@@ -282,6 +282,11 @@ fn read<T: FromArgs>(
     }
 }
 
+/// Wrong words on the command line of `applet`.
+fn misused(applet: &'static str, what: &str) -> Box<Failure> {
+    Box::new(Failure::Usage { applet, what: what.to_string() })
+}
+
 /// The names of the options whose flag is set, for those that do nothing.
 fn ignored(flags: &[(bool, &'static str)]) -> Vec<&'static str> {
     flags.iter().filter(|(set, _)| *set).map(|&(_, name)| name).collect()
@@ -289,15 +294,12 @@ fn ignored(flags: &[(bool, &'static str)]) -> Vec<&'static str> {
 
 /// `--when-unknown`: whether a kexec is wanted when a reboot cannot be told from a
 /// poweroff.
-fn when_unknown(applet: &'static str, value: Option<OsString>) -> Result<bool, Failure> {
+fn when_unknown(applet: &'static str, value: Option<OsString>) -> Answer<bool> {
     match value {
         None => Ok(false),
         Some(value) if value == "reboot" => Ok(false),
         Some(value) if value == "kexec" => Ok(true),
-        Some(_) => {
-            let what = "unable to use --when-unknown: it is reboot or kexec".to_string();
-            Err(Failure::Usage { applet, what })
-        }
+        Some(_) => Err(misused(applet, "unable to use --when-unknown: it is reboot or kexec")),
     }
 }
 
@@ -315,21 +317,21 @@ fn command_line(
     append: &[Word],
     command_line: &[Word],
     reuse: bool,
-) -> Result<Line, Failure> {
+) -> Answer<Line> {
     let (append, command_line) = (words.last(append), words.last(command_line));
     if command_line.is_some() && (append.is_some() || reuse) {
         let what = "unable to make a command line: give one of --command-line and --append, and --reuse-cmdline only with --append";
-        return Err(Failure::Usage { applet, what: what.to_string() });
+        return Err(misused(applet, what));
     }
     let reuse = reuse || (append.is_none() && command_line.is_none());
     Ok(Line { reuse, append: append.or(command_line) })
 }
 
 /// At most one kernel.
-fn only_kernel(applet: &'static str, mut names: Vec<OsString>) -> Result<Option<OsString>, Failure> {
+fn only_kernel(applet: &'static str, mut names: Vec<OsString>) -> Answer<Option<OsString>> {
     if names.len() > 1 {
         let what = format!("unable to load {} kernels: name one", names.len());
-        return Err(Failure::Usage { applet, what });
+        return Err(misused(applet, &what));
     }
     Ok(names.pop())
 }
@@ -339,7 +341,7 @@ mod tests {
     use super::*;
     use std::os::unix::ffi::OsStringExt;
 
-    fn run(line: &str) -> (&'static str, Result<Command, Failure>) {
+    fn run(line: &str) -> (&'static str, Answer<Command>) {
         let argv: Vec<OsString> = line.split(' ').map(OsString::from).collect();
         parse(&argv)
     }
@@ -352,7 +354,7 @@ mod tests {
     }
 
     fn usage(line: &str) -> String {
-        match run(line).1 {
+        match run(line).1.map_err(|failure| *failure) {
             Err(Failure::Usage { what, .. }) => what,
             other => panic!("{line}: {other:?}"),
         }

@@ -5,7 +5,7 @@ use super::syscalls::{self, CAP_SYS_BOOT};
 use crate::bytes::{parse_decimal, parse_hex};
 use crate::command_line;
 use crate::doctor::Facts;
-use crate::failure::{BootLoader, Failure, Refusal};
+use crate::failure::{Answer, BootLoader, Failure, Refusal};
 use crate::going_down::SKIP_FILE;
 use crate::layout::memory_map::{self, Iomem, MemoryMap};
 use crate::layout::range::{RangeSet, TooMany};
@@ -53,7 +53,7 @@ impl Memory {
 
     /// Reads the memory map into an empty self: /sys/firmware/memmap where it
     /// exists, else /proc/iomem; what may be written is RAM by both.
-    pub fn read(&mut self) -> Result<(), Failure> {
+    pub fn read(&mut self) -> Answer<()> {
         let unreadable = |path: &'static str| move |errno| Failure::Facts { path, errno };
         let too_many = |full: TooMany| Failure::TooManyRanges(full.capacity);
         let meminfo = read("/proc/meminfo").map_err(unreadable("/proc/meminfo"))?;
@@ -66,7 +66,7 @@ impl Memory {
         firmware_map(&mut self.map)?;
         if self.map.entries().is_empty() {
             if iomem.hidden {
-                return Err(Failure::AddressesHidden);
+                return Err(Failure::AddressesHidden.into());
             }
             self.source = MapSource::Iomem;
             for &entry in iomem.map.entries() {
@@ -87,7 +87,7 @@ impl Default for Memory {
     }
 }
 
-fn firmware_map(map: &mut MemoryMap) -> Result<(), Failure> {
+fn firmware_map(map: &mut MemoryMap) -> Answer<()> {
     // By the names that are there: memory that was taken out leaves a gap in the numbers.
     for number in names("/sys/firmware/memmap") {
         let number = number.display();
@@ -188,13 +188,13 @@ pub fn five_level_paging() -> bool {
 }
 
 /// Whether a kernel is loaded for a kexec (`crash`: for a panic).
-pub fn is_loaded(crash: bool) -> Result<bool, Failure> {
+pub fn is_loaded(crash: bool) -> Answer<bool> {
     let path = if crash { "/sys/kernel/kexec_crash_loaded" } else { "/sys/kernel/kexec_loaded" };
     match read(path) {
         Ok(text) => Ok(text.trim_ascii() == b"1"),
         // Without the file the kernel has no kexec, and nothing is loaded.
         Err(Errno::ENOENT) if is_dir("/sys/kernel") => Ok(false),
-        Err(errno) => Err(Failure::Facts { path, errno }),
+        Err(errno) => Err(Failure::Facts { path, errno }.into()),
     }
 }
 

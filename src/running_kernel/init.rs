@@ -6,7 +6,7 @@
 
 use super::files::{self, Input, exists, read, read_or_empty, write};
 use super::syscalls;
-use crate::failure::Failure;
+use crate::failure::{Answer, Failure};
 use crate::going_down::{self, Evidence, Init, RebootAction, SKIP_FILE, SetUp, Trace};
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
@@ -87,7 +87,7 @@ pub fn needs_trace(init: &Init) -> bool {
 
 /// Begins to watch process 1's signals, where nothing else tells them apart.
 /// Takes back an ordinary reboot that was asked for.
-pub fn arm() -> Result<(), Failure> {
+pub fn arm() -> Answer<()> {
     gone(SKIP_FILE, files::remove_file(SKIP_FILE))?;
     let init = kind();
     if init == Init::BusyBox(RebootAction::InForce) {
@@ -106,7 +106,7 @@ pub fn arm() -> Result<(), Failure> {
     result
 }
 
-fn make_instance() -> Result<(), Failure> {
+fn make_instance() -> Answer<()> {
     let failed = |path: &OsStr| {
         let path = path.to_os_string();
         move |errno| Failure::Arm { path, errno }
@@ -126,7 +126,7 @@ fn make_instance() -> Result<(), Failure> {
 }
 
 /// Undoes what [`arm`] did, and all that is under /run.
-pub fn disarm() -> Result<(), Failure> {
+pub fn disarm() -> Answer<()> {
     let undone = remove_instance().and(gone(SKIP_FILE, files::remove_file(SKIP_FILE)));
     // Somebody else's files stay, and the folder with them.
     let _ = files::remove_dir(RUN);
@@ -134,14 +134,14 @@ pub fn disarm() -> Result<(), Failure> {
 }
 
 /// A failure, unless it is that the path is not there.
-fn gone(path: &'static str, answer: Result<(), Errno>) -> Result<(), Failure> {
+fn gone(path: &'static str, answer: Result<(), Errno>) -> Answer<()> {
     match answer {
         Ok(()) | Err(Errno::ENOENT) => Ok(()),
-        Err(errno) => Err(Failure::Disarm { path, errno }),
+        Err(errno) => Err(Failure::Disarm { path, errno }.into()),
     }
 }
 
-fn remove_instance() -> Result<(), Failure> {
+fn remove_instance() -> Answer<()> {
     if exists(INSTANCE) {
         // What is watched cannot be removed.
         let _ = write(&in_instance("events/signal/signal_generate/enable"), b"0");
@@ -151,20 +151,20 @@ fn remove_instance() -> Result<(), Failure> {
         // Somebody else may be using it by now.
         match syscalls::unmount(TRACEFS) {
             Ok(()) | Err(Errno::EBUSY | Errno::EINVAL) => {}
-            Err(errno) => return Err(Failure::Disarm { path: TRACEFS, errno }),
+            Err(errno) => return Err(Failure::Disarm { path: TRACEFS, errno }.into()),
         }
     }
     gone(MOUNTED, files::remove_file(MOUNTED))
 }
 
 /// Makes the next reboot an ordinary one.
-pub fn skip() -> Result<(), Failure> {
+pub fn skip() -> Answer<()> {
     let made = files::make_dir(RUN).and_then(|()| write(SKIP_FILE.as_ref(), b""));
-    made.map_err(|errno| Failure::Skip { errno })
+    made.map_err(|errno| Failure::Skip { errno }.into())
 }
 
 /// Adds the `::reboot:` line to /etc/inittab, once, and lets init read it.
-pub fn set_up() -> Result<SetUp, Failure> {
+pub fn set_up() -> Answer<SetUp> {
     let failed = |errno| Failure::SetUp { errno };
     let done = match kind() {
         Init::BusyBox(RebootAction::InForce) => SetUp::WasThere,
@@ -178,11 +178,11 @@ pub fn set_up() -> Result<SetUp, Failure> {
             files::append(INITTAB, &line).map_err(failed)?;
             SetUp::Added
         }
-        Init::BusyBox(RebootAction::Unsupported) => return Err(Failure::NoRebootAction),
-        Init::BusyBox(RebootAction::Different) => return Err(Failure::OtherRebootLine),
+        Init::BusyBox(RebootAction::Unsupported) => return Err(Failure::NoRebootAction.into()),
+        Init::BusyBox(RebootAction::Different) => return Err(Failure::OtherRebootLine.into()),
         Init::OpenRc | Init::SysVinit => return Ok(SetUp::NotNeeded),
-        Init::Hidden => return Err(Failure::InitHidden),
-        Init::Other(_) => return Err(Failure::NotBusyBox),
+        Init::Hidden => return Err(Failure::InitHidden.into()),
+        Init::Other(_) => return Err(Failure::NotBusyBox.into()),
     };
     // SIGHUP: "reload /etc/inittab". It costs nothing when it has been read already.
     syscalls::signal_init_to_reload().map_err(failed)?;
