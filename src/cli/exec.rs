@@ -1,23 +1,20 @@
 //! The options of kexec-exec.
 
-use super::words::{OptionRow, Word, option};
-use super::{Command, ExecRequest, Operands, VERSION};
+use super::words::Words;
+use super::{Command, ExecRequest};
 use crate::failure::Answer;
-use argh::FromArgs;
-use std::ffi::OsString;
-
-const NAME: &str = "kexec-exec";
+use argh::ArgsInfo;
 
 /// Start the loaded kernel at the end of a shutdown for a reboot: writes file
 /// systems' data and jumps. Refuses when nothing is loaded or the machine is not
 /// going to reboot (rc-kexec going-down says why).
-#[derive(FromArgs)]
-#[argh(help_triggers("-h", "--help"))]
-struct Args {
+#[derive(ArgsInfo)]
+#[expect(dead_code, reason = "argh makes the table of options of it")]
+pub struct Options {
     /// what to do when a reboot cannot be told from a poweroff: reboot (refuse, so
     /// that it goes on in the ordinary way; the default) or kexec
-    #[argh(option)]
-    when_unknown: Vec<Word>,
+    #[argh(option, arg_name = "WHAT")]
+    when_unknown: Option<String>,
     /// jump at once, even when the machine is not going down
     #[argh(switch)]
     now: bool,
@@ -29,29 +26,13 @@ struct Args {
     version: bool,
 }
 
-/// The table of the pass over the words.
-pub const OPTIONS: &[OptionRow] = &[
-    option("when-unknown", None, true),
-    option("now", None, false),
-    option("debug", Some(b'd'), false),
-    option("version", Some(b'v'), false),
-    option("help", Some(b'h'), false),
-];
-
 /// `kexec-exec ...`
-pub fn parse(args: &[OsString]) -> Answer<Command> {
-    let (args, words) = match super::read::<Args>(NAME, OPTIONS, Operands::No, args)? {
-        Ok(read) => read,
-        Err(print) => return Ok(print),
-    };
-    if args.version {
-        return Ok(Command::Print(VERSION.to_string()));
-    }
+pub fn command(words: &Words) -> Answer<Command> {
     Ok(Command::Exec(ExecRequest {
-        now: args.now,
-        kexec_when_unknown: super::when_unknown(NAME, words.last(&args.when_unknown))?,
+        now: words.has("--now"),
+        kexec_when_unknown: super::when_unknown(words)?,
         sync: true,
-        debug: args.debug,
+        debug: words.has("--debug"),
         ignored: Vec::new(),
     }))
 }

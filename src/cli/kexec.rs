@@ -1,19 +1,17 @@
 //! The options of kexec(8), as its users type them.
 
-use super::words::{OptionRow, Word, alias, option};
-use super::{After, Choice, Command, ExecRequest, LoadRequest, Operands, StatusRequest, VERSION};
+use super::words::Words;
+use super::{After, Choice, Command, ExecRequest, LoadRequest, StatusRequest};
 use crate::failure::{Answer, Call};
 use crate::layout::range::Range;
-use argh::FromArgs;
-use std::ffi::{OsStr, OsString};
-
-const NAME: &str = "kexec";
+use argh::ArgsInfo;
+use std::ffi::OsStr;
 
 /// Load a kernel and start it, with the options of kexec(8). With neither -l nor
 /// -f nor -e, loads and asks init for a reboot.
-#[derive(FromArgs)]
-#[argh(help_triggers("-h", "--help"))]
-struct Args {
+#[derive(ArgsInfo)]
+#[expect(dead_code, reason = "argh makes the table of options of it")]
+pub struct Options {
     /// load the kernel
     #[argh(switch, short = 'l')]
     load: bool,
@@ -33,26 +31,32 @@ struct Args {
     #[argh(switch, short = 'p')]
     load_panic: bool,
     /// initrd; may be repeated (also --ramdisk)
-    #[argh(option)]
-    initrd: Vec<Word>,
+    #[argh(option, arg_name = "FILE")]
+    initrd: Vec<String>,
+    /// another name of --initrd
+    #[argh(option, hidden_help)]
+    ramdisk: Vec<String>,
     /// the command line, or with --reuse-cmdline what is added to it
-    #[argh(option)]
-    append: Vec<Word>,
+    #[argh(option, arg_name = "LINE")]
+    append: Option<String>,
     /// the command line (the same as --append)
-    #[argh(option)]
-    command_line: Vec<Word>,
+    #[argh(option, arg_name = "LINE")]
+    command_line: Option<String>,
     /// begin with the running kernel's command line (also --reuse-commandline)
     #[argh(switch)]
     reuse_cmdline: bool,
+    /// another name of --reuse-cmdline
+    #[argh(switch, hidden_help)]
+    reuse_commandline: bool,
     /// the kernel's type; the file's content decides, and must agree
-    #[argh(option, short = 't', long = "type")]
-    kind: Vec<Word>,
+    #[argh(option, short = 't', long = "type", arg_name = "TYPE")]
+    kind: Option<String>,
     /// the lowest address to load to
-    #[argh(option)]
-    mem_min: Vec<Word>,
+    #[argh(option, arg_name = "ADDRESS")]
+    mem_min: Option<String>,
     /// the highest address to load to
-    #[argh(option)]
-    mem_max: Vec<Word>,
+    #[argh(option, arg_name = "ADDRESS")]
+    mem_max: Option<String>,
     /// only kexec_load
     #[argh(switch, short = 'c')]
     kexec_syscall: bool,
@@ -79,114 +83,90 @@ struct Args {
     version: bool,
     /// the kernel
     #[argh(positional)]
-    kernel: Vec<Word>,
+    kernel: Option<String>,
 }
-
-/// The table of the pass over the words.
-pub const OPTIONS: &[OptionRow] = &[
-    option("load", Some(b'l'), false),
-    option("exec", Some(b'e'), false),
-    option("force", Some(b'f'), false),
-    option("unload", Some(b'u'), false),
-    option("status", Some(b'S'), false),
-    option("load-panic", Some(b'p'), false),
-    option("initrd", None, true),
-    alias("ramdisk", true, "initrd"),
-    option("append", None, true),
-    option("command-line", None, true),
-    option("reuse-cmdline", None, false),
-    alias("reuse-commandline", false, "reuse-cmdline"),
-    option("type", Some(b't'), true),
-    option("mem-min", None, true),
-    option("mem-max", None, true),
-    option("kexec-syscall", Some(b'c'), false),
-    option("kexec-file-syscall", Some(b's'), false),
-    option("kexec-syscall-auto", Some(b'a'), false),
-    option("no-sync", Some(b'y'), false),
-    option("no-checks", Some(b'i'), false),
-    option("no-ifdown", Some(b'x'), false),
-    option("debug", Some(b'd'), false),
-    option("version", Some(b'v'), false),
-    option("help", Some(b'h'), false),
-];
 
 const NO_CRASH_KERNELS: &str = "unable to load or unload a crash kernel (-p): rc-kexec starts kernels for a reboot only\n  kexec-tools does it";
 
 /// `kexec ...`
-pub fn parse(args: &[OsString]) -> Answer<Command> {
-    let (args, words) = match super::read::<Args>(NAME, OPTIONS, Operands::Yes, args)? {
-        Ok(read) => read,
-        Err(print) => return Ok(print),
-    };
-    let usage = |what| super::misused(NAME, what);
-    if args.version {
-        return Ok(Command::Print(VERSION.to_string()));
-    }
+pub fn command(words: &Words) -> Answer<Command> {
     // "this option supersedes other options and it will not load or unload"
-    if args.status {
-        return Ok(Command::Status(StatusRequest { crash: !args.load, loaded: 1, say: false }));
+    if words.has("--status") {
+        let crash = !words.has("--load");
+        return Ok(Command::Status(StatusRequest { crash, loaded: 1, say: false }));
     }
-    if args.load_panic {
+    if words.has("--load-panic") {
         return Ok(Command::Refuse(NO_CRASH_KERNELS));
     }
-    let ignored = super::ignored(&[(args.no_ifdown, "--no-ifdown"), (args.no_checks, "--no-checks")]);
-    let sync = !args.no_sync;
-    let kernel = super::only_kernel(NAME, words.all(&args.kernel))?;
-    if args.unload {
-        return match kernel {
-            None if !args.load && !args.exec && !args.force => Ok(Command::Unload),
-            _ => {
-                Err(usage("unable to unload and load at once: leave -u out, a load replaces what is loaded"))
-            }
+    let mut ignored = Vec::new();
+    for name in ["--no-ifdown", "--no-checks"] {
+        if words.has(name) {
+            ignored.push(name);
+        }
+    }
+    let (debug, sync) = (words.has("--debug"), !words.has("--no-sync"));
+    let kernel = super::only_kernel(words)?;
+    let exec = words.has("--exec");
+    if words.has("--unload") {
+        let alone = kernel.is_none() && !exec && words.last_of(&["--load", "--force"]).is_none();
+        return if alone {
+            Ok(Command::Unload)
+        } else {
+            Err(words
+                .misused("unable to unload and load at once: leave -u out, a load replaces what is loaded"))
         };
     }
-    if kernel.is_none() && args.exec {
-        let debug = args.debug;
-        return Ok(Command::Exec(ExecRequest { now: true, kexec_when_unknown: false, sync, debug, ignored }));
+    match (&kernel, exec) {
+        (None, true) => {
+            return Ok(Command::Exec(ExecRequest {
+                now: true,
+                kexec_when_unknown: false,
+                sync,
+                debug,
+                ignored,
+            }));
+        }
+        (None, false) => return Err(words.misused("unable to load: no kernel is named")),
+        (Some(_), true) => {
+            return Err(words.misused(
+                "unable to start a kernel that is named: -e starts the one that is loaded, -f loads and starts",
+            ));
+        }
+        (Some(_), false) => {}
     }
-    if kernel.is_none() {
-        return Err(usage("unable to load: no kernel is named"));
-    }
-    if args.exec {
-        return Err(usage(
-            "unable to start a kernel that is named: -e starts the one that is loaded, -f loads and starts",
-        ));
+    let both = (words.has("--kexec-file-syscall"), words.has("--kexec-syscall"));
+    let choice = match both {
+        _ if words.has("--kexec-syscall-auto") => Choice::Auto,
+        (false, false) => Choice::Auto,
+        (true, false) => Choice::Only(Call::FileLoad),
+        (false, true) => Choice::Only(Call::Load),
+        (true, true) => return Err(words.misused("unable to load with -c and -s: they exclude each other")),
+    };
+    let bounds = bounds(words.last("--mem-min").as_deref(), words.last("--mem-max").as_deref());
+    let bounds = bounds.map_err(|what| words.misused(what))?;
+    if choice == Choice::Only(Call::FileLoad) && bounds != Range::ALL {
+        return Err(words
+            .misused("unable to keep to --mem-min and --mem-max with -s: kexec_file_load takes no bounds"));
     }
     // --append and --command-line are one option by two names; the last one counts.
-    let append = words.last(&[args.append, args.command_line].concat());
-    let kind = words.last(&args.kind);
-    let choice = match (args.kexec_syscall_auto, args.kexec_file_syscall, args.kexec_syscall) {
-        (true, _, _) | (_, false, false) => Choice::Auto,
-        (_, true, false) => Choice::Only(Call::FileLoad),
-        (_, false, true) => Choice::Only(Call::Load),
-        (_, true, true) => return Err(usage("unable to load with -c and -s: they exclude each other")),
-    };
-    let bounds = bounds(words.last(&args.mem_min).as_deref(), words.last(&args.mem_max).as_deref());
-    let bounds = bounds.map_err(usage)?;
-    if choice == Choice::Only(Call::FileLoad) && bounds != Range::ALL {
-        return Err(usage(
-            "unable to keep to --mem-min and --mem-max with -s: kexec_file_load takes no bounds",
-        ));
-    }
+    let append = words.last_of(&["--append", "--command-line"]).map(|(_, value)| value.clone());
     Ok(Command::Load(LoadRequest {
         kernel,
-        boot: None,
-        initrds: words.all(&args.initrd),
-        reuse: args.reuse_cmdline,
+        initrds: words.all("--initrd"),
+        reuse: words.has("--reuse-cmdline"),
         append,
         choice,
-        kind,
+        kind: words.last("--type"),
         bounds,
-        dry_run: false,
-        say: false,
-        debug: args.debug,
+        debug,
         ignored,
         // As with kexec-tools, the last of -l and -f counts.
-        after: match words.last_option(&["--load", "--force"]) {
-            Some("--force") => After::Jump { sync },
+        after: match words.last_of(&["--load", "--force"]) {
+            Some(("--force", _)) => After::Jump { sync },
             Some(_) => After::Nothing,
             None => After::Reboot,
         },
+        ..LoadRequest::default()
     }))
 }
 

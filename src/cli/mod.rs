@@ -9,10 +9,11 @@ mod words;
 
 use crate::failure::{Answer, Call, Failure};
 use crate::layout::range::Range;
-use argh::FromArgs;
+use argh::{ArgsInfo, CommandInfoWithArgs};
 use std::ffi::{OsStr, OsString};
+use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
-use words::{OptionRow, Word, Words};
+use words::Words;
 
 /// What the user asks for.
 #[derive(Debug)]
@@ -72,7 +73,7 @@ pub enum After {
 }
 
 /// A load.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct LoadRequest {
     /// The kernel; found by the running kernel's flavour when absent.
     pub kernel: Option<OsString>,
@@ -162,10 +163,11 @@ pub enum Speech {
 /// The name of an applet, what it is for, and how its words become a command.
 struct Applet {
     name: &'static str,
-    /// Its name in messages.
+    /// Its name in messages: whole, where no link has it.
     speaks_as: &'static str,
     purpose: &'static str,
-    parse: fn(&[OsString]) -> Answer<Command>,
+    options: fn() -> CommandInfoWithArgs,
+    command: fn(&Words) -> Answer<Command>,
 }
 
 const APPLETS: [Applet; 5] = [
@@ -173,31 +175,36 @@ const APPLETS: [Applet; 5] = [
         name: "kexec-load",
         speaks_as: "kexec-load",
         purpose: "load a kernel, to be started by the next reboot",
-        parse: load::parse,
+        options: load::Options::get_args_info,
+        command: load::command,
     },
     Applet {
         name: "kexec-exec",
         speaks_as: "kexec-exec",
         purpose: "start the loaded kernel, at the end of a shutdown",
-        parse: exec::parse,
+        options: exec::Options::get_args_info,
+        command: exec::command,
     },
     Applet {
         name: "kexec",
         speaks_as: "kexec",
         purpose: "both, with the options of kexec(8)",
-        parse: kexec::parse,
+        options: kexec::Options::get_args_info,
+        command: kexec::command,
     },
     Applet {
         name: "doctor",
-        speaks_as: doctor::NAME,
+        speaks_as: "rc-kexec doctor",
         purpose: "say what stands between this machine and a kexec",
-        parse: doctor::parse,
+        options: doctor::Options::get_args_info,
+        command: doctor::command,
     },
     Applet {
         name: "going-down",
-        speaks_as: going_down::NAME,
+        speaks_as: "rc-kexec going-down",
         purpose: "say whether the machine is rebooting, for services",
-        parse: going_down::parse,
+        options: going_down::Options::get_args_info,
+        command: going_down::command,
     },
 ];
 
@@ -209,34 +216,43 @@ pub fn parse(argv: &[OsString]) -> (&'static str, Answer<Command>) {
     let (first, rest) =
         argv.split_first().map_or((OsStr::new(""), argv), |(first, rest)| (first.as_os_str(), rest));
     let name = first.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-    let name = OsStr::from_bytes(name);
-    if let Some(applet) = applet(name) {
-        return (applet.speaks_as, (applet.parse)(rest));
+    if let Some(applet) = applet(OsStr::from_bytes(name)) {
+        return (applet.speaks_as, applet.parse(rest));
     }
-    let Some((word, rest)) = rest.split_first() else {
-        return ("rc-kexec", Err(no_applet("unable to do anything: no applet is named")));
+    let command = match rest.split_first() {
+        None => Err(no_applet("unable to do anything: no applet is named")),
+        Some((word, rest)) => match (applet(word), word.as_bytes()) {
+            (Some(applet), _) => return (applet.speaks_as, applet.parse(rest)),
+            (None, b"--help" | b"-h" | b"help") => Ok(Command::Print(list_of_applets())),
+            (None, b"--version" | b"-v") => Ok(Command::Print(VERSION.to_string())),
+            _ => Err(no_applet(&format!("unable to run {}: there is no such applet", word.display()))),
+        },
     };
-    match applet(word) {
-        Some(applet) => (applet.speaks_as, (applet.parse)(rest)),
-        None if word == "--help" || word == "-h" || word == "help" => {
-            ("rc-kexec", Ok(Command::Print(list_of_applets())))
-        }
-        None if word == "--version" || word == "-v" => ("rc-kexec", Ok(Command::Print(VERSION.to_string()))),
-        None => (
-            "rc-kexec",
-            Err(no_applet(&format!("unable to run {}: there is no such applet", word.display()))),
-        ),
-    }
+    ("rc-kexec", command)
 }
 
 fn applet(name: &OsStr) -> Option<&'static Applet> {
     APPLETS.iter().find(|applet| name == applet.name)
 }
 
+impl Applet {
+    fn parse(&self, args: &[OsString]) -> Answer<Command> {
+        let info = (self.options)();
+        let words = Words::split(self.speaks_as, &info, args)?;
+        if words.has("--help") {
+            return Ok(Command::Print(words::help(self.speaks_as, &info)));
+        }
+        if words.has("--version") {
+            return Ok(Command::Print(VERSION.to_string()));
+        }
+        (self.command)(&words)
+    }
+}
+
 fn list_of_applets() -> String {
     let mut text = String::from("rc-kexec loads a Linux kernel and starts it without the firmware.\n\n");
     for applet in &APPLETS {
-        text.push_str(&format!("  rc-kexec {:<11} {}\n", applet.name, applet.purpose));
+        let _ = writeln!(text, "  rc-kexec {:<11} {}", applet.name, applet.purpose);
     }
     text.push_str(
         "\nThe first three are also names to call it by. For the options: rc-kexec APPLET --help\n",
@@ -245,95 +261,50 @@ fn list_of_applets() -> String {
 }
 
 fn no_applet(what: &str) -> Box<Failure> {
-    let mut text = format!("{what}; the applets are");
+    let mut what = format!("{what}; the applets are");
     for (index, applet) in APPLETS.iter().enumerate() {
-        text.push_str(if index == 0 { " " } else { ", " });
-        text.push_str(applet.name);
+        what.push_str(if index == 0 { " " } else { ", " });
+        what.push_str(applet.name);
     }
-    misused("", &text)
-}
-
-/// Whether an applet takes words that are no options.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Operands {
-    Yes,
-    No,
-}
-
-/// Words -> the struct that argh fills, or help to print. The pass over the words
-/// (words.rs) takes the GNU spellings; argh sees only full names and numbers.
-fn read<T: FromArgs>(
-    applet: &'static str,
-    options: &[OptionRow],
-    operands: Operands,
-    args: &[OsString],
-) -> Answer<Result<(T, Words), Command>> {
-    let usage = |what: String| misused(applet, &what);
-    let words = Words::split(options, args).map_err(usage)?;
-    // argh would name its number.
-    if let (Operands::No, Some(operand)) = (operands, words.first_operand()) {
-        return Err(usage(format!("unable to use {}: {applet} takes no operand", operand.display())));
-    }
-    let plain: Vec<&str> = words.for_argh.iter().map(String::as_str).collect();
-    match T::from_args(&[applet], &plain) {
-        Ok(parsed) => Ok(Ok((parsed, words))),
-        Err(exit) if exit.status.is_ok() => Ok(Err(Command::Print(exit.output))),
-        Err(exit) => Err(usage(exit.output.trim_ascii_end().to_string())),
-    }
-}
-
-/// Wrong words on the command line of `applet`.
-fn misused(applet: &'static str, what: &str) -> Box<Failure> {
-    Box::new(Failure::Usage { applet, what: what.to_string() })
-}
-
-/// The names of the options whose flag is set, for those that do nothing.
-fn ignored(flags: &[(bool, &'static str)]) -> Vec<&'static str> {
-    flags.iter().filter(|(set, _)| *set).map(|&(_, name)| name).collect()
+    Box::new(Failure::Usage { applet: "", what })
 }
 
 /// `--when-unknown`: whether a kexec is wanted when a reboot cannot be told from a
 /// poweroff.
-fn when_unknown(applet: &'static str, value: Option<OsString>) -> Answer<bool> {
-    match value {
-        None => Ok(false),
-        Some(value) if value == "reboot" => Ok(false),
-        Some(value) if value == "kexec" => Ok(true),
-        Some(_) => Err(misused(applet, "unable to use --when-unknown: it is reboot or kexec")),
+fn when_unknown(words: &Words) -> Answer<bool> {
+    let value = words.last("--when-unknown");
+    match value.as_ref().map(|value| value.as_bytes()) {
+        None | Some(b"reboot") => Ok(false),
+        Some(b"kexec") => Ok(true),
+        Some(_) => Err(words.misused("unable to use --when-unknown: it is reboot or kexec")),
     }
 }
 
-/// What the options say of the next command line.
-struct Line {
-    reuse: bool,
-    append: Option<OsString>,
-}
-
-/// `--append`, `--command-line` and `--reuse-cmdline`; the running kernel's command
-/// line when there is none of them.
-fn command_line(
-    applet: &'static str,
-    words: &Words,
-    append: &[Word],
-    command_line: &[Word],
-    reuse: bool,
-) -> Answer<Line> {
-    let (append, command_line) = (words.last(append), words.last(command_line));
+/// What kexec-load's options say of the kernel, its initrds, and its command line: the
+/// running kernel's, when there is no option for it.
+fn what_to_load(words: &Words, load: &mut LoadRequest) -> Answer<()> {
+    let (append, command_line) = (words.last("--append"), words.last("--command-line"));
+    let reuse = words.has("--reuse-cmdline");
     if command_line.is_some() && (append.is_some() || reuse) {
-        let what = "unable to make a command line: give one of --command-line and --append, and --reuse-cmdline only with --append";
-        return Err(misused(applet, what));
+        return Err(words.misused(
+            "unable to make a command line: give one of --command-line and --append, and --reuse-cmdline only with --append",
+        ));
     }
-    let reuse = reuse || (append.is_none() && command_line.is_none());
-    Ok(Line { reuse, append: append.or(command_line) })
+    load.kernel = only_kernel(words)?;
+    load.boot = words.last("--boot");
+    load.initrds = words.all("--initrd");
+    load.reuse = reuse || (append.is_none() && command_line.is_none());
+    load.append = append.or(command_line);
+    Ok(())
 }
 
 /// At most one kernel.
-fn only_kernel(applet: &'static str, mut names: Vec<OsString>) -> Answer<Option<OsString>> {
-    if names.len() > 1 {
-        let what = format!("unable to load {} kernels: name one", names.len());
-        return Err(misused(applet, &what));
+fn only_kernel(words: &Words) -> Answer<Option<OsString>> {
+    match words.operands.as_slice() {
+        [] => Ok(None),
+        [kernel] => Ok(Some(kernel.clone())),
+        several => Err(words.misused(&format!("unable to load {} kernels: name one", several.len()))),
     }
-    Ok(names.pop())
 }
 
 #[cfg(test)]
@@ -499,21 +470,18 @@ mod tests {
 
     #[test]
     fn every_applet_has_help_with_all_its_options() {
-        for (applet, options) in [
-            ("kexec", kexec::OPTIONS),
-            ("kexec-load", load::OPTIONS),
-            ("kexec-exec", exec::OPTIONS),
-            ("rc-kexec doctor", doctor::OPTIONS),
-            ("rc-kexec going-down", going_down::OPTIONS),
-        ] {
-            let Ok(Command::Print(text)) = run(&format!("{applet} --help")).1 else { panic!("{applet}") };
-            for option in options {
-                assert!(
-                    text.contains(&format!("--{}", option.canonical)),
-                    "{applet}: {}\n{text}",
-                    option.canonical
-                );
+        for applet in &APPLETS {
+            let name = applet.speaks_as;
+            let Ok(Command::Print(text)) = run(&format!("rc-kexec {} --help", applet.name)).1 else {
+                panic!("{name}")
+            };
+            assert!(text.starts_with(&format!("Usage: {name} ")), "{text}");
+            for option in (applet.options)().flags {
+                assert!(text.contains(words::full_name(option)), "{name}: {}\n{text}", option.long);
+                let names = |row: &argh::FlagInfo| row.long == words::full_name(option) && !row.hidden;
+                assert!((applet.options)().flags.iter().any(names), "{name}: {}", option.long);
             }
+            assert!(text.lines().all(|line| line.len() <= 80), "{text}");
         }
     }
 }

@@ -1,162 +1,181 @@
-//! The GNU spellings of options, made plain: argh itself takes neither
-//! `--opt=value` nor clusters, prefixes, values that begin with a dash, or words
-//! that are not UTF-8. After this pass it sees `--full-name` and, for each value,
-//! its number in a list.
+//! The words after an applet's name, by the table that argh makes of its options.
+//!
+//! argh's own pass takes neither `--opt=value` nor clusters, prefixes, values that
+//! begin with a dash, or words that are not UTF-8; this one does.
 
-use argh::FromArgValue;
+use crate::failure::{Answer, Failure};
+use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind};
+use core::fmt::Write;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// One option of an applet.
-#[derive(Clone, Copy, Debug)]
-pub struct OptionRow {
-    /// Its name after `--`.
-    pub long: &'static str,
-    /// Its letter after `-`.
-    pub short: Option<u8>,
-    /// Whether it takes a value.
-    pub value: bool,
-    /// The name that argh knows it by.
-    pub canonical: &'static str,
-}
-
-/// A row of the table: `long`, `short`, and whether it takes a value.
-pub const fn option(long: &'static str, short: Option<u8>, value: bool) -> OptionRow {
-    OptionRow { long, short, value, canonical: long }
-}
-
-/// Another name for `canonical`.
-pub const fn alias(long: &'static str, value: bool, canonical: &'static str) -> OptionRow {
-    OptionRow { long, short: None, value, canonical }
-}
-
-/// The number of a value in [`Words::values`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Word(usize);
-
-impl FromArgValue for Word {
-    fn from_arg_value(value: &str) -> Result<Word, String> {
-        value.parse().map(Word).map_err(|_| String::from("not a number of a word"))
-    }
-}
+/// The columns of a help text: where descriptions begin, and where lines end.
+const DESCRIPTIONS: usize = 22;
+const LINE: usize = 80;
 
 /// A command line after the pass.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Words {
-    /// What argh reads.
-    pub for_argh: Vec<String>,
-    values: Vec<OsString>,
+    applet: &'static str,
+    table: &'static [FlagInfo<'static>],
+    /// The options by their full names, each with its value if it takes one.
+    options: Vec<(&'static str, OsString)>,
+    /// The words that are no options.
+    pub operands: Vec<OsString>,
 }
 
 impl Words {
-    /// The pass. Options come first in what argh sees, operands after a `--`.
-    pub fn split(options: &[OptionRow], args: &[OsString]) -> Result<Words, String> {
-        let mut words = Words::default();
-        let mut operands = Vec::new();
+    /// The pass, for the applet that calls itself `applet`.
+    pub fn split(applet: &'static str, info: &CommandInfoWithArgs, args: &[OsString]) -> Answer<Words> {
+        let table = info.flags;
+        let mut words = Words { applet, table, options: Vec::new(), operands: Vec::new() };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             let bytes = arg.as_bytes();
             if bytes == b"--" {
-                operands.extend(args.by_ref().cloned());
-            } else if let Some(long) = bytes.strip_prefix(b"--") {
-                let mut parts = long.splitn(2, |&byte| byte == b'=');
-                let row = find_long(options, parts.next().unwrap_or_default())?;
-                words.take(row, &format!("--{}", row.long), parts.next(), &mut args)?;
+                words.operands.extend(args.by_ref().cloned());
+            } else if bytes.starts_with(b"--") {
+                let mut parts = bytes.splitn(2, |&byte| byte == b'=');
+                let row = words.find_long(parts.next().unwrap_or_default())?;
+                words.take(row, row.long, parts.next(), &mut args)?;
             } else if bytes.len() > 1 && bytes.first() == Some(&b'-') {
                 let mut letters = bytes.get(1..).unwrap_or_default();
                 while let Some((&letter, rest)) = letters.split_first() {
-                    let row = find_short(options, letter)?;
-                    let attached = if row.value && !rest.is_empty() { Some(rest) } else { None };
+                    let row = words.find_short(letter)?;
+                    let attached = if takes_value(row) && !rest.is_empty() { Some(rest) } else { None };
                     words.take(row, &format!("-{}", char::from(letter)), attached, &mut args)?;
-                    letters = if row.value { &[] } else { rest };
+                    letters = if takes_value(row) { &[] } else { rest };
                 }
             } else {
-                operands.push(arg.clone());
+                words.operands.push(arg.clone());
             }
         }
-        if !operands.is_empty() {
-            words.for_argh.push(String::from("--"));
-            for operand in operands {
-                words.push_value(operand);
+        match words.operands.first() {
+            Some(operand) if info.positionals.is_empty() => {
+                Err(words.misused(&format!("unable to use {}: {applet} takes no operand", operand.display())))
             }
+            _ => Ok(words),
         }
-        Ok(words)
     }
 
-    fn take<'a>(
+    fn take(
         &mut self,
-        row: &OptionRow,
+        row: &FlagInfo<'static>,
         spelled: &str,
         attached: Option<&[u8]>,
-        args: &mut impl Iterator<Item = &'a OsString>,
-    ) -> Result<(), String> {
-        self.for_argh.push(format!("--{}", row.canonical));
-        match (row.value, attached) {
-            (false, None) => Ok(()),
-            (false, Some(_)) => Err(format!("{spelled} takes no value")),
-            (true, Some(value)) => {
-                self.push_value(OsStr::from_bytes(value).to_os_string());
-                Ok(())
-            }
-            (true, None) => {
-                let value = args.next().ok_or_else(|| format!("{spelled} takes a value"))?;
-                self.push_value(value.clone());
-                Ok(())
-            }
+        args: &mut core::slice::Iter<OsString>,
+    ) -> Answer<()> {
+        let value = match (takes_value(row), attached) {
+            (false, None) => OsString::new(),
+            (false, Some(_)) => return Err(self.misused(&format!("{spelled} takes no value"))),
+            (true, Some(value)) => OsStr::from_bytes(value).to_os_string(),
+            (true, None) => match args.next() {
+                Some(value) => value.clone(),
+                None => return Err(self.misused(&format!("{spelled} takes a value"))),
+            },
+        };
+        self.options.push((full_name(row), value));
+        Ok(())
+    }
+
+    /// The option by its full name, or by the beginning of only one name.
+    fn find_long(&self, name: &[u8]) -> Answer<&'static FlagInfo<'static>> {
+        let text = OsStr::from_bytes(name).display();
+        if let Some(row) = self.table.iter().find(|row| row.long.as_bytes() == name) {
+            return Ok(row);
+        }
+        let mut matching = self.table.iter().filter(|row| row.long.as_bytes().starts_with(name));
+        let Some(row) = matching.next() else {
+            return Err(self.misused(&format!("unknown option {text}")));
+        };
+        // Two names of one option are no doubt about which.
+        match matching.find(|other| full_name(other) != full_name(row)) {
+            None => Ok(row),
+            Some(other) => Err(self.misused(&format!("{text} could be {} or {}", row.long, other.long))),
         }
     }
 
-    fn push_value(&mut self, value: OsString) {
-        self.for_argh.push(self.values.len().to_string());
-        self.values.push(value);
+    fn find_short(&self, letter: u8) -> Answer<&'static FlagInfo<'static>> {
+        let row = self.table.iter().find(|row| letter_of(row) == Some(char::from(letter)));
+        let unknown = || format!("unknown option -{}", OsStr::from_bytes(&[letter]).display());
+        row.ok_or_else(|| self.misused(&unknown()))
     }
 
-    /// The value that argh was given the number of.
-    pub fn value(&self, word: Word) -> OsString {
-        self.values.get(word.0).cloned().unwrap_or_default()
+    /// Whether this option was given.
+    pub fn has(&self, name: &str) -> bool {
+        self.last_of(&[name]).is_some()
     }
 
     /// The values of an option that may be repeated.
-    pub fn all(&self, words: &[Word]) -> Vec<OsString> {
-        words.iter().map(|&word| self.value(word)).collect()
-    }
-
-    /// The first word that is no option.
-    pub fn first_operand(&self) -> Option<&OsStr> {
-        let at = self.for_argh.iter().position(|word| word == "--")?;
-        let number = self.for_argh.get(at.checked_add(1)?)?;
-        self.values.get(number.parse::<usize>().ok()?).map(OsString::as_os_str)
-    }
-
-    /// The last of these options, as argh knows them, that was given.
-    pub fn last_option(&self, names: &[&str]) -> Option<&str> {
-        self.for_argh.iter().map(String::as_str).rfind(|word| names.contains(word))
+    pub fn all(&self, name: &str) -> Vec<OsString> {
+        let given = self.options.iter().filter(|(option, _)| *option == name);
+        given.map(|(_, value)| value.clone()).collect()
     }
 
     /// The value of an option of which the last one counts.
-    pub fn last(&self, words: &[Word]) -> Option<OsString> {
-        words.iter().max().map(|&word| self.value(word))
+    pub fn last(&self, name: &str) -> Option<OsString> {
+        self.last_of(&[name]).map(|(_, value)| value.clone())
+    }
+
+    /// The last of these options that was given, and its value.
+    pub fn last_of(&self, names: &[&str]) -> Option<&(&'static str, OsString)> {
+        debug_assert!(names.iter().all(|name| self.table.iter().any(|row| row.long == *name)), "{names:?}");
+        self.options.iter().rfind(|(option, _)| names.contains(option))
+    }
+
+    /// Wrong use, in words.
+    pub fn misused(&self, what: &str) -> Box<Failure> {
+        Box::new(Failure::Usage { applet: self.applet, what: what.to_string() })
     }
 }
 
-/// The option by its full name, or by the beginning of only one name.
-fn find_long<'o>(options: &'o [OptionRow], name: &[u8]) -> Result<&'o OptionRow, String> {
-    let text = || OsStr::from_bytes(name).display();
-    if let Some(row) = options.iter().find(|row| row.long.as_bytes() == name) {
-        return Ok(row);
-    }
-    let mut matching = options.iter().filter(|row| row.long.as_bytes().starts_with(name));
-    let Some(row) = matching.next() else {
-        return Err(format!("unknown option --{}", text()));
-    };
-    // Two names of one option are no doubt about which.
-    match matching.find(|other| other.canonical != row.canonical) {
-        None => Ok(row),
-        Some(other) => Err(format!("--{} could be --{} or --{}", text(), row.long, other.long)),
-    }
+fn takes_value(row: &FlagInfo) -> bool {
+    matches!(row.kind, FlagInfoKind::Option { .. })
 }
 
-fn find_short(options: &[OptionRow], letter: u8) -> Result<&OptionRow, String> {
-    let row = options.iter().find(|row| row.short == Some(letter));
-    row.ok_or_else(|| format!("unknown option -{}", OsStr::from_bytes(&[letter]).display()))
+/// The name that the program knows it by, which other names' descriptions say.
+pub fn full_name(row: &FlagInfo<'static>) -> &'static str {
+    row.description.strip_prefix("another name of ").unwrap_or(row.long)
+}
+
+/// argh lists --help by itself, without its letter.
+fn letter_of(row: &FlagInfo) -> Option<char> {
+    if row.long == "--help" { Some('h') } else { row.short }
+}
+
+/// The help text of an applet.
+pub fn help(applet: &str, info: &CommandInfoWithArgs) -> String {
+    let operand = if info.positionals.is_empty() { "" } else { " [KERNEL]" };
+    let mut text = format!("Usage: {applet} [OPTION...]{operand}\n\n");
+    wrap(&mut text, info.description, 0, 0);
+    text.push_str("\nOptions:\n");
+    for row in info.flags.iter().filter(|row| !row.hidden) {
+        let start = text.len();
+        text.push_str("  ");
+        if let Some(letter) = letter_of(row) {
+            let _ = write!(text, "-{letter}, ");
+        }
+        text.push_str(row.long);
+        if let FlagInfoKind::Option { arg_name } = row.kind {
+            let _ = write!(text, " {arg_name}");
+        }
+        let column = text.len().saturating_sub(start);
+        wrap(&mut text, row.description, column, DESCRIPTIONS);
+    }
+    text
+}
+
+/// Adds words to a line that has `column` bytes, and to as many more as they need,
+/// from column `first` on.
+fn wrap(text: &mut String, words: &str, mut column: usize, first: usize) {
+    for word in words.split_ascii_whitespace() {
+        if column.saturating_add(word.len()) >= LINE {
+            text.push('\n');
+            column = 0;
+        }
+        let gap = if column > first { 1 } else { first.saturating_sub(column) };
+        let _ = write!(text, "{:gap$}{word}", "");
+        column = column.saturating_add(gap).saturating_add(word.len());
+    }
+    text.push('\n');
 }

@@ -10,6 +10,13 @@ pub struct Range {
     end: u64,
 }
 
+impl Default for Range {
+    /// No bound.
+    fn default() -> Range {
+        Range::ALL
+    }
+}
+
 impl Range {
     /// Every address but the very last.
     pub const ALL: Range = Range { start: 0, end: u64::MAX };
