@@ -1,25 +1,33 @@
 //! The map of the program: applet name -> command -> run. The only place that
 //! prints an error and picks an exit code.
 
+// running_kernel/start.rs has the `main`; tests have one of their own.
+#![cfg_attr(not(test), no_main)]
+#![cfg_attr(test, allow(dead_code))]
+
 use rc_kexec::cli::{self, Command};
 use rc_kexec::failure::{Answer, Failure};
 use rc_kexec::running_kernel::allocator::Forward;
 use rc_kexec::running_kernel::files;
 use rc_kexec::{doctor, exec, going_down, load, status};
 use std::ffi::OsString;
-use std::process::ExitCode;
+
+#[cfg(not(test))]
+#[path = "running_kernel/start.rs"]
+#[allow(unsafe_code)]
+mod start;
 
 #[global_allocator]
 static MEMORY: Forward = Forward::new();
 
-fn main() -> ExitCode {
-    let argv: Vec<OsString> = std::env::args_os().collect();
-    let (applet, command) = cli::parse(&argv);
+/// The program: from its words, its name first, to its exit status.
+fn program(argv: &[OsString]) -> u8 {
+    let (applet, command) = cli::parse(argv);
     match command.and_then(run) {
-        Ok(status) => ExitCode::from(status),
+        Ok(status) => status,
         Err(failure) => {
             files::complain(format_args!("{applet}: {failure}\n"));
-            ExitCode::from(failure.exit_status())
+            failure.exit_status()
         }
     }
 }

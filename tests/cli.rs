@@ -297,9 +297,19 @@ fn the_doctor_looks_at_the_files_that_it_is_given() {
 
 #[test]
 fn output_that_nobody_reads_is_no_crash() {
-    let sh = format!("{} kexec-load --help | true", program().display());
+    let program = program();
+    let sh = format!("{{ sleep 0.1; {} kexec-load --help; echo $? >&2; }} | true", program.display());
     let output = Command::new("sh").args(["-c", &sh]).output().unwrap();
-    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    assert!(output.status.success() && output.stderr == b"0\n", "{output:?}");
+}
+
+#[test]
+fn streams_that_are_closed_are_opened_on_nothing() {
+    for (stream, closed) in [(0, "<&-"), (1, ">&-")] {
+        let sh = format!("{} kexec-load /proc/self/fd/{stream} {closed}", program().display());
+        let output = Command::new("sh").args(["-c", &sh]).output().unwrap();
+        assert_says(&output, 1, "it is no regular file");
+    }
 }
 
 #[test]

@@ -6,5 +6,6 @@ pub mod allocator;
 pub mod facts;
 pub mod files;
 pub mod init;
+// And start.rs, a module of main.rs.
 #[allow(unsafe_code)]
 pub mod syscalls;

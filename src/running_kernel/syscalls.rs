@@ -1,5 +1,6 @@
 //! Every system call that the standard library has no safe form of, one short
-//! function each, named after its manual page. With allocator.rs, the only unsafe code.
+//! function each, named after its manual page. With allocator.rs and start.rs, the only
+//! unsafe code.
 
 use crate::bytes;
 use crate::layout::{MAX_SEGMENTS, Plan};
@@ -235,7 +236,7 @@ pub fn write_all(fd: impl AsFd, mut bytes: &[u8]) -> Result<(), Errno> {
 /// [`write_all`] to a standard stream, by number.
 pub fn write_standard(number: i32, bytes: &[u8]) -> Result<(), Errno> {
     // SAFETY: the standard streams are open for as long as the program runs: the
-    // runtime opens /dev/null for those that are not.
+    // program opens /dev/null for those that are not (start.rs).
     write_all(unsafe { BorrowedFd::borrow_raw(number) }, bytes)
 }
 
