@@ -21,8 +21,8 @@ etc = $(DESTDIR)/etc
 flags_link = -Clink-arg=--hash-style=gnu -Clink-arg=-O2
 flags_stable = $(flags_link) -Cforce-unwind-tables=no -Clink-arg=-T$(CURDIR)/link/no-unwind.ld
 # For std, too, which is built here: no tables to unwind by, no text of panics.
-flags_tiny = $(flags_link) -Cforce-unwind-tables=no -Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none \
-	-Zfmt-debug=none -Cllvm-args=-inline-threshold=0
+flags_tiny = $(flags_stable) -Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none \
+	-Zfmt-debug=none -Cllvm-args=-inline-threshold=0 -Cllvm-args=-enable-machine-outliner=always
 
 .PHONY: all tiny install uninstall demo test check lint vm-test vm-test-long bench sizes costs toolchain vm-parts clean
 

@@ -317,7 +317,7 @@ fn boot_loaders(command_line: &[u8]) -> Vec<BootLoader> {
         for medium in names("/media") {
             for config in ["boot/syslinux/syslinux.cfg", "boot/grub/grub.cfg"] {
                 let path = joined(&["/media".as_ref(), &medium, config.as_ref()]);
-                if nix::sys::stat::stat(path.as_os_str()).is_ok() {
+                if exists(&path) {
                     files.push(path);
                 }
             }
@@ -364,7 +364,7 @@ pub fn examination(found: &mut Facts) {
     found.exec_started = exists("/run/openrc/started/kexec-exec");
     found.load_enabled = names("/etc/runlevels").iter().filter(|name| *name != "shutdown").any(|runlevel| {
         let path = joined(&["/etc/runlevels".as_ref(), runlevel, "kexec-load".as_ref()]);
-        nix::sys::stat::stat(path.as_os_str()).is_ok()
+        exists(path)
     });
     found.exec_enabled = exists("/etc/runlevels/shutdown/kexec-exec");
 }

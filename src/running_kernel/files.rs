@@ -6,11 +6,8 @@
 use super::syscalls::{self, Mapping};
 use core::fmt::{self, Write};
 use core::num::NonZeroUsize;
-use nix::NixPath;
+use libc::{O_APPEND, O_CLOEXEC, O_CREAT, O_NONBLOCK, O_RDONLY, O_TRUNC, O_WRONLY, S_IFDIR, S_IFREG};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, open};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, stat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -49,13 +46,13 @@ impl Input {
     /// Opens and maps a regular file.
     pub fn open(path: &OsStr) -> Result<Input, Unusable> {
         let file = open_to_read(path)?;
-        let status = fstat(&file)?;
-        match kind(&status) {
-            SFlag::S_IFREG => {}
-            SFlag::S_IFDIR => return Err(Unusable::Directory),
+        let (kind, size) = syscalls::status_of(&file)?;
+        match kind {
+            S_IFREG => {}
+            S_IFDIR => return Err(Unusable::Directory),
             _ => return Err(Unusable::Special),
         }
-        let length = usize::try_from(status.st_size).ok().and_then(NonZeroUsize::new);
+        let length = usize::try_from(size).ok().and_then(NonZeroUsize::new);
         let mapping = match length {
             Some(length) => Some(Mapping::new(&file, length)?),
             None => None,
@@ -70,36 +67,35 @@ impl Input {
 }
 
 /// Opens for reading. Without O_NONBLOCK, opening a pipe would wait for its writer.
-fn open_to_read<P: NixPath + ?Sized>(path: &P) -> Result<OwnedFd, Errno> {
-    open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty())
-}
-
-fn kind(status: &FileStat) -> SFlag {
-    SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT
+fn open_to_read(path: &OsStr) -> Result<OwnedFd, Errno> {
+    syscalls::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0)
 }
 
 /// Whether there is something by this name.
-pub fn exists(path: &str) -> bool {
-    stat(path).is_ok()
+pub fn exists(path: impl AsRef<OsStr>) -> bool {
+    syscalls::status(path.as_ref()).is_ok()
 }
 
 /// Whether there is a regular file by this name.
 pub fn is_file(path: &OsStr) -> bool {
-    stat(path).is_ok_and(|status| kind(&status) == SFlag::S_IFREG)
+    syscalls::status(path).is_ok_and(|(kind, _)| kind == S_IFREG)
 }
 
 /// Whether there is a directory by this name.
 pub fn is_dir(path: &str) -> bool {
-    stat(path).is_ok_and(|status| kind(&status) == SFlag::S_IFDIR)
+    syscalls::status(path.as_ref()).is_ok_and(|(kind, _)| kind == S_IFDIR)
 }
 
 /// A small file of /proc, /sys or /etc, whole.
-pub fn read<P: NixPath + ?Sized>(path: &P) -> Result<Vec<u8>, Errno> {
-    let file = open_to_read(path)?;
+pub fn read(path: impl AsRef<OsStr>) -> Result<Vec<u8>, Errno> {
+    read_all(&open_to_read(path.as_ref())?)
+}
+
+fn read_all(file: &OwnedFd) -> Result<Vec<u8>, Errno> {
     let mut bytes = Vec::new();
     let mut piece = [0u8; 4096];
     while bytes.len() < LONGEST_SMALL_FILE {
-        match nix::unistd::read(&file, &mut piece) {
+        match nix::unistd::read(file, &mut piece) {
             Ok(0) => break,
             Ok(length) => bytes.extend_from_slice(piece.get(..length).unwrap_or_default()),
             Err(Errno::EINTR) => {}
@@ -111,20 +107,19 @@ pub fn read<P: NixPath + ?Sized>(path: &P) -> Result<Vec<u8>, Errno> {
 
 /// Writes a small file that is there, or makes it, readable by all.
 pub fn write(path: &OsStr, bytes: &[u8]) -> Result<(), Errno> {
-    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_CLOEXEC;
-    let file = open(path, flags, Mode::from_bits_truncate(0o644))?;
+    let file = syscalls::open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)?;
     syscalls::write_all(&file, bytes)
 }
 
 /// Adds to the end of a file that is there, in one piece.
 pub fn append(path: &str, bytes: &[u8]) -> Result<(), Errno> {
-    let file = open(path, OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CLOEXEC, Mode::empty())?;
+    let file = syscalls::open(path.as_ref(), O_WRONLY | O_APPEND | O_CLOEXEC, 0)?;
     syscalls::write_all(&file, bytes)
 }
 
 /// Makes a directory, if it is not there (mkdir(2)).
 pub fn make_dir(path: &str) -> Result<(), Errno> {
-    match nix::unistd::mkdir(path, Mode::from_bits_truncate(0o755)) {
+    match syscalls::make_dir(path.as_ref(), 0o755) {
         Err(Errno::EEXIST) => Ok(()),
         other => other,
     }
@@ -132,12 +127,12 @@ pub fn make_dir(path: &str) -> Result<(), Errno> {
 
 /// Removes an empty directory (rmdir(2)).
 pub fn remove_dir(path: &str) -> Result<(), Errno> {
-    unlinkat(AT_FDCWD, path, UnlinkatFlags::RemoveDir)
+    syscalls::remove(path.as_ref(), libc::AT_REMOVEDIR)
 }
 
 /// Removes a file (unlink(2)).
 pub fn remove_file(path: &str) -> Result<(), Errno> {
-    unlinkat(AT_FDCWD, path, UnlinkatFlags::NoRemoveDir)
+    syscalls::remove(path.as_ref(), 0)
 }
 
 /// As [`read`], where a file that cannot be read is as good as an empty one.
@@ -153,7 +148,7 @@ pub type Value = heapless::Vec<u8, 128>;
 pub fn value(path: fmt::Arguments) -> Option<Value> {
     let mut name = heapless::String::<128>::new();
     name.write_fmt(path).ok()?;
-    let file = open_to_read(name.as_str()).ok()?;
+    let file = open_to_read(name.as_str().as_ref()).ok()?;
     let mut value = Value::new();
     value.resize(value.capacity(), 0).ok()?;
     let length = nix::unistd::read(&file, &mut value).ok()?;
@@ -164,7 +159,8 @@ pub fn value(path: fmt::Arguments) -> Option<Value> {
 /// The first 8 KiB of a file, or as much of them as one read(2) gives.
 pub fn beginning(path: &str) -> Vec<u8> {
     let mut bytes = vec![0; 8192];
-    let length = open_to_read(path).and_then(|file| nix::unistd::read(&file, &mut bytes)).unwrap_or(0);
+    let length =
+        open_to_read(path.as_ref()).and_then(|file| nix::unistd::read(&file, &mut bytes)).unwrap_or(0);
     bytes.truncate(length);
     bytes
 }
@@ -178,7 +174,7 @@ pub fn command_line() -> Result<Vec<u8>, Errno> {
 /// The names in a directory; none when it cannot be read.
 pub fn names(dir: &str) -> Vec<OsString> {
     let mut names = Vec::new();
-    if let Ok(dir) = open_to_read(dir) {
+    if let Ok(dir) = open_to_read(dir.as_ref()) {
         syscalls::each_name(&dir, &mut |name| names.push(OsStr::from_bytes(name).to_os_string()));
     }
     names

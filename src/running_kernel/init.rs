@@ -8,6 +8,7 @@ use super::files::{self, Input, exists, read, read_or_empty, write};
 use super::syscalls;
 use crate::failure::{Answer, Failure};
 use crate::going_down::{self, Evidence, Init, RebootAction, SKIP_FILE, SetUp, Trace};
+use core::ffi::CStr;
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -17,6 +18,7 @@ const RUN: &str = "/run/rc-kexec";
 /// Says that tracefs is mounted because of us.
 const MOUNTED: &str = "/run/rc-kexec/mounted-tracefs";
 const TRACEFS: &str = "/sys/kernel/tracing";
+const TRACEFS_FOR_C: &CStr = c"/sys/kernel/tracing";
 const INSTANCE: &str = "/sys/kernel/tracing/instances/rc-kexec";
 const INITTAB: &str = "/etc/inittab";
 /// What makes RC_REBOOT tell.
@@ -38,7 +40,7 @@ const SETTINGS: [(&str, &str); 7] = [
 
 /// Who process 1 is.
 pub fn kind() -> Init {
-    let Ok(name) = nix::fcntl::readlink("/proc/1/exe") else { return Init::Hidden };
+    let Ok(name) = syscalls::read_link("/proc/1/exe".as_ref()) else { return Init::Hidden };
     // Open by this name it is the program that runs, even where an upgrade has
     // replaced its file.
     let Ok(program) = Input::open("/proc/1/exe".as_ref()) else { return Init::Hidden };
@@ -53,11 +55,11 @@ pub fn sysvinit_tells() -> bool {
 
 /// What the trace shows.
 pub fn trace() -> Trace {
-    let watching = read(&*in_instance("events/signal/signal_generate/enable"));
+    let watching = read(in_instance("events/signal/signal_generate/enable"));
     if !watching.is_ok_and(|enabled| enabled.starts_with(b"1")) {
         return Trace::NotArmed;
     }
-    read(&*in_instance("trace")).map_or(Trace::NotArmed, |text| going_down::read_trace(&text))
+    read(in_instance("trace")).map_or(Trace::NotArmed, |text| going_down::read_trace(&text))
 }
 
 fn in_instance(name: &str) -> OsString {
@@ -115,7 +117,7 @@ fn make_instance() -> Answer<()> {
         files::make_dir(RUN).map_err(failed(RUN.as_ref()))?;
         // Noted first: what is not known to be ours would stay mounted.
         write(MOUNTED.as_ref(), b"").map_err(failed(MOUNTED.as_ref()))?;
-        syscalls::mount_tracefs(TRACEFS).map_err(failed(TRACEFS.as_ref()))?;
+        syscalls::mount_tracefs(TRACEFS_FOR_C).map_err(failed(TRACEFS.as_ref()))?;
     }
     files::make_dir(INSTANCE).map_err(failed(INSTANCE.as_ref()))?;
     for (name, value) in SETTINGS {
@@ -149,7 +151,7 @@ fn remove_instance() -> Answer<()> {
     }
     if exists(MOUNTED) {
         // Somebody else may be using it by now.
-        match syscalls::unmount(TRACEFS) {
+        match syscalls::unmount(TRACEFS_FOR_C) {
             Ok(()) | Err(Errno::EBUSY | Errno::EINVAL) => {}
             Err(errno) => return Err(Failure::Disarm { path: TRACEFS, errno }.into()),
         }

@@ -10,7 +10,9 @@ use std::os::unix::ffi::OsStrExt;
 // SAFETY: nothing else in the program has this name.
 #[unsafe(no_mangle)]
 extern "C" fn main(count: c_int, words: *const *const c_char) -> c_int {
-    open_standard_streams();
+    if !open_standard_streams() {
+        return 1;
+    }
     ignore_broken_pipes();
     let count = usize::try_from(count).unwrap_or(0);
     let argv: Vec<OsString> = (0..count)
@@ -26,17 +28,16 @@ extern "C" fn main(count: c_int, words: *const *const c_char) -> c_int {
 
 /// Opens /dev/null for each of the descriptors 0 to 2 that is closed: otherwise the
 /// next file to be opened would be a standard stream, and messages would go into it.
-fn open_standard_streams() {
+/// False when that fails.
+fn open_standard_streams() -> bool {
     let mut streams = [0, 1, 2].map(|fd| libc::pollfd { fd, events: 0, revents: 0 });
     // SAFETY: poll writes to the three structs that it is given.
     unsafe { libc::poll(streams.as_mut_ptr(), 3, 0) };
-    for stream in streams.iter().filter(|stream| stream.revents & libc::POLLNVAL != 0) {
-        // SAFETY: open reads a NUL-terminated name; it takes the lowest free number,
-        // which is this stream's.
-        if unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) } != stream.fd {
-            std::process::abort();
-        }
-    }
+    let mut closed = streams.iter().filter(|stream| stream.revents & libc::POLLNVAL != 0);
+    // SAFETY: openat reads a NUL-terminated name; it takes the lowest free number, which
+    // is this stream's.
+    let open = || unsafe { libc::syscall(libc::SYS_openat, -1, c"/dev/null".as_ptr(), libc::O_RDWR) };
+    closed.all(|stream| open() == stream.fd.into())
 }
 
 /// rt_sigaction(2) of SIGPIPE: a write that nobody reads is answered by EPIPE.

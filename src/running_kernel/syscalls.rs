@@ -7,7 +7,6 @@ use crate::layout::{MAX_SEGMENTS, Plan};
 use core::ffi::{CStr, c_void};
 use core::num::NonZeroUsize;
 use nix::errno::Errno;
-use nix::mount::MsFlags;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::sys::reboot::{RebootMode, reboot};
 use std::ffi::{OsStr, OsString};
@@ -25,6 +24,80 @@ const KEXEC_FILE_NO_INITRAMFS: libc::c_ulong = 4;
 pub const CAP_SYS_BOOT: u32 = 22;
 /// memfd_create(2), since Linux 6.3: never executable.
 const MFD_NOEXEC_SEAL: libc::c_uint = 0x8;
+
+/// The longest path that the kernel takes, with its NUL (linux/limits.h).
+const PATH_MAX: usize = 4096;
+
+/// A system call on a path that takes a directory before it, as openat(2) does, and two
+/// words after it. One way for all of them: the C library's and nix's each bring more.
+///
+/// # Safety
+///
+/// The two words are what this call takes; memory that they point to is the call's.
+unsafe fn at(call: libc::c_long, path: &OsStr, words: [usize; 2]) -> Result<usize, Errno> {
+    let (path, mut name) = (path.as_bytes(), [0u8; PATH_MAX]);
+    if path.contains(&0) {
+        return Err(Errno::EINVAL);
+    }
+    match name.get_mut(..path.len()) {
+        Some(start) if path.len() < PATH_MAX => start.copy_from_slice(path),
+        _ => return Err(Errno::ENAMETOOLONG),
+    }
+    let [first, second] = words;
+    // SAFETY: the name ends with a NUL; the caller answers for the words.
+    let result = unsafe { libc::syscall(call, libc::AT_FDCWD, name.as_ptr(), first, second) };
+    Errno::result(result).map(|result| result as usize)
+}
+
+/// openat(2).
+pub fn open(path: &OsStr, flags: libc::c_int, mode: libc::mode_t) -> Result<OwnedFd, Errno> {
+    // SAFETY: flags and mode are numbers.
+    let fd = unsafe { at(libc::SYS_openat, path, [flags as usize, mode as usize]) }?;
+    // SAFETY: the descriptor is new and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// unlinkat(2): of a directory with AT_REMOVEDIR.
+pub fn remove(path: &OsStr, flags: libc::c_int) -> Result<(), Errno> {
+    // SAFETY: the flags are a number; the last word is not read.
+    unsafe { at(libc::SYS_unlinkat, path, [flags as usize, 0]) }.map(drop)
+}
+
+/// mkdirat(2).
+pub fn make_dir(path: &OsStr, mode: libc::mode_t) -> Result<(), Errno> {
+    // SAFETY: the mode is a number; the last word is not read.
+    unsafe { at(libc::SYS_mkdirat, path, [mode as usize, 0]) }.map(drop)
+}
+
+/// readlinkat(2), or as much of it as there is room for in a path.
+pub fn read_link(path: &OsStr) -> Result<OsString, Errno> {
+    let mut target = [0u8; PATH_MAX];
+    // SAFETY: the kernel writes at most `target.len()` bytes to `target`.
+    let length = unsafe { at(libc::SYS_readlinkat, path, [target.as_mut_ptr() as usize, target.len()]) }?;
+    Ok(OsStr::from_bytes(target.get(..length).unwrap_or_default()).to_os_string())
+}
+
+/// What a file is (inode(7), S_IFMT of its mode), and its size in bytes.
+pub type Status = (libc::mode_t, u64);
+
+/// newfstatat(2).
+pub fn status(path: &OsStr) -> Result<Status, Errno> {
+    // SAFETY: for the kernel all bytes of this struct may be 0.
+    let mut status: libc::stat = unsafe { core::mem::zeroed() };
+    // SAFETY: the kernel writes one struct stat, which on 64-bit machines is the C
+    // library's, too. No flag is set.
+    unsafe { at(libc::SYS_newfstatat, path, [&raw mut status as usize, 0]) }?;
+    Ok((status.st_mode & libc::S_IFMT, status.st_size as u64))
+}
+
+/// fstat(2).
+pub fn status_of(file: &OwnedFd) -> Result<Status, Errno> {
+    // SAFETY: as above.
+    let mut status: libc::stat = unsafe { core::mem::zeroed() };
+    // SAFETY: as above.
+    Errno::result(unsafe { libc::syscall(libc::SYS_fstat, file.as_raw_fd(), &raw mut status) })?;
+    Ok((status.st_mode & libc::S_IFMT, status.st_size as u64))
+}
 
 /// A file mapped for reading: its pages are the page cache's, not ours.
 #[derive(Debug)]
@@ -209,7 +282,8 @@ pub fn memfd(name: &CStr) -> Result<OwnedFd, Errno> {
 pub fn seal(memfd: &OwnedFd) -> Result<(), Errno> {
     let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
     // SAFETY: F_ADD_SEALS takes a number and touches no memory of ours.
-    Errno::result(unsafe { libc::fcntl(memfd.as_raw_fd(), libc::F_ADD_SEALS, seals) }).map(drop)
+    Errno::result(unsafe { libc::syscall(libc::SYS_fcntl, memfd.as_raw_fd(), libc::F_ADD_SEALS, seals) })
+        .map(drop)
 }
 
 /// 32 random bytes (getrandom(2)), or none while the kernel has no good ones yet.
@@ -276,14 +350,16 @@ pub fn strerror(errno: Errno) -> &'static str {
 }
 
 /// mount(2) of tracefs.
-pub fn mount_tracefs(path: &str) -> Result<(), Errno> {
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    nix::mount::mount(Some("tracefs"), path, Some("tracefs"), flags, None::<&str>)
+pub fn mount_tracefs(path: &CStr) -> Result<(), Errno> {
+    let (name, flags) = (c"tracefs".as_ptr(), libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC);
+    // SAFETY: mount reads three NUL-terminated strings; tracefs needs no data.
+    Errno::result(unsafe { libc::mount(name, path.as_ptr(), name, flags, core::ptr::null()) }).map(drop)
 }
 
 /// umount(2).
-pub fn unmount(path: &str) -> Result<(), Errno> {
-    nix::mount::umount(path)
+pub fn unmount(path: &CStr) -> Result<(), Errno> {
+    // SAFETY: umount reads a NUL-terminated string.
+    Errno::result(unsafe { libc::umount2(path.as_ptr(), 0) }).map(drop)
 }
 
 /// kill(2): SIGHUP to process 1.
