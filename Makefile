@@ -21,7 +21,10 @@ etc = $(DESTDIR)/etc
 flags_link = -Clink-arg=--hash-style=gnu -Clink-arg=-O2
 flags_stable = $(flags_link) -Cforce-unwind-tables=no -Clink-arg=-T$(CURDIR)/link/no-unwind.ld
 # For std, too, which is built here: no tables to unwind by, no text of panics.
-flags_tiny = $(flags_stable) -Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none \
+# nounwind has an empty libunwind.a: std refers to it for backtraces, which are not made,
+# and it would bring the C library's stdio.
+nounwind = $(out)/nounwind
+flags_tiny = $(flags_stable) -Lnative=$(nounwind) -Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none \
 	-Zfmt-debug=none -Cllvm-args=-inline-threshold=0 -Cllvm-args=-enable-machine-outliner=always
 
 .PHONY: all tiny install uninstall demo test check lint vm-test vm-test-long bench sizes costs toolchain vm-parts clean
@@ -33,6 +36,8 @@ all: toolchain
 # RUSTC_BOOTSTRAP: the stable compiler builds its own standard library again.
 tiny: toolchain
 	sh tests/toolchain.sh source
+	mkdir -p $(nounwind)
+	printf '!<arch>\n' >$(nounwind)/libunwind.a
 	RUSTC_BOOTSTRAP=1 \
 	CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS="$(flags_tiny)" \
 	$(CARGO) build --locked --release --target $(TARGET) --target-dir $(out)/tiny --bin rc-kexec \
