@@ -3,6 +3,48 @@
 //! Every function answers `None` when the field does not lie inside the slice:
 //! the callers turn that into a refusal that names the field.
 
+use core::fmt::{self, Display, Formatter, Write};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+/// What may be no text, made fit for a message.
+pub trait Shown {
+    /// Its bytes, for a message.
+    fn shown(&self) -> ShownBytes<'_>;
+}
+
+impl Shown for [u8] {
+    fn shown(&self) -> ShownBytes<'_> {
+        ShownBytes(self)
+    }
+}
+
+impl Shown for OsStr {
+    fn shown(&self) -> ShownBytes<'_> {
+        ShownBytes(self.as_bytes())
+    }
+}
+
+/// Bytes that are written as the text that they are; for each that is none stands U+FFFD.
+#[derive(Clone, Copy, Debug)]
+pub struct ShownBytes<'b>(&'b [u8]);
+
+impl Display for ShownBytes<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        loop {
+            let text = match core::str::from_utf8(rest) {
+                Ok(text) => return f.write_str(text),
+                Err(error) => error.valid_up_to(),
+            };
+            let (text, other) = rest.split_at_checked(text).unwrap_or_default();
+            f.write_str(core::str::from_utf8(text).unwrap_or_default())?;
+            f.write_char(char::REPLACEMENT_CHARACTER)?;
+            rest = other.get(1..).unwrap_or_default();
+        }
+    }
+}
+
 /// The `N` bytes at `offset`.
 pub fn array_at<const N: usize>(bytes: &[u8], offset: usize) -> Option<[u8; N]> {
     bytes.get(offset..)?.first_chunk::<N>().copied()
@@ -74,6 +116,20 @@ pub fn parse_decimal(text: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_shown_as_the_text_that_they_are() {
+        let table: [(&[u8], &str); 5] = [
+            (b"", ""),
+            ("/b\u{f6}t".as_bytes(), "/b\u{f6}t"),
+            (b"\xff", "\u{fffd}"),
+            (b"/a\xffb\xfe", "/a\u{fffd}b\u{fffd}"),
+            (b"\xc3", "\u{fffd}"),
+        ];
+        for (bytes, wanted) in table {
+            assert_eq!(bytes.shown().to_string(), wanted, "{bytes:?}");
+        }
+    }
 
     #[test]
     fn fields_outside_the_slice_are_none() {

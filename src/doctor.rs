@@ -1,6 +1,7 @@
 //! What stands between this machine and a kexec, and what to do about it.
 //! [`examine`] is pure over [`Facts`], which running_kernel/facts.rs gathers.
 
+use crate::bytes::Shown;
 use crate::cli::{After, Choice, DoctorRequest, LoadRequest, Speech};
 use crate::failure::{Call, Failure, Obstacle, Refusal};
 use crate::going_down::{Init, RebootAction, SKIP_FILE, Trace};
@@ -161,7 +162,7 @@ fn machine(tell: &mut Tell, facts: &Facts, load_matters: Status) {
             Status::Bad,
             format_args!(
                 "this is a container ({}): the machine's kernel cannot be changed from it\n  run it on the machine itself",
-                name.display()
+                name.shown()
             ),
         ),
     }
@@ -218,7 +219,7 @@ fn machine(tell: &mut Tell, facts: &Facts, load_matters: Status) {
             load_matters,
             format_args!(
                 "{}: the kernel takes an image only with a signature that it trusts, and whether this one has it cannot be told without loading it\n  run: kexec-load, then ask again",
-                mode.display()
+                mode.shown()
             ),
         ),
         Some(_) => {
@@ -403,7 +404,7 @@ fn telling(tell: &mut Tell, facts: &Facts) {
             unknown_matters,
             format_args!(
                 "{}: how it tells a reboot from a poweroff is not known\n  run it with openrc reboot for a reboot, which sets RC_REBOOT; or set kexec_when_unknown=\"kexec\" in {}",
-                name.display(),
+                name.shown(),
                 settings::FILE
             ),
         ),

@@ -3,6 +3,7 @@
 //! A message says what was being done, to which file, why not, and what to do
 //! when the facts decide it. No remedy is guessed: a wrong one is worse than none.
 
+use crate::bytes::Shown;
 use crate::going_down::{SKIP_FILE, Verdict};
 use crate::image::{NotLoadable, bzimage, initrd};
 use crate::layout::draw::Size;
@@ -313,7 +314,7 @@ impl Display for BootLoader {
             }
             BootLoader::Diskless { files } => {
                 write!(f, "diskless: add {OPTION} to the kernel's line in")?;
-                files.iter().try_for_each(|file| write!(f, " {}", file.display()))
+                files.iter().try_for_each(|file| write!(f, " {}", file.shown()))
             }
         }
     }
@@ -349,16 +350,16 @@ impl Display for Failure {
                 write!(f, "{what}\n  see: {before}{applet} --help")
             }
             Failure::Unreadable { path, errno } => {
-                write!(f, "unable to read {}: {}", path.display(), strerror(*errno))
+                write!(f, "unable to read {}: {}", path.shown(), strerror(*errno))
             }
             Failure::NotAFile { path, what } => {
-                write!(f, "unable to read {}: it is {what}", path.display())
+                write!(f, "unable to read {}: it is {what}", path.shown())
             }
             Failure::Kernel { path, why } => {
-                write!(f, "unable to load {}: {}", path.display(), KernelProblem(*why))
+                write!(f, "unable to load {}: {}", path.shown(), KernelProblem(*why))
             }
             Failure::Initrd { path, why } => {
-                write!(f, "unable to use {} as an initrd: {}", path.display(), InitrdProblem(*why))
+                write!(f, "unable to use {} as an initrd: {}", path.shown(), InitrdProblem(*why))
             }
             Failure::TooManyInitrds { given, limit } => write!(
                 f,
@@ -366,30 +367,30 @@ impl Display for Failure {
             ),
             Failure::NoKernelFound { tried, unmounted } => {
                 f.write_str("unable to find a kernel: there is none of")?;
-                tried.iter().try_for_each(|path| write!(f, " {}", path.display()))?;
+                tried.iter().try_for_each(|path| write!(f, " {}", path.shown()))?;
                 match unmounted {
-                    Some(dir) => write!(f, "; {0} is in /etc/fstab and not mounted\n  mount {0}", dir.display()),
+                    Some(dir) => write!(f, "; {0} is in /etc/fstab and not mounted\n  mount {0}", dir.shown()),
                     None => f.write_str("\n  name it: kexec-load KERNEL --initrd FILE"),
                 }
             }
             Failure::NoInitrdFound { kernel, tried } => {
-                write!(f, "unable to find the initrd of {}: there is none", kernel.display())?;
+                write!(f, "unable to find the initrd of {}: there is none", kernel.shown())?;
                 for (index, path) in tried.iter().enumerate() {
-                    write!(f, "{} {}", if index == 0 { " of" } else { "" }, path.display())?;
+                    write!(f, "{} {}", if index == 0 { " of" } else { "" }, path.shown())?;
                 }
                 write!(
                     f,
                     ", and the running kernel was started with one\n  name it: kexec-load {0} --initrd FILE; without --initrd, kexec-load {0} loads none",
-                    kernel.display()
+                    kernel.shown()
                 )
             }
             Failure::WrongType { path, wanted } => write!(
                 f,
                 "unable to load {}: it is a bzImage, and --type says {}\n  --type may be left out: the file's content decides",
-                path.display(),
-                wanted.display()
+                path.shown(),
+                wanted.shown()
             ),
-            Failure::NoPlan { path, why } => write!(f, "unable to load {}: {}", path.display(), PlanProblem(*why)),
+            Failure::NoPlan { path, why } => write!(f, "unable to load {}: {}", path.shown(), PlanProblem(*why)),
             Failure::NulInCommandLine => f.write_str("unable to use the command line: there is a NUL byte in it"),
             Failure::AddressesHidden => f.write_str(
                 "unable to read the memory map: /proc/iomem shows its addresses only with CAP_SYS_ADMIN\n  run it as root",
@@ -402,7 +403,7 @@ impl Display for Failure {
                 write!(f, "unable to join the initrds in memory: {}", strerror(*errno))
             }
             Failure::Refused { path, call, errno, load, facts } => {
-                write!(f, "unable to load {} with {call}: ", path.display())?;
+                write!(f, "unable to load {} with {call}: ", path.shown())?;
                 why_not(f, *call, *errno, load, facts)
             }
             Failure::UnloadRefused { errno, facts } => {
@@ -420,7 +421,7 @@ impl Display for Failure {
                 write!(f, "unable to start the loaded kernel: the answer to \"is it a reboot?\" is {verdict}: {reason}")
             }
             Failure::Arm { path, errno } => {
-                write!(f, "unable to watch init's signals: {}: ", path.display())?;
+                write!(f, "unable to watch init's signals: {}: ", path.shown())?;
                 match errno {
                     Errno::EPERM | Errno::EACCES => write!(
                         f,
@@ -674,7 +675,7 @@ fn near_limit(load: &Load) -> bool {
 fn load_disabled(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
     f.write_str("kernel.kexec_load_disabled is 1, and it cannot be set back while this kernel runs\n  ")?;
     if let Some(path) = &facts.sysctl_file {
-        write!(f, "{} sets it: take the line out, then reboot in the ordinary way", path.display())?;
+        write!(f, "{} sets it: take the line out, then reboot in the ordinary way", path.shown())?;
         if facts.alpine && !facts.boot_option {
             write!(f, " (Alpine's kernels need the boot option {OPTION} as well)")?;
         }
@@ -710,7 +711,7 @@ fn load_disabled(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
 }
 
 fn locked_down(f: &mut Formatter<'_>, call: Call, facts: &Refusal) -> fmt::Result {
-    let mode = facts.lockdown.as_deref().unwrap_or_default().display();
+    let mode = facts.lockdown.as_deref().unwrap_or_default().shown();
     match call {
         Call::Load => write!(
             f,
@@ -737,7 +738,7 @@ fn unknown_refusal(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
     f.write_str("kexec_load_disabled is not 1, no lockdown is in force, loads are left")?;
     match &facts.security_modules {
         Some(modules) => {
-            write!(f, "; security modules: {} (loadpin and integrity can refuse)", modules.display())?;
+            write!(f, "; security modules: {} (loadpin and integrity can refuse)", modules.shown())?;
         }
         None => f.write_str("; the security modules cannot be listed")?,
     }

@@ -6,6 +6,7 @@
 //! "reboot": a machine that reboots in the ordinary way comes back, one that was
 //! to be powered off and runs on may burn.
 
+use crate::bytes::Shown;
 use crate::cli::Errand;
 use crate::failure::{Answer, Failure};
 use crate::running_kernel::{files, init, syscalls};
@@ -270,7 +271,7 @@ impl Display for Decision<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Decision::OtherRunlevel(Some(runlevel)) => {
-                write!(f, "the machine is not going down (RC_RUNLEVEL is {})", runlevel.display())
+                write!(f, "the machine is not going down (RC_RUNLEVEL is {})", runlevel.shown())
             }
             Decision::OtherRunlevel(None) => {
                 f.write_str("the machine is not going down (RC_RUNLEVEL is not set)")
@@ -300,7 +301,7 @@ impl Display for Decision<'_> {
                 "BusyBox's init does not say, and its signals were not watched (is kexec-load started?)",
             ),
             Decision::OtherInit(Some(name)) => {
-                write!(f, "how {} tells a reboot from a poweroff is not known", name.display())
+                write!(f, "how {} tells a reboot from a poweroff is not known", name.shown())
             }
             Decision::OtherInit(None) => f.write_str("process 1 cannot be seen"),
         }

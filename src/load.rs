@@ -2,6 +2,7 @@
 //! segments -> load. Nothing is changed before the one system call, and that
 //! leaves what was loaded before in place when it fails.
 
+use crate::bytes::Shown;
 use crate::cli::{After, Choice, LoadRequest};
 use crate::command_line;
 use crate::failure::{Answer, Call, Failure, Load};
@@ -38,9 +39,9 @@ struct Job<'a> {
 pub fn run(request: &LoadRequest) -> Answer<()> {
     let (path, initrd_paths) = named_or_found(request)?;
     if request.kernel.is_none() {
-        files::print(format_args!("kernel: {}\n", path.display()));
+        files::print(format_args!("kernel: {}\n", path.shown()));
         for initrd in &initrd_paths {
-            files::print(format_args!("initrd: {}\n", initrd.display()));
+            files::print(format_args!("initrd: {}\n", initrd.shown()));
         }
     }
     let kernel = Input::open(&path).map_err(|why| Failure::unusable(&path, why))?;
@@ -209,7 +210,7 @@ fn new_command_line(
 /// An initrd in a line: its name, what is in it, its size.
 fn describe_initrd(out: &mut dyn Write, input: &Input) -> fmt::Result {
     let found = initrd::check(input.bytes()).unwrap_or_default();
-    write!(out, "{}, ", input.path.display())?;
+    write!(out, "{}, ", input.path.shown())?;
     if found.plain > 0 {
         write!(out, "{} cpio, ", found.plain)?;
     }
@@ -368,7 +369,7 @@ impl Job<'_> {
         write!(
             out,
             "{}, a bzImage, Linux {}, boot protocol {major}.{minor:02}, {}",
-            self.path.display(),
+            self.path.shown(),
             self.image.version().unwrap_or("of no known version"),
             Size(self.kernel.bytes().len() as u64)
         )
@@ -383,7 +384,7 @@ impl Job<'_> {
             describe_initrd(out, input)?;
         }
         let line = self.command_line.as_bytes();
-        let text = OsStr::from_bytes(line).display();
+        let text = line.shown();
         writeln!(out, "\ncommand line ({} of {} bytes): {text}", line.len(), self.image.cmdline_size)
     }
 

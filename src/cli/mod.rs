@@ -7,6 +7,7 @@ mod kexec;
 mod load;
 mod words;
 
+use crate::bytes::Shown;
 use crate::failure::{Answer, Call, Failure};
 use crate::layout::range::Range;
 use argh::{ArgsInfo, CommandInfoWithArgs};
@@ -225,7 +226,7 @@ pub fn parse(argv: &[OsString]) -> (&'static str, Answer<Command>) {
             (Some(applet), _) => return (applet.speaks_as, applet.parse(rest)),
             (None, b"--help" | b"-h" | b"help") => Ok(Command::Print(list_of_applets())),
             (None, b"--version" | b"-v") => Ok(Command::Print(VERSION.to_string())),
-            _ => Err(no_applet(&format!("unable to run {}: there is no such applet", word.display()))),
+            _ => Err(no_applet(&format!("unable to run {}: there is no such applet", word.shown()))),
         },
     };
     ("rc-kexec", command)

@@ -3,6 +3,7 @@
 //! argh's own pass takes neither `--opt=value` nor clusters, prefixes, values that
 //! begin with a dash, or words that are not UTF-8; this one does.
 
+use crate::bytes::Shown;
 use crate::failure::{Answer, Failure};
 use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind};
 use core::fmt::Write;
@@ -52,7 +53,7 @@ impl Words {
         }
         match words.operands.first() {
             Some(operand) if info.positionals.is_empty() => {
-                Err(words.misused(&format!("unable to use {}: {applet} takes no operand", operand.display())))
+                Err(words.misused(&format!("unable to use {}: {applet} takes no operand", operand.shown())))
             }
             _ => Ok(words),
         }
@@ -80,7 +81,7 @@ impl Words {
 
     /// The option by its full name, or by the beginning of only one name.
     fn find_long(&self, name: &[u8]) -> Answer<&'static FlagInfo<'static>> {
-        let text = OsStr::from_bytes(name).display();
+        let text = name.shown();
         if let Some(row) = self.table.iter().find(|row| row.long.as_bytes() == name) {
             return Ok(row);
         }
@@ -97,7 +98,7 @@ impl Words {
 
     fn find_short(&self, letter: u8) -> Answer<&'static FlagInfo<'static>> {
         let row = self.table.iter().find(|row| letter_of(row) == Some(char::from(letter)));
-        let unknown = || format!("unknown option -{}", OsStr::from_bytes(&[letter]).display());
+        let unknown = || format!("unknown option -{}", [letter].shown());
         row.ok_or_else(|| self.misused(&unknown()))
     }
 

@@ -2,7 +2,7 @@
 
 use super::files::{self, exists, is_dir, names, read, read_or_empty, value};
 use super::syscalls::{self, CAP_SYS_BOOT};
-use crate::bytes::{parse_decimal, parse_hex};
+use crate::bytes::{Shown, parse_decimal, parse_hex};
 use crate::command_line;
 use crate::doctor::Facts;
 use crate::failure::{Answer, BootLoader, Failure, Refusal};
@@ -90,7 +90,7 @@ impl Default for Memory {
 fn firmware_map(map: &mut MemoryMap) -> Answer<()> {
     // By the names that are there: memory that was taken out leaves a gap in the numbers.
     for number in names("/sys/firmware/memmap") {
-        let number = number.display();
+        let number = number.shown();
         let field =
             |name: &str| value(format_args!("/sys/firmware/memmap/{number}/{name}")).unwrap_or_default();
         // Only complete, or not at all: half a map would make RAM of what is reserved.
