@@ -314,7 +314,7 @@ impl Display for BootLoader {
             }
             BootLoader::Diskless { files } => {
                 write!(f, "diskless: add {OPTION} to the kernel's line in")?;
-                files.iter().try_for_each(|file| write!(f, " {}", file.shown()))
+                each(f, files)
             }
         }
     }
@@ -349,35 +349,26 @@ impl Display for Failure {
                 let before = if applet.starts_with("rc-kexec ") { "" } else { "rc-kexec " };
                 write!(f, "{what}\n  see: {before}{applet} --help")
             }
-            Failure::Unreadable { path, errno } => {
-                write!(f, "unable to read {}: {}", path.shown(), strerror(*errno))
-            }
-            Failure::NotAFile { path, what } => {
-                write!(f, "unable to read {}: it is {what}", path.shown())
-            }
-            Failure::Kernel { path, why } => {
-                write!(f, "unable to load {}: {}", path.shown(), KernelProblem(*why))
-            }
-            Failure::Initrd { path, why } => {
-                write!(f, "unable to use {} as an initrd: {}", path.shown(), InitrdProblem(*why))
-            }
+            Failure::Unreadable { path, errno } => unable(f, "read ", path)?.write_str(strerror(*errno)),
+            Failure::NotAFile { path, what } => write!(unable(f, "read ", path)?, "it is {what}"),
+            Failure::Kernel { path, why } => kernel_problem(unable(f, "load ", path)?, *why),
+            Failure::Initrd { path, why } => initrd_problem(unable(f, "use the initrd ", path)?, *why),
             Failure::TooManyInitrds { given, limit } => write!(
                 f,
                 "unable to load {given} initrds: kexec_load takes at most {limit} beside the kernel\n  join some of them: cat A B > C"
             ),
             Failure::NoKernelFound { tried, unmounted } => {
                 f.write_str("unable to find a kernel: there is none of")?;
-                tried.iter().try_for_each(|path| write!(f, " {}", path.shown()))?;
+                each(f, tried)?;
                 match unmounted {
                     Some(dir) => write!(f, "; {0} is in /etc/fstab and not mounted\n  mount {0}", dir.shown()),
                     None => f.write_str("\n  name it: kexec-load KERNEL --initrd FILE"),
                 }
             }
             Failure::NoInitrdFound { kernel, tried } => {
-                write!(f, "unable to find the initrd of {}: there is none", kernel.shown())?;
-                for (index, path) in tried.iter().enumerate() {
-                    write!(f, "{} {}", if index == 0 { " of" } else { "" }, path.shown())?;
-                }
+                let f = unable(f, "find the initrd of ", kernel)?;
+                f.write_str(if tried.is_empty() { "there is none" } else { "there is none of" })?;
+                each(f, tried)?;
                 write!(
                     f,
                     ", and the running kernel was started with one\n  name it: kexec-load {0} --initrd FILE; without --initrd, kexec-load {0} loads none",
@@ -385,12 +376,11 @@ impl Display for Failure {
                 )
             }
             Failure::WrongType { path, wanted } => write!(
-                f,
-                "unable to load {}: it is a bzImage, and --type says {}\n  --type may be left out: the file's content decides",
-                path.shown(),
+                unable(f, "load ", path)?,
+                "it is a bzImage, and --type says {}\n  --type may be left out: the file's content decides",
                 wanted.shown()
             ),
-            Failure::NoPlan { path, why } => write!(f, "unable to load {}: {}", path.shown(), PlanProblem(*why)),
+            Failure::NoPlan { path, why } => plan_problem(unable(f, "load ", path)?, *why),
             Failure::NulInCommandLine => f.write_str("unable to use the command line: there is a NUL byte in it"),
             Failure::AddressesHidden => f.write_str(
                 "unable to read the memory map: /proc/iomem shows its addresses only with CAP_SYS_ADMIN\n  run it as root",
@@ -398,7 +388,9 @@ impl Display for Failure {
             Failure::TooManyRanges(capacity) => {
                 write!(f, "unable to read the memory map: it has more than {capacity} ranges")
             }
-            Failure::Facts { path, errno } => write!(f, "unable to read {path}: {}", strerror(*errno)),
+            Failure::Facts { path, errno } => {
+                unable(f, "read ", path.as_ref())?.write_str(strerror(*errno))
+            }
             Failure::JoinInitrds(errno) => {
                 write!(f, "unable to join the initrds in memory: {}", strerror(*errno))
             }
@@ -421,7 +413,7 @@ impl Display for Failure {
                 write!(f, "unable to start the loaded kernel: the answer to \"is it a reboot?\" is {verdict}: {reason}")
             }
             Failure::Arm { path, errno } => {
-                write!(f, "unable to watch init's signals: {}: ", path.shown())?;
+                let f = unable(f, "watch init's signals: ", path)?;
                 match errno {
                     Errno::EPERM | Errno::EACCES => write!(
                         f,
@@ -435,26 +427,23 @@ impl Display for Failure {
                 }
             }
             Failure::Disarm { path, errno } => {
-                write!(f, "unable to stop watching init's signals: {path}: {}", strerror(*errno))
+                unable(f, "stop watching init's signals: ", path.as_ref())?.write_str(strerror(*errno))
             }
             Failure::InitHidden => f.write_str("unable to see process 1: /proc/1/exe takes root, outside of a container"),
-            Failure::NotBusyBox => f.write_str(
-                "unable to set up /etc/inittab: process 1 is not BusyBox's init, and the line is for that one",
-            ),
-            Failure::NoRebootAction => f.write_str(
-                "unable to set up /etc/inittab: this init does not know the reboot action (Alpine's busybox since 1.37.0-r13 does; after an upgrade the next boot's init)\n  without it kexec-load watches init's signals, which tells as much",
-            ),
-            Failure::OtherRebootLine => f.write_str(
-                "unable to set up /etc/inittab: it has a ::reboot: line that does not run openrc reboot\n  change that line to ::reboot:/sbin/openrc reboot",
-            ),
+            Failure::NotBusyBox | Failure::NoRebootAction | Failure::OtherRebootLine | Failure::SetUp { .. } => {
+                f.write_str("unable to set up /etc/inittab: ")?;
+                f.write_str(match self {
+                    Failure::NotBusyBox => "process 1 is not BusyBox's init, and the line is for that one",
+                    Failure::NoRebootAction => "this init does not know the reboot action (Alpine's busybox since 1.37.0-r13 does; after an upgrade the next boot's init)\n  without it kexec-load watches init's signals, which tells as much",
+                    Failure::SetUp { errno } => strerror(*errno),
+                    _ => "it has a ::reboot: line that does not run openrc reboot\n  change that line to ::reboot:/sbin/openrc reboot",
+                })
+            }
             Failure::Skip { errno } => write!(
                 f,
                 "unable to make {SKIP_FILE}: {}\n  to make the next reboot an ordinary one: rc-service kexec-load stop",
                 strerror(*errno)
             ),
-            Failure::SetUp { errno } => {
-                write!(f, "unable to set up /etc/inittab: {}", strerror(*errno))
-            }
             Failure::ExecRefused { errno, facts } => {
                 f.write_str("unable to start the loaded kernel: ")?;
                 match errno {
@@ -477,6 +466,21 @@ impl Display for Failure {
     }
 }
 
+/// "unable to DO PATH: ", and where the reason goes.
+fn unable<'f, 'a>(
+    f: &'f mut Formatter<'a>,
+    what: &str,
+    path: &OsStr,
+) -> Result<&'f mut Formatter<'a>, fmt::Error> {
+    write!(f, "unable to {what}{}: ", path.shown())?;
+    Ok(f)
+}
+
+/// Paths, a space before each.
+fn each(f: &mut Formatter<'_>, paths: &[OsString]) -> fmt::Result {
+    paths.iter().try_for_each(|path| write!(f, " {}", path.shown()))
+}
+
 /// Bytes from a file that may be no text.
 struct Bytes<'b>(&'b [u8]);
 
@@ -492,59 +496,48 @@ impl Display for Bytes<'_> {
     }
 }
 
-struct KernelProblem(NotLoadable);
-
-impl Display for KernelProblem {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        use bzimage::Defect;
-        match self.0 {
-            NotLoadable::Empty => f.write_str("the file is empty"),
-            NotLoadable::Known(name) => {
-                write!(f, "it is {name}, which is not loaded yet; a bzImage is")
-            }
-            NotLoadable::Unknown(first) => {
-                write!(f, "it is no kernel that is known here (it begins with {})", Bytes(&first))
-            }
-            NotLoadable::BzImage(Defect::Truncated { promised, present }) => write!(
-                f,
-                "the file is cut short: its header promises at least {promised} bytes, and it has {present}\n  install or copy it again"
-            ),
-            NotLoadable::BzImage(Defect::TooOld(major, minor)) => {
-                write!(f, "its boot protocol is {major}.{minor:02}, and 2.12 is the oldest that is loaded")
-            }
-            NotLoadable::BzImage(Defect::LoadedLow) => f.write_str("it is a zImage; a bzImage is loaded"),
-            NotLoadable::BzImage(Defect::No64BitEntry) => {
-                f.write_str("it is a 32-bit x86 kernel (XLF_KERNEL_64 is not set); this machine is x86_64")
-            }
-            NotLoadable::BzImage(Defect::Header(what)) => write!(f, "its header is damaged: {what}"),
+fn kernel_problem(f: &mut Formatter<'_>, why: NotLoadable) -> fmt::Result {
+    use bzimage::Defect;
+    match why {
+        NotLoadable::Empty => f.write_str("the file is empty"),
+        NotLoadable::Known(name) => {
+            write!(f, "it is {name}, which is not loaded yet; a bzImage is")
         }
+        NotLoadable::Unknown(first) => {
+            write!(f, "it is no kernel that is known here (it begins with {})", Bytes(&first))
+        }
+        NotLoadable::BzImage(Defect::Truncated { promised, present }) => write!(
+            f,
+            "the file is cut short: its header promises at least {promised} bytes, and it has {present}\n  install or copy it again"
+        ),
+        NotLoadable::BzImage(Defect::TooOld(major, minor)) => {
+            write!(f, "its boot protocol is {major}.{minor:02}, and 2.12 is the oldest that is loaded")
+        }
+        NotLoadable::BzImage(Defect::LoadedLow) => f.write_str("it is a zImage; a bzImage is loaded"),
+        NotLoadable::BzImage(Defect::No64BitEntry) => {
+            f.write_str("it is a 32-bit x86 kernel (XLF_KERNEL_64 is not set); this machine is x86_64")
+        }
+        NotLoadable::BzImage(Defect::Header(what)) => write!(f, "its header is damaged: {what}"),
     }
 }
 
-struct InitrdProblem(initrd::Defect);
-
-impl Display for InitrdProblem {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            initrd::Defect::Empty => f.write_str("there is nothing in it"),
-            initrd::Defect::NoArchive { offset, first } => write!(
-                f,
-                "no archive that the kernel can unpack begins at byte {offset} ({}); cpio is one, and gzip, bzip2, lzma, xz, lzo, lz4 and zstd",
-                Bytes(&first)
-            ),
-            initrd::Defect::Truncated { promised, present } => write!(
-                f,
-                "the file is cut short: its cpio archive goes on to byte {promised} at least, and it has {present}\n  make or copy it again"
-            ),
-        }
+fn initrd_problem(f: &mut Formatter<'_>, why: initrd::Defect) -> fmt::Result {
+    match why {
+        initrd::Defect::Empty => f.write_str("there is nothing in it"),
+        initrd::Defect::NoArchive { offset, first } => write!(
+            f,
+            "no archive that the kernel can unpack begins at byte {offset} ({}); cpio is one, and gzip, bzip2, lzma, xz, lzo, lz4 and zstd",
+            Bytes(&first)
+        ),
+        initrd::Defect::Truncated { promised, present } => write!(
+            f,
+            "the file is cut short: its cpio archive goes on to byte {promised} at least, and it has {present}\n  make or copy it again"
+        ),
     }
 }
 
-struct PlanProblem(NoPlan);
-
-impl Display for PlanProblem {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self.0 {
+fn plan_problem(f: &mut Formatter<'_>, why: NoPlan) -> fmt::Result {
+    match why {
             NoPlan::TooManySegments => f.write_str("it would take more than 16 segments"),
             NoPlan::TooManyRanges(capacity) => write!(f, "the memory map has more than {capacity} ranges"),
             NoPlan::OverHalfOfRam { needed, allowed } => write!(
@@ -573,7 +566,6 @@ impl Display for PlanProblem {
             }
             NoPlan::Broken(what) => write!(f, "the layout is wrong, a mistake of rc-kexec: {what}"),
         }
-    }
 }
 
 /// A reason for which the kernel refuses loads, known without asking it.
