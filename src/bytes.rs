@@ -77,6 +77,32 @@ pub fn put(bytes: &mut [u8], offset: usize, field: &[u8]) -> Option<()> {
     Some(())
 }
 
+/// The parts of `bytes` between separators, as `split` has them. One iterator for all:
+/// each closure of `split` is code of its own.
+pub fn parts(bytes: &[u8], separator: u8) -> Parts<'_> {
+    Parts { rest: Some(bytes), separator }
+}
+
+/// The iterator of [`parts`].
+#[derive(Clone, Debug)]
+pub struct Parts<'b> {
+    rest: Option<&'b [u8]>,
+    separator: u8,
+}
+
+impl<'b> Iterator for Parts<'b> {
+    type Item = &'b [u8];
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<&'b [u8]> {
+        let rest = self.rest.take()?;
+        let Some(at) = rest.iter().position(|&byte| byte == self.separator) else { return Some(rest) };
+        let (part, rest) = rest.split_at_checked(at)?;
+        self.rest = rest.get(1..);
+        Some(part)
+    }
+}
+
 /// The first four bytes, for a message; zeros stand for those that are not there.
 pub fn first_four(bytes: &[u8]) -> [u8; 4] {
     let mut first = [0u8; 4];
@@ -116,6 +142,13 @@ pub fn parse_decimal(text: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_are_those_of_split() {
+        for text in [&b""[..], b",", b"a", b"a,b", b",a,,b,"] {
+            assert!(parts(text, b',').eq(text.split(|&byte| byte == b',')), "{text:?}");
+        }
+    }
 
     #[test]
     fn bytes_are_shown_as_the_text_that_they_are() {

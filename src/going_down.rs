@@ -6,7 +6,7 @@
 //! "reboot": a machine that reboots in the ordinary way comes back, one that was
 //! to be powered off and runs on may burn.
 
-use crate::bytes::Shown;
+use crate::bytes::{Shown, parts};
 use crate::cli::Errand;
 use crate::failure::{Answer, Failure};
 use crate::running_kernel::{files, init, syscalls};
@@ -316,8 +316,8 @@ pub fn reboot_action(program: &[u8], inittab: &[u8]) -> RebootAction {
         return RebootAction::Unsupported;
     }
     // id:runlevels:action:process
-    let processes = inittab.split(|&byte| byte == b'\n').filter_map(|line| {
-        let line = line.split(|&byte| byte == b'#').next().unwrap_or_default();
+    let processes = parts(inittab, b'\n').filter_map(|line| {
+        let line = parts(line, b'#').next().unwrap_or_default();
         let mut fields = line.splitn(4, |&byte| byte == b':').skip(2);
         (fields.next() == Some(b"reboot")).then(|| fields.next().unwrap_or_default())
     });
@@ -333,7 +333,7 @@ pub fn reboot_action(program: &[u8], inittab: &[u8]) -> RebootAction {
 /// Whether sysvinit runs `openrc reboot` in runlevel 6. Debian's runs a script that has
 /// stopped every service by then, as if by hand.
 pub fn sysvinit_tells(inittab: &[u8]) -> bool {
-    inittab.split(|&byte| byte == b'\n').any(|line| {
+    parts(inittab, b'\n').any(|line| {
         let mut fields = line.splitn(4, |&byte| byte == b':').skip(1);
         let is_six = fields.next().is_some_and(|runlevels| runlevels.contains(&b'6'));
         !line.starts_with(b"#") && is_six && fields.nth(1).is_some_and(runs_openrc_reboot)
@@ -378,7 +378,7 @@ fn contains(mut bytes: &[u8], wanted: &[u8]) -> bool {
 /// ignores, as it does once it has begun to go down, has res=1.
 pub fn read_trace(trace: &[u8]) -> Trace {
     let mut found = Trace::Nothing;
-    for line in trace.split(|&byte| byte == b'\n') {
+    for line in parts(trace, b'\n') {
         match (delivered(line), found) {
             (None, _) => {}
             (Some(signal), Trace::Nothing) => found = Trace::First(signal),

@@ -1,6 +1,7 @@
 //! The services' settings, /etc/conf.d/kexec-load, as far as they can be read
 //! without a shell: plain assignments. Pure.
 
+use crate::bytes::parts;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
@@ -29,7 +30,7 @@ pub struct Settings {
 /// Reads assignments such as `kexec_boot="/boot"`. An empty value is as good as none.
 pub fn parse(text: &[u8]) -> Settings {
     let mut settings = Settings::default();
-    for (number, line) in (1usize..).zip(text.split(|&byte| byte == b'\n')) {
+    for (number, line) in (1usize..).zip(parts(text, b'\n')) {
         let line = line.trim_ascii();
         if line.is_empty() || line.starts_with(b"#") {
             continue;

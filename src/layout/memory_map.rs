@@ -141,7 +141,7 @@ impl Iomem {
     /// must leave alone. Kernel code and data may be written over: the pages are
     /// copied to their places by the control page, when the running kernel is over.
     pub fn parse(&mut self, text: &[u8]) -> Result<(), TooMany> {
-        for line in text.split(|&byte| byte == b'\n') {
+        for line in bytes::parts(text, b'\n') {
             let Some((range, name)) = parse_iomem_line(line) else { continue };
             if range.end() > 1 {
                 self.hidden = false;
@@ -157,7 +157,7 @@ impl Iomem {
         self.map.ram(&mut self.usable)?;
         // What is nested in RAM is set aside there. What is nested elsewhere, the
         // devices' memory, takes nothing away.
-        for line in text.split(|&byte| byte == b'\n').filter(|line| line.starts_with(b" ")) {
+        for line in bytes::parts(text, b'\n').filter(|line| line.starts_with(b" ")) {
             match parse_iomem_line(line) {
                 Some((range, name)) if !leaves_ram_usable(name) => self.usable.remove(range)?,
                 _ => {}

@@ -2,7 +2,7 @@
 
 use super::files::{self, exists, is_dir, names, read, read_or_empty, value};
 use super::syscalls::{self, CAP_SYS_BOOT};
-use crate::bytes::{Shown, parse_decimal, parse_hex};
+use crate::bytes::{Shown, parse_decimal, parse_hex, parts};
 use crate::command_line;
 use crate::doctor::Facts;
 use crate::failure::{Answer, BootLoader, Failure, Refusal};
@@ -111,7 +111,7 @@ fn kib_of(text: &[u8], name: &[u8]) -> Option<u64> {
 
 /// What follows `name` at the beginning of a line.
 fn value_of<'t>(text: &'t [u8], name: &[u8]) -> Option<&'t [u8]> {
-    text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name)).map(<[u8]>::trim_ascii)
+    parts(text, b'\n').find_map(|line| line.strip_prefix(name)).map(<[u8]>::trim_ascii)
 }
 
 /// MemAvailable of /proc/meminfo, in bytes.
@@ -184,7 +184,7 @@ pub fn five_level_paging() -> bool {
     // The first processor's lines are enough, and come first.
     let cpuinfo = files::beginning("/proc/cpuinfo");
     let flags = value_of(&cpuinfo, b"flags").unwrap_or_default();
-    flags.split(|&byte| byte == b' ').any(|flag| flag == b"la57")
+    parts(flags, b' ').any(|flag| flag == b"la57")
 }
 
 /// Whether a kernel is loaded for a kexec (`crash`: for a panic).
@@ -242,7 +242,7 @@ pub fn refusal() -> Refusal {
 /// The lockdown in force: the word in brackets, `none` left out.
 fn lockdown() -> Option<OsString> {
     let text = read_or_empty("/sys/kernel/security/lockdown");
-    let word = text.split(|&byte| byte == b'[').nth(1)?.split(|&byte| byte == b']').next()?;
+    let word = parts(parts(&text, b'[').nth(1)?, b']').next()?;
     (word != b"none").then(|| OsStr::from_bytes(word).to_os_string())
 }
 
@@ -250,7 +250,7 @@ fn lockdown() -> Option<OsString> {
 fn sysctl_file() -> Option<OsString> {
     let sets = |path: &OsString| {
         let text = read(path.as_os_str()).unwrap_or_default();
-        text.split(|&byte| byte == b'\n').any(sets_load_disabled)
+        parts(&text, b'\n').any(sets_load_disabled)
     };
     let mut files = vec![OsString::from("/etc/sysctl.conf")];
     for dir in
@@ -290,9 +290,8 @@ fn joined(parts: &[&OsStr]) -> OsString {
 fn boot_loaders(command_line: &[u8]) -> Vec<BootLoader> {
     let mut found = Vec::new();
     let first = |paths: &[&'static str]| paths.iter().copied().find(|path| exists(path));
-    let has_line = |path: &str, start: &[u8]| {
-        read_or_empty(path).split(|&byte| byte == b'\n').any(|line| line.starts_with(start))
-    };
+    let has_line =
+        |path: &str, start: &[u8]| parts(&read_or_empty(path), b'\n').any(|line| line.starts_with(start));
     let path = "/etc/update-extlinux.conf";
     if exists(path) {
         found.push(BootLoader::Extlinux { has_line: has_line(path, b"default_kernel_opts=\"") });
@@ -333,9 +332,8 @@ pub fn unmounted(boot: &OsStr) -> Option<OsString> {
         let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
         !line.starts_with(b"#") && words.nth(1) == Some(wanted)
     };
-    let lists = |path: &str| {
-        read_or_empty(path).split(|&byte| byte == b'\n').any(|line| second_word_is(line, boot.as_bytes()))
-    };
+    let lists =
+        |path: &str| parts(&read_or_empty(path), b'\n').any(|line| second_word_is(line, boot.as_bytes()));
     (lists("/etc/fstab") && !lists("/proc/mounts")).then(|| boot.to_os_string())
 }
 
@@ -353,9 +351,8 @@ pub fn examination(found: &mut Facts) {
         core::str::from_utf8(release.trim_ascii()).ok().map(str::to_string)
     });
     found.container = container();
-    found.has_tracefs = read_or_empty("/proc/filesystems")
-        .split(|&byte| byte == b'\n')
-        .any(|line| line.ends_with(b"\ttracefs"));
+    found.has_tracefs =
+        parts(&read_or_empty("/proc/filesystems"), b'\n').any(|line| line.ends_with(b"\ttracefs"));
     found.skip = exists(SKIP_FILE);
     found.installed_services = exists("/etc/init.d/kexec-load") && exists("/etc/init.d/kexec-exec");
     found.load_started =
@@ -391,7 +388,7 @@ fn container() -> Option<OsString> {
     }
     // systemd.io/CONTAINER_INTERFACE, which lxc follows, too.
     let environment = read_or_empty("/proc/1/environ");
-    let name = environment.split(|&byte| byte == 0).find_map(|word| word.strip_prefix(b"container="))?;
+    let name = parts(&environment, 0).find_map(|word| word.strip_prefix(b"container="))?;
     Some(OsStr::from_bytes(name).to_os_string())
 }
 

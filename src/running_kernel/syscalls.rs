@@ -332,7 +332,7 @@ pub fn each_name(dir: &OwnedFd, each: &mut dyn FnMut(&[u8])) {
         // type, name from 19 on with its NUL.
         while let Some(length) = bytes::u16_at(rest, 16).map(usize::from).filter(|&length| length > 19) {
             let name = rest.get(19..length).unwrap_or_default();
-            let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
+            let name = bytes::parts(name, 0).next().unwrap_or_default();
             if name != b"." && name != b".." {
                 each(name);
             }
