@@ -2,11 +2,10 @@
 //! [`examine`] is pure over [`Facts`], which running_kernel/facts.rs gathers.
 
 use crate::bytes::Shown;
-use crate::cli::{After, Choice, DoctorRequest, LoadRequest, Speech};
+use crate::cli::{DoctorRequest, LoadRequest, Speech};
 use crate::failure::{Call, Failure, Obstacle, Refusal};
 use crate::going_down::{Init, RebootAction, SKIP_FILE, Trace};
 use crate::layout::draw::Size;
-use crate::layout::range::Range;
 use crate::load::{self, Rehearsal};
 use crate::running_kernel::{facts, files, init};
 use crate::settings::{self, Settings};
@@ -82,19 +81,21 @@ pub enum Status {
 pub type Tell<'t> = dyn FnMut(&'static str, Status, fmt::Arguments) + 't;
 
 /// Looks, prints, and answers by the exit status: 0 when a reboot now would be a kexec.
-pub fn run(request: &DoctorRequest) -> u8 {
-    let (load, kexec_when_unknown, odd_line) = match &request.load {
-        Some(load) => (load.clone(), request.kexec_when_unknown, None),
+pub fn run(request: DoctorRequest) -> u8 {
+    let by_settings = request.load.is_none();
+    let (load, kexec_when_unknown, odd_line) = match request.load {
+        Some(load) => (load, request.kexec_when_unknown, None),
         None => {
             let settings = settings::parse(&files::read_or_empty(settings::FILE));
             let kexec_when_unknown = settings.kexec_when_unknown || request.kexec_when_unknown;
-            (load_of(&settings), kexec_when_unknown, settings.odd_line)
+            let odd_line = settings.odd_line;
+            (load_of(settings), kexec_when_unknown, odd_line)
         }
     };
     let mut facts =
         Facts { kexec_when_unknown, odd_line, rehearsal: load::rehearse(&load), ..Facts::default() };
     facts::examination(&mut facts);
-    facts.by_settings = request.load.is_none();
+    facts.by_settings = by_settings;
     facts.sysvinit_tells = init::sysvinit_tells();
     facts.init = init::kind();
     facts.trace = init::trace();
@@ -121,24 +122,18 @@ pub fn run(request: &DoctorRequest) -> u8 {
 }
 
 /// What the services would load with these settings.
-fn load_of(settings: &Settings) -> LoadRequest {
+fn load_of(settings: Settings) -> LoadRequest {
     // As openrc/kexec-load.initd gives them to kexec-load.
     let added = settings.command_line.is_none();
     LoadRequest {
-        kernel: settings.kernel.clone(),
+        kernel: settings.kernel,
         // Its initrds are looked for beside a kernel that is named.
-        boot: settings.boot.clone().or_else(|| Some("/boot".into())),
-        initrds: settings.initrds.clone(),
+        boot: settings.boot.or_else(|| Some("/boot".into())),
+        initrds: settings.initrds,
         reuse: added,
-        append: if added { settings.append.clone() } else { settings.command_line.clone() },
-        choice: Choice::Auto,
-        kind: None,
-        bounds: Range::ALL,
+        append: if added { settings.append } else { settings.command_line },
         dry_run: true,
-        say: false,
-        debug: false,
-        ignored: Vec::new(),
-        after: After::Nothing,
+        ..LoadRequest::default()
     }
 }
 
@@ -218,7 +213,7 @@ fn machine(tell: &mut Tell, facts: &Facts, load_matters: Status) {
             "lockdown",
             load_matters,
             format_args!(
-                "{}: the kernel takes an image only with a signature that it trusts, and whether this one has it cannot be told without loading it\n  run: kexec-load, then ask again",
+                "{}: the kernel takes only an image with a signature that it trusts; loading it tells\n  run: kexec-load, then ask again",
                 mode.shown()
             ),
         ),
@@ -328,7 +323,7 @@ fn what_is_loaded(tell: &mut Tell, facts: &Facts, load_matters: Status) {
             "settings",
             Status::Bad,
             format_args!(
-                "line {line} of {} takes a shell to read: what is said of the kernel here may not be what is loaded\n  run: rc-service kexec-load doctor",
+                "line {line} of {} takes a shell to read: another kernel may be loaded than is said here\n  run: rc-service kexec-load doctor",
                 settings::FILE
             ),
         );
@@ -458,7 +453,7 @@ fn services(tell: &mut Tell, facts: &Facts) {
             "load-misplaced",
             Status::Bad,
             format_args!(
-                "kexec-load is in the shutdown runlevel, too: OpenRC does not stop it then, and it does not load\n  run: rc-update del kexec-load shutdown"
+                "kexec-load is in the shutdown runlevel, too: OpenRC does not stop it there, so it does not load\n  run: rc-update del kexec-load shutdown"
             ),
         );
     }

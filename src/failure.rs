@@ -371,7 +371,7 @@ impl Display for Failure {
                 each(f, tried)?;
                 write!(
                     f,
-                    ", and the running kernel was started with one\n  name it: kexec-load {0} --initrd FILE; without --initrd, kexec-load {0} loads none",
+                    ", and the running kernel was started with one\n  name it: kexec-load {0} --initrd FILE; kexec-load {0} alone loads none",
                     kernel.shown()
                 )
             }
@@ -407,7 +407,7 @@ impl Display for Failure {
             }
             Failure::NotRebooting { verdict: Verdict::No, reason } => write!(
                 f,
-                "unable to start the loaded kernel: {reason}\n  reboot in the ordinary way, with kexec-exec in the shutdown runlevel; kexec-exec --now jumps at once and stops nothing first"
+                "unable to start the loaded kernel: {reason}\n  reboot in the ordinary way, with kexec-exec in the shutdown runlevel; kexec-exec --now jumps without stopping anything"
             ),
             Failure::NotRebooting { verdict, reason } => {
                 write!(f, "unable to start the loaded kernel: the answer to \"is it a reboot?\" is {verdict}: {reason}")
@@ -434,7 +434,7 @@ impl Display for Failure {
                 f.write_str("unable to set up /etc/inittab: ")?;
                 f.write_str(match self {
                     Failure::NotBusyBox => "process 1 is not BusyBox's init, and the line is for that one",
-                    Failure::NoRebootAction => "this init does not know the reboot action (Alpine's busybox since 1.37.0-r13 does; after an upgrade the next boot's init)\n  without it kexec-load watches init's signals, which tells as much",
+                    Failure::NoRebootAction => "this init does not know the reboot action (Alpine's busybox since 1.37.0-r13 does; after an upgrade the next boot's init)\n  kexec-load watches init's signals instead",
                     Failure::SetUp { errno } => strerror(*errno),
                     _ => "it has a ::reboot: line that does not run openrc reboot\n  change that line to ::reboot:/sbin/openrc reboot",
                 })
@@ -449,7 +449,7 @@ impl Display for Failure {
                 match errno {
                     Errno::EPERM => no_privilege(f, facts),
                     Errno::EINVAL => f.write_str(
-                        "the kernel knows of none (reboot: Invalid argument); in a container the machine's kernel cannot be changed",
+                        "the kernel knows of none (reboot: Invalid argument); a container cannot start one",
                     ),
                     Errno::EBUSY => f.write_str("a load is running\n  try again when it has ended"),
                     other => write!(f, "reboot: {}", strerror(*other)),
@@ -526,7 +526,7 @@ fn initrd_problem(f: &mut Formatter<'_>, why: initrd::Defect) -> fmt::Result {
         initrd::Defect::Empty => f.write_str("there is nothing in it"),
         initrd::Defect::NoArchive { offset, first } => write!(
             f,
-            "no archive that the kernel can unpack begins at byte {offset} ({}); cpio is one, and gzip, bzip2, lzma, xz, lzo, lz4 and zstd",
+            "no archive that the kernel can unpack begins at byte {offset} ({}): cpio, gzip, bzip2, lzma, xz, lzo, lz4 or zstd",
             Bytes(&first)
         ),
         initrd::Defect::Truncated { promised, present } => write!(
@@ -587,7 +587,7 @@ impl Display for Obstacle<'_> {
             Obstacle::NoPrivilege(facts) => no_privilege(f, facts),
             Obstacle::Disabled(facts) => load_disabled(f, facts),
             Obstacle::NoLoadsLeft => f.write_str(
-                "kernel.kexec_load_limit_reboot is 0: the loads that were allowed since boot are spent, failed ones too, and the number cannot be raised\n  an ordinary reboot sets it back",
+                "kernel.kexec_load_limit_reboot is 0: the loads that were allowed since boot are spent, failed ones too; it cannot be raised\n  an ordinary reboot sets it back",
             ),
             Obstacle::LockedDown(call, facts) => locked_down(f, *call, facts),
         }
@@ -676,7 +676,7 @@ fn load_disabled(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
     if facts.boot_option {
         return write!(
             f,
-            "the boot option {OPTION} is on this kernel's command line and had no effect: either this kernel drops options that begin with \"kexec\" before they are read (6.12.117 and others since 2025 do), or it does not know the option, or something wrote 1 to the sysctl after boot (no file of sysctl.d does)"
+            "the boot option {OPTION} is on this kernel's command line and had no effect: this kernel drops options that begin with \"kexec\" (6.12.117 and others since 2025 do), or does not know it, or something wrote 1 to the sysctl after boot (no file of sysctl.d does)"
         );
     }
     // Only Alpine's kernels are known to know the option: elsewhere the boot loader's

@@ -39,7 +39,7 @@ fn run(command: Command) -> Answer<u8> {
         Command::Status(request) => status::run(request),
         Command::Exec(request) => Err(exec::run(&request)),
         Command::GoingDown(errand) => going_down::run(errand),
-        Command::Doctor(request) => Ok(doctor::run(&request)),
+        Command::Doctor(request) => Ok(doctor::run(request)),
         Command::Print(text) => {
             files::print(format_args!("{}\n", text.trim_ascii_end()));
             Ok(0)
