@@ -1,7 +1,7 @@
 //! What stands between this machine and a kexec, and what to do about it.
 //! [`examine`] is pure over [`Facts`], which running_kernel/facts.rs gathers.
 
-use crate::bytes::Shown;
+use crate::bytes::{Shown, parts};
 use crate::cli::{DoctorRequest, LoadRequest, Speech};
 use crate::failure::{Call, Failure, Obstacle, Refusal};
 use crate::going_down::{Init, RebootAction, SKIP_FILE, Trace};
@@ -560,8 +560,8 @@ fn conclude(
         (Speech::Warning, None) => Ok(()),
         // For the console while the machine boots.
         (Speech::Warning, Some((name, text))) => {
-            let reason = text.split('\n').next().unwrap_or_default();
-            writeln!(out, "reboots will be ordinary ones: {name}: {reason}")?;
+            let reason = parts(text.as_bytes(), b'\n').next().unwrap_or_default();
+            writeln!(out, "reboots will be ordinary ones: {name}: {}", reason.shown())?;
             match bad {
                 1 => out.write_str("what to do about it: rc-kexec doctor\n"),
                 _ => writeln!(out, "that is one of {bad} findings; all, and what to do: rc-kexec doctor"),

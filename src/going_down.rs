@@ -361,15 +361,20 @@ pub fn recognise_init(name: &OsStr, program: &[u8], inittab: &[u8]) -> Init {
 }
 
 /// Whether `wanted` is somewhere in the megabytes of a program.
-fn contains(mut bytes: &[u8], wanted: &[u8]) -> bool {
-    let Some((&first, rest)) = wanted.split_first() else { return true };
+fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+    after(bytes, wanted).is_some()
+}
+
+/// What follows the first `wanted`.
+fn after<'b>(mut bytes: &'b [u8], wanted: &[u8]) -> Option<&'b [u8]> {
+    let Some((&first, rest)) = wanted.split_first() else { return Some(bytes) };
     while let Some(at) = bytes.iter().position(|&byte| byte == first) {
         bytes = bytes.get(at.saturating_add(1)..).unwrap_or_default();
-        if bytes.starts_with(rest) {
-            return true;
+        if let Some(after) = bytes.strip_prefix(rest) {
+            return Some(after);
         }
     }
-    false
+    None
 }
 
 /// What a trace of `signal_generate` shows (include/trace/events/signal.h), oldest
@@ -392,9 +397,7 @@ pub fn read_trace(trace: &[u8]) -> Trace {
 /// The signal of a line, when it was delivered to process 1.
 fn delivered(line: &[u8]) -> Option<Signal> {
     // A process's name has at most 15 bytes: no sender's can hold this.
-    const EVENT: &[u8] = b": signal_generate: ";
-    let at = line.windows(EVENT.len()).position(|window| window == EVENT)?;
-    let fields = line.get(at.checked_add(EVENT.len())?..)?;
+    let fields = after(line, b": signal_generate: ")?;
     let mut words = fields.split(|&byte| byte == b' ');
     let signal = words.next()?;
     let mut last = words.rev();

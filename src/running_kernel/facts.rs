@@ -202,8 +202,9 @@ pub fn is_loaded(crash: bool) -> Answer<bool> {
 /// and the release itself.
 pub fn release() -> Option<(Option<String>, String)> {
     let release = syscalls::kernel_release()?.into_string().ok()?;
-    let flavour = release.rsplit_once('-').map(|(_, flavour)| flavour.to_string());
-    Some((flavour.filter(|flavour| !flavour.is_empty()), release))
+    let dash = release.bytes().rposition(|byte| byte == b'-');
+    let flavour = dash.and_then(|at| release.get(at.checked_add(1)?..)).filter(|flavour| !flavour.is_empty());
+    Some((flavour.map(str::to_string), release))
 }
 
 /// Whether this process has CAP_SYS_BOOT (capabilities(7)).
