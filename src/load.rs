@@ -294,6 +294,8 @@ impl Job<'_> {
     }
 
     /// Lays everything out over this machine's memory, and says what is left out.
+    // Apart, as doctor::run is.
+    #[inline(never)]
     fn with_plan<T>(&self, say: bool, then: impl FnOnce(&Plan, &Memory) -> Answer<T>) -> Answer<T> {
         let mut memory = Memory::new();
         memory.read()?;
