@@ -7,11 +7,18 @@ use crate::bytes::Shown;
 use crate::going_down::{SKIP_FILE, Verdict};
 use crate::image::{NotLoadable, bzimage, initrd};
 use crate::layout::draw::Size;
+use crate::layout::range::TooMany;
 use crate::layout::{NoPlan, Purpose};
 use crate::running_kernel::syscalls::strerror;
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display, Formatter, Write};
+
+impl From<TooMany> for Box<Failure> {
+    fn from(full: TooMany) -> Box<Failure> {
+        Box::new(Failure::TooManyRanges(full.capacity))
+    }
+}
 
 /// A system call that loads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

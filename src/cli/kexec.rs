@@ -142,21 +142,21 @@ pub fn command(words: &Words) -> Answer<Command> {
         (false, true) => Choice::Only(Call::Load),
         (true, true) => return Err(words.misused("unable to load with -c and -s: they exclude each other")),
     };
-    let bounds = bounds(words.last("--mem-min").as_deref(), words.last("--mem-max").as_deref());
+    let bounds = bounds(words.last("--mem-min"), words.last("--mem-max"));
     let bounds = bounds.map_err(|what| words.misused(what))?;
     if choice == Choice::Only(Call::FileLoad) && bounds != Range::ALL {
         return Err(words
             .misused("unable to keep to --mem-min and --mem-max with -s: kexec_file_load takes no bounds"));
     }
     // --append and --command-line are one option by two names; the last one counts.
-    let append = words.last_of(&["--append", "--command-line"]).map(|(_, value)| value.clone());
+    let append = words.last_of(&["--append", "--command-line"]).map(|(_, value)| value.to_os_string());
     Ok(Command::Load(LoadRequest {
         kernel,
         initrds: words.all("--initrd"),
         reuse: words.has("--reuse-cmdline"),
         append,
         choice,
-        kind: words.last("--type"),
+        kind: words.last("--type").map(OsStr::to_os_string),
         bounds,
         debug,
         ignored,

@@ -273,8 +273,7 @@ fn no_applet(what: &str) -> Box<Failure> {
 /// `--when-unknown`: whether a kexec is wanted when a reboot cannot be told from a
 /// poweroff.
 fn when_unknown(words: &Words) -> Answer<bool> {
-    let value = words.last("--when-unknown");
-    match value.as_ref().map(|value| value.as_bytes()) {
+    match words.last("--when-unknown").map(OsStrExt::as_bytes) {
         None | Some(b"reboot") => Ok(false),
         Some(b"kexec") => Ok(true),
         Some(_) => Err(words.misused("unable to use --when-unknown: it is reboot or kexec")),
@@ -292,10 +291,10 @@ fn what_to_load(words: &Words, load: &mut LoadRequest) -> Answer<()> {
         ));
     }
     load.kernel = only_kernel(words)?;
-    load.boot = words.last("--boot");
+    load.boot = words.last("--boot").map(OsStr::to_os_string);
     load.initrds = words.all("--initrd");
     load.reuse = reuse || (append.is_none() && command_line.is_none());
-    load.append = append.or(command_line);
+    load.append = append.or(command_line).map(OsStr::to_os_string);
     Ok(())
 }
 
@@ -303,7 +302,7 @@ fn what_to_load(words: &Words, load: &mut LoadRequest) -> Answer<()> {
 fn only_kernel(words: &Words) -> Answer<Option<OsString>> {
     match words.operands.as_slice() {
         [] => Ok(None),
-        [kernel] => Ok(Some(kernel.clone())),
+        [kernel] => Ok(Some(kernel.to_os_string())),
         several => Err(words.misused(&format!("unable to load {} kernels: name one", several.len()))),
     }
 }

@@ -16,25 +16,29 @@ const LINE: usize = 80;
 
 /// A command line after the pass.
 #[derive(Debug)]
-pub struct Words {
+pub struct Words<'a> {
     applet: &'static str,
     table: &'static [FlagInfo<'static>],
     /// The options by their full names, each with its value if it takes one.
-    options: Vec<(&'static str, OsString)>,
+    options: Vec<(&'static str, &'a OsStr)>,
     /// The words that are no options.
-    pub operands: Vec<OsString>,
+    pub operands: Vec<&'a OsStr>,
 }
 
-impl Words {
+impl<'a> Words<'a> {
     /// The pass, for the applet that calls itself `applet`.
-    pub fn split(applet: &'static str, info: &CommandInfoWithArgs, args: &[OsString]) -> Answer<Words> {
+    pub fn split(
+        applet: &'static str,
+        info: &CommandInfoWithArgs,
+        args: &'a [OsString],
+    ) -> Answer<Words<'a>> {
         let table = info.flags;
         let mut words = Words { applet, table, options: Vec::new(), operands: Vec::new() };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             let bytes = arg.as_bytes();
             if bytes == b"--" {
-                words.operands.extend(args.by_ref().cloned());
+                words.operands.extend(args.by_ref().map(OsString::as_os_str));
             } else if bytes.starts_with(b"--") {
                 let mut parts = bytes.splitn(2, |&byte| byte == b'=');
                 let row = words.find_long(parts.next().unwrap_or_default())?;
@@ -48,7 +52,7 @@ impl Words {
                     letters = if takes_value(row) { &[] } else { rest };
                 }
             } else {
-                words.operands.push(arg.clone());
+                words.operands.push(arg);
             }
         }
         match words.operands.first() {
@@ -63,15 +67,15 @@ impl Words {
         &mut self,
         row: &FlagInfo<'static>,
         spelled: &str,
-        attached: Option<&[u8]>,
-        args: &mut core::slice::Iter<OsString>,
+        attached: Option<&'a [u8]>,
+        args: &mut core::slice::Iter<'a, OsString>,
     ) -> Answer<()> {
         let value = match (takes_value(row), attached) {
-            (false, None) => OsString::new(),
+            (false, None) => OsStr::new(""),
             (false, Some(_)) => return Err(self.misused(&format!("{spelled} takes no value"))),
-            (true, Some(value)) => OsStr::from_bytes(value).to_os_string(),
+            (true, Some(value)) => OsStr::from_bytes(value),
             (true, None) => match args.next() {
-                Some(value) => value.clone(),
+                Some(value) => value,
                 None => return Err(self.misused(&format!("{spelled} takes a value"))),
             },
         };
@@ -110,16 +114,16 @@ impl Words {
     /// The values of an option that may be repeated.
     pub fn all(&self, name: &str) -> Vec<OsString> {
         let given = self.options.iter().filter(|(option, _)| *option == name);
-        given.map(|(_, value)| value.clone()).collect()
+        given.map(|(_, value)| value.to_os_string()).collect()
     }
 
     /// The value of an option of which the last one counts.
-    pub fn last(&self, name: &str) -> Option<OsString> {
-        self.last_of(&[name]).map(|(_, value)| value.clone())
+    pub fn last(&self, name: &str) -> Option<&'a OsStr> {
+        self.last_of(&[name]).map(|&(_, value)| value)
     }
 
     /// The last of these options that was given, and its value.
-    pub fn last_of(&self, names: &[&str]) -> Option<&(&'static str, OsString)> {
+    pub fn last_of(&self, names: &[&str]) -> Option<&(&'static str, &'a OsStr)> {
         debug_assert!(names.iter().all(|name| self.table.iter().any(|row| row.long == *name)), "{names:?}");
         self.options.iter().rfind(|(option, _)| names.contains(option))
     }

@@ -8,7 +8,7 @@ use crate::doctor::Facts;
 use crate::failure::{Answer, BootLoader, Failure, Refusal};
 use crate::going_down::SKIP_FILE;
 use crate::layout::memory_map::{self, Iomem, MemoryMap};
-use crate::layout::range::{RangeSet, TooMany};
+use crate::layout::range::RangeSet;
 use crate::layout::x86_64::{Efi, EfiRange};
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
@@ -54,13 +54,11 @@ impl Memory {
     /// Reads the memory map into an empty self: /sys/firmware/memmap where it
     /// exists, else /proc/iomem; what may be written is RAM by both.
     pub fn read(&mut self) -> Answer<()> {
-        let unreadable = |path: &'static str| move |errno| Failure::Facts { path, errno };
-        let too_many = |full: TooMany| Failure::TooManyRanges(full.capacity);
-        let meminfo = read("/proc/meminfo").map_err(unreadable("/proc/meminfo"))?;
+        let meminfo = read_whole("/proc/meminfo")?;
         self.total_pages = kib_of(&meminfo, b"MemTotal:").unwrap_or(0) / 4;
-        let text = read("/proc/iomem").map_err(unreadable("/proc/iomem"))?;
+        let text = read_whole("/proc/iomem")?;
         let mut iomem = Iomem::new();
-        iomem.parse(&text).map_err(too_many)?;
+        iomem.parse(&text)?;
         self.iomem_hidden = iomem.hidden;
 
         firmware_map(&mut self.map)?;
@@ -70,12 +68,12 @@ impl Memory {
             }
             self.source = MapSource::Iomem;
             for &entry in iomem.map.entries() {
-                self.map.insert(entry).map_err(too_many)?;
+                self.map.insert(entry)?;
             }
         }
-        self.map.ram(&mut self.usable).map_err(too_many)?;
+        self.map.ram(&mut self.usable)?;
         if !iomem.hidden {
-            self.usable.intersect(&iomem.usable).map_err(too_many)?;
+            self.usable.intersect(&iomem.usable)?;
         }
         Ok(())
     }
@@ -85,6 +83,11 @@ impl Default for Memory {
     fn default() -> Memory {
         Memory::new()
     }
+}
+
+/// A file without which nothing can be loaded.
+fn read_whole(path: &'static str) -> Answer<Vec<u8>> {
+    read(path).map_err(|errno| Failure::Facts { path, errno }.into())
 }
 
 fn firmware_map(map: &mut MemoryMap) -> Answer<()> {
@@ -99,7 +102,7 @@ fn firmware_map(map: &mut MemoryMap) -> Answer<()> {
             map.clear();
             return Ok(());
         };
-        map.insert(entry).map_err(|full| Failure::TooManyRanges(full.capacity))?;
+        map.insert(entry)?;
     }
     Ok(())
 }
