@@ -25,7 +25,7 @@ flags_stable = $(flags_link) -Cforce-unwind-tables=no -Clink-arg=-T$(CURDIR)/lin
 # and it would bring the C library's stdio.
 nounwind = $(out)/nounwind
 flags_tiny = $(flags_stable) -Lnative=$(nounwind) -Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none \
-	-Zfmt-debug=none -Cllvm-args=-inline-threshold=0 -Cllvm-args=-enable-machine-outliner=always
+	-Zfmt-debug=none -Cllvm-args=-inline-threshold=0 -Cllvm-args=-enable-machine-outliner=always -Cllvm-args=-enable-pre=false
 
 .PHONY: all tiny install uninstall demo test check lint vm-test vm-test-long bench sizes costs toolchain vm-parts clean
 

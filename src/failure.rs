@@ -286,43 +286,50 @@ const OPTION: &str = "kexec_load_disabled=0";
 impl Display for BootLoader {
     /// The edit, and the command after it.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            BootLoader::Extlinux { has_line: true } => write!(
-                f,
-                "extlinux: run: sed -i 's/^default_kernel_opts=\"/&{OPTION} /' /etc/update-extlinux.conf && update-extlinux"
-            ),
-            BootLoader::Extlinux { has_line: false } => write!(
-                f,
-                "extlinux: in /etc/update-extlinux.conf add the line default_kernel_opts=\"{OPTION}\" (or the word to the one there), then run: update-extlinux"
-            ),
-            BootLoader::Grub { has_line: true } => write!(
-                f,
-                "GRUB: run: sed -i 's/^GRUB_CMDLINE_LINUX_DEFAULT=\"/&{OPTION} /' /etc/default/grub && grub-mkconfig -o /boot/grub/grub.cfg"
-            ),
-            BootLoader::Grub { has_line: false } => write!(
-                f,
-                "GRUB: in /etc/default/grub add the line GRUB_CMDLINE_LINUX_DEFAULT=\"{OPTION}\" (or the word to the one there), then run: grub-mkconfig -o /boot/grub/grub.cfg"
+        let (name, line, file, command, has_line) = match self {
+            BootLoader::Extlinux { has_line } => {
+                ("extlinux", "default_kernel_opts", "/etc/update-extlinux.conf", "update-extlinux", has_line)
+            }
+            BootLoader::Grub { has_line } => (
+                "GRUB",
+                "GRUB_CMDLINE_LINUX_DEFAULT",
+                "/etc/default/grub",
+                "grub-mkconfig -o /boot/grub/grub.cfg",
+                has_line,
             ),
             BootLoader::SystemdBoot { dir } => {
-                write!(f, "systemd-boot: add {OPTION} to the options line of the entry in {dir}/*.conf")
+                return write!(
+                    f,
+                    "systemd-boot: add {OPTION} to the options line of the entry in {dir}/*.conf"
+                );
             }
-            BootLoader::UnifiedImage => write!(
-                f,
-                "unified kernel image: add {OPTION} to cmdline in /etc/kernel-hooks.d/secureboot.conf, then run: apk fix kernel-hooks"
-            ),
+            BootLoader::UnifiedImage => {
+                return write!(
+                    f,
+                    "unified kernel image: add {OPTION} to cmdline in /etc/kernel-hooks.d/secureboot.conf, then run: apk fix kernel-hooks"
+                );
+            }
             BootLoader::RaspberryPi { file } => {
-                write!(f, "Raspberry Pi: add {OPTION} to the one line of {file}")
+                return write!(f, "Raspberry Pi: add {OPTION} to the one line of {file}");
             }
             BootLoader::Diskless { files } if files.is_empty() => {
-                write!(
+                return write!(
                     f,
                     "diskless: add {OPTION} to the kernel's line in syslinux.cfg and grub.cfg on the boot medium"
-                )
+                );
             }
             BootLoader::Diskless { files } => {
                 write!(f, "diskless: add {OPTION} to the kernel's line in")?;
-                each(f, files)
+                return each(f, files);
             }
+        };
+        if *has_line {
+            write!(f, "{name}: run: sed -i 's/^{line}=\"/&{OPTION} /' {file} && {command}")
+        } else {
+            write!(
+                f,
+                "{name}: in {file} add the line {line}=\"{OPTION}\" (or the word to the one there), then run: {command}"
+            )
         }
     }
 }
@@ -686,41 +693,34 @@ fn load_disabled(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
             "the boot option {OPTION} is on this kernel's command line and had no effect: this kernel drops options that begin with \"kexec\" (6.12.117 and others since 2025 do), or does not know it, or something wrote 1 to the sysctl after boot (no file of sysctl.d does)"
         );
     }
+    write!(f, "the boot option {OPTION} is not on this kernel's command line")?;
     // Only Alpine's kernels are known to know the option: elsewhere the boot loader's
     // edit would be a guess.
     if !facts.alpine {
-        return write!(
-            f,
-            "the boot option {OPTION} is not on this kernel's command line: Alpine's kernels are locked without it; on others something wrote the sysctl after boot (no file of sysctl.d does)"
+        return f.write_str(
+            ": Alpine's kernels are locked without it; on others something wrote the sysctl after boot (no file of sysctl.d does)",
         );
     }
-    write!(f, "the boot option {OPTION} is not on this kernel's command line")?;
     match facts.boot_loaders.as_slice() {
-        [] => write!(
-            f,
-            ", and no boot loader that is known here was found: add it where the kernel's options are set"
-        ),
-        [one] => write!(f, "\n  {one}\n  then reboot once in the ordinary way"),
-        several => {
-            f.write_str("\n  several boot loaders are set up here; mend the one in use:")?;
-            several.iter().try_for_each(|one| write!(f, "\n  {one}"))?;
-            f.write_str("\n  then reboot once in the ordinary way")
+        [] => {
+            return f.write_str(
+                ", and no boot loader that is known here was found: add it where the kernel's options are set",
+            );
         }
+        [_] => {}
+        _ => f.write_str("\n  several boot loaders are set up here; mend the one in use:")?,
     }
+    facts.boot_loaders.iter().try_for_each(|one| write!(f, "\n  {one}"))?;
+    f.write_str("\n  then reboot once in the ordinary way")
 }
 
 fn locked_down(f: &mut Formatter<'_>, call: Call, facts: &Refusal) -> fmt::Result {
     let mode = facts.lockdown.as_deref().unwrap_or_default().shown();
-    match call {
-        Call::Load => write!(
-            f,
-            "the kernel is locked down ({mode}), which forbids this call\n  kexec_file_load of a kernel with a signature that is trusted may pass: --syscall file (kexec -s)"
-        )?,
-        Call::FileLoad => write!(
-            f,
-            "the kernel is locked down ({mode}) and found no signature on the image that it trusts"
-        )?,
-    }
+    write!(f, "the kernel is locked down ({mode})")?;
+    f.write_str(match call {
+        Call::Load => ", which forbids this call\n  kexec_file_load of a kernel with a signature that is trusted may pass: --syscall file (kexec -s)",
+        Call::FileLoad => " and found no signature on the image that it trusts",
+    })?;
     if facts.lockdown_option {
         f.write_str("\n  the lockdown comes from the lockdown= option on the running kernel's command line")?;
     }
