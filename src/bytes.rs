@@ -71,6 +71,7 @@ pub fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
 }
 
 /// Writes `field` at `offset`; `None`, and nothing written, when it does not fit.
+#[inline(never)]
 pub fn put(bytes: &mut [u8], offset: usize, field: &[u8]) -> Option<()> {
     let end = offset.checked_add(field.len())?;
     bytes.get_mut(offset..end)?.copy_from_slice(field);

@@ -344,14 +344,14 @@ impl Failure {
     }
 
     /// A file that cannot be used, in the words of this page.
-    pub fn unusable(path: &OsStr, why: crate::running_kernel::files::Unusable) -> Failure {
+    pub fn unusable(path: &OsStr, why: crate::running_kernel::files::Unusable) -> Box<Failure> {
         use crate::running_kernel::files::Unusable;
         let path = path.to_os_string();
-        match why {
+        Box::new(match why {
             Unusable::System(errno) => Failure::Unreadable { path, errno },
             Unusable::Directory => Failure::NotAFile { path, what: "a directory" },
             Unusable::Special => Failure::NotAFile { path, what: "no regular file" },
-        }
+        })
     }
 }
 

@@ -99,7 +99,7 @@ pub fn rehearse(request: &LoadRequest) -> Rehearsal {
         found.loses_root = job.loses_root(&running.unwrap_or_default());
         found.command_line = Some(format!("{length} of {} bytes", image.cmdline_size));
 
-        job.with_plan(false, |plan, memory| {
+        job.with_plan(false, &mut |plan, memory| {
             let half = memory.total_pages.saturating_mul(PAGE / 2);
             found.memory = Some((plan.memory_size(), half));
             Ok(())
@@ -279,7 +279,7 @@ impl Job<'_> {
     }
 
     fn segment_load(&self) -> Answer<()> {
-        self.with_plan(true, |plan, memory| {
+        self.with_plan(true, &mut |plan, memory| {
             if memory.iomem_hidden {
                 // Where the crash kernel lies is not known, so nothing may be written.
                 // Who lacks CAP_SYS_BOOT as well is told of that first.
@@ -294,9 +294,7 @@ impl Job<'_> {
     }
 
     /// Lays everything out over this machine's memory, and says what is left out.
-    // Apart, as doctor::run is.
-    #[inline(never)]
-    fn with_plan<T>(&self, say: bool, then: impl FnOnce(&Plan, &Memory) -> Answer<T>) -> Answer<T> {
+    fn with_plan(&self, say: bool, then: &mut dyn FnMut(&Plan, &Memory) -> Answer<()>) -> Answer<()> {
         let mut memory = Memory::new();
         memory.read()?;
         let memory = &memory;
@@ -337,7 +335,7 @@ impl Job<'_> {
 
     /// `--dry-run`
     fn draw(&self) -> Answer<()> {
-        self.with_plan(true, |plan, memory| {
+        self.with_plan(true, &mut |plan, memory| {
             files::print_with(&mut |out| {
                 self.describe(out)?;
                 draw(out, plan, &memory.map, &memory.usable)?;

@@ -40,13 +40,14 @@ pub fn parse(text: &[u8]) -> Settings {
             continue;
         };
         let text = (!value.is_empty()).then(|| OsStr::from_bytes(value).to_os_string());
-        match name {
-            b"kexec_kernel" => settings.kernel = text,
-            b"kexec_command_line" => settings.command_line = text,
-            b"kexec_append" => settings.append = text,
-            b"kexec_boot" => settings.boot = text,
-            b"kexec_when_unknown" => settings.kexec_when_unknown = value == b"kexec",
-            b"kexec_initrds" => {
+        // As text: a match on bytes would be compared byte for byte, in code.
+        match core::str::from_utf8(name).unwrap_or_default() {
+            "kexec_kernel" => settings.kernel = text,
+            "kexec_command_line" => settings.command_line = text,
+            "kexec_append" => settings.append = text,
+            "kexec_boot" => settings.boot = text,
+            "kexec_when_unknown" => settings.kexec_when_unknown = value == b"kexec",
+            "kexec_initrds" => {
                 let words = value.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
                 settings.initrds = words.map(|word| OsStr::from_bytes(word).to_os_string()).collect();
             }

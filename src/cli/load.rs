@@ -4,7 +4,6 @@ use super::words::Words;
 use super::{Choice, Command, LoadRequest, StatusRequest};
 use crate::failure::{Answer, Call};
 use argh::ArgsInfo;
-use std::os::unix::ffi::OsStrExt;
 
 /// Load a kernel, to be started by the next reboot. With no kernel named, finds
 /// the installed kernel of the running flavour and its initramfs. With no command
@@ -75,10 +74,10 @@ pub fn command(words: &Words) -> Answer<Command> {
             );
         }
     }
-    load.choice = match words.last("--syscall").map(OsStrExt::as_bytes) {
-        None | Some(b"auto") => Choice::Auto,
-        Some(b"load") => Choice::Only(Call::Load),
-        Some(b"file") => Choice::Only(Call::FileLoad),
+    load.choice = match words.last("--syscall").unwrap_or("auto".as_ref()).to_str() {
+        Some("auto") => Choice::Auto,
+        Some("load") => Choice::Only(Call::Load),
+        Some("file") => Choice::Only(Call::FileLoad),
         _ => return Err(words.misused("unable to use --syscall: it is auto, load or file")),
     };
     Ok(Command::Load(load))

@@ -222,10 +222,10 @@ pub fn parse(argv: &[OsString]) -> (&'static str, Answer<Command>) {
     }
     let command = match rest.split_first() {
         None => Err(no_applet("unable to do anything: no applet is named")),
-        Some((word, rest)) => match (applet(word), word.as_bytes()) {
+        Some((word, rest)) => match (applet(word), word.to_str().unwrap_or_default()) {
             (Some(applet), _) => return (applet.speaks_as, applet.parse(rest)),
-            (None, b"--help" | b"-h" | b"help") => Ok(Command::Print(list_of_applets())),
-            (None, b"--version" | b"-v") => Ok(Command::Print(VERSION.to_string())),
+            (None, "--help" | "-h" | "help") => Ok(Command::Print(list_of_applets())),
+            (None, "--version" | "-v") => Ok(Command::Print(VERSION.to_string())),
             _ => Err(no_applet(&format!("unable to run {}: there is no such applet", word.shown()))),
         },
     };
@@ -273,10 +273,10 @@ fn no_applet(what: &str) -> Box<Failure> {
 /// `--when-unknown`: whether a kexec is wanted when a reboot cannot be told from a
 /// poweroff.
 fn when_unknown(words: &Words) -> Answer<bool> {
-    match words.last("--when-unknown").map(OsStrExt::as_bytes) {
-        None | Some(b"reboot") => Ok(false),
-        Some(b"kexec") => Ok(true),
-        Some(_) => Err(words.misused("unable to use --when-unknown: it is reboot or kexec")),
+    match words.last("--when-unknown").unwrap_or("reboot".as_ref()).to_str() {
+        Some("reboot") => Ok(false),
+        Some("kexec") => Ok(true),
+        _ => Err(words.misused("unable to use --when-unknown: it is reboot or kexec")),
     }
 }
 

@@ -52,7 +52,7 @@ fn name_of(bytes: &[u8]) -> Option<&'static str> {
     if bytes.starts_with(b"MZ") && bytes.get(4..8) == Some(b"zimg") {
         return Some("an EFI zboot image");
     }
-    let table: [(&[u8], &str); 9] = [
+    const KNOWN: [(&[u8], &str); 9] = [
         (b"MZ", "an EFI program without a Linux setup header (a unified kernel image?)"),
         (b"070701", "a cpio archive, as an initrd is"),
         (b"070702", "a cpio archive, as an initrd is"),
@@ -63,7 +63,7 @@ fn name_of(bytes: &[u8]) -> Option<&'static str> {
         (b"\x02\x21\x4c\x18", "an lz4 file"),
         (b"#!", "a script"),
     ];
-    table.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|&(_, name)| name)
+    KNOWN.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|&(_, name)| name)
 }
 
 /// The name of an ELF file, by the machine in its header.
