@@ -44,7 +44,7 @@ pub fn run(request: &LoadRequest) -> Answer<()> {
             files::print(format_args!("initrd: {}\n", initrd.shown()));
         }
     }
-    let kernel = Input::open(&path).map_err(|why| Failure::unusable(&path, why))?;
+    let kernel = open(&path)?;
     let image = recognise(&kernel, request)?;
     let initrds = open_initrds(&initrd_paths)?;
     let running = files::command_line();
@@ -75,7 +75,7 @@ pub fn rehearse(request: &LoadRequest) -> Rehearsal {
     let mut found = Rehearsal::default();
     let outcome = (|| {
         let (path, initrd_paths) = named_or_found(request)?;
-        let kernel = Input::open(&path).map_err(|why| Failure::unusable(&path, why))?;
+        let kernel = open(&path)?;
         let image = recognise(&kernel, request)?;
         let no_line = CString::default();
         let mut job =
@@ -151,13 +151,18 @@ fn named_or_found(request: &LoadRequest) -> Answer<(OsString, Vec<OsString>)> {
 fn recognise<'a>(kernel: &'a Input, request: &LoadRequest) -> Answer<BzImage<'a>> {
     let path = || kernel.path.clone();
     let Image::BzImage(image) =
-        image::recognise(kernel.bytes()).map_err(|why| Failure::Kernel { path: path(), why })?;
+        image::recognise(kernel.bytes()).map_err(|why| Box::new(Failure::Kernel { path: path(), why }))?;
     match &request.kind {
         Some(kind) if !is_bzimage(kind) => {
             Err(Failure::WrongType { path: path(), wanted: kind.clone() }.into())
         }
         _ => Ok(image),
     }
+}
+
+/// A file that was named or found.
+fn open(path: &OsStr) -> Answer<Input> {
+    Input::open(path).map_err(|why| Failure::unusable(path, why))
 }
 
 /// The initrds, checked.
@@ -167,8 +172,8 @@ fn open_initrds(paths: &[OsString]) -> Answer<Vec<Input>> {
     }
     let mut initrds = Vec::new();
     for path in paths {
-        let input = Input::open(path).map_err(|why| Failure::unusable(path, why))?;
-        initrd::check(input.bytes()).map_err(|why| Failure::Initrd { path: path.clone(), why })?;
+        let input = open(path)?;
+        initrd::check(input.bytes()).map_err(|why| Box::new(Failure::Initrd { path: path.clone(), why }))?;
         initrds.push(input);
     }
     Ok(initrds)
@@ -190,7 +195,8 @@ fn new_command_line(
 ) -> Answer<CString> {
     let mut line = Vec::new();
     if request.reuse {
-        let running = running.as_ref().map_err(|&errno| Failure::Facts { path: "/proc/cmdline", errno })?;
+        let running =
+            running.as_ref().map_err(|&errno| Box::new(Failure::Facts { path: "/proc/cmdline", errno }))?;
         line = command_line::without_marks(running);
     }
     if let Some(append) = request.append.as_deref() {
@@ -249,7 +255,7 @@ impl Job<'_> {
     }
 
     fn file_load(&self) -> Answer<()> {
-        let initrd = self.one_initrd().map_err(Failure::JoinInitrds)?;
+        let initrd = self.one_initrd().map_err(|errno| Box::new(Failure::JoinInitrds(errno)))?;
         syscalls::kexec_file_load(&self.kernel.file, initrd.as_ref(), &self.command_line)
             .map_err(|errno| self.refused(Call::FileLoad, errno, 0))
     }
@@ -314,13 +320,14 @@ impl Job<'_> {
         };
         let mut bytes = heapless::Vec::<&[u8], MAX_INITRDS>::new();
         for input in self.initrds {
-            let full = |_| Failure::TooManyInitrds { given: self.initrds.len(), limit: MAX_INITRDS };
+            let full =
+                |_| Box::new(Failure::TooManyInitrds { given: self.initrds.len(), limit: MAX_INITRDS });
             bytes.push(input.bytes()).map_err(full)?;
         }
         let mut parameters = Parameters::new();
         let line = self.command_line.as_bytes();
         let (plan, efi_state) = x86_64::plan(&self.image, &bytes, line, &machine, &mut parameters)
-            .map_err(|why| Failure::NoPlan { path: self.path.to_os_string(), why })?;
+            .map_err(|why| Box::new(Failure::NoPlan { path: self.path.to_os_string(), why }))?;
         // Who may not read /proc/iomem may not read the runtime map either.
         if let (EfiState::Left(why), true) = (efi_state, say && !memory.iomem_hidden) {
             files::complain(format_args!(

@@ -108,21 +108,22 @@ pub fn arm() -> Answer<()> {
     result
 }
 
+/// The answer of a step at this path.
+fn armed(path: &OsStr, answer: Result<(), Errno>) -> Answer<()> {
+    answer.map_err(|errno| Failure::Arm { path: path.to_os_string(), errno }.into())
+}
+
 fn make_instance() -> Answer<()> {
-    let failed = |path: &OsStr| {
-        let path = path.to_os_string();
-        move |errno| Failure::Arm { path, errno }
-    };
     if !exists("/sys/kernel/tracing/instances") {
-        files::make_dir(RUN).map_err(failed(RUN.as_ref()))?;
+        armed(RUN.as_ref(), files::make_dir(RUN))?;
         // Noted first: what is not known to be ours would stay mounted.
-        write(MOUNTED.as_ref(), b"").map_err(failed(MOUNTED.as_ref()))?;
-        syscalls::mount_tracefs(TRACEFS_FOR_C).map_err(failed(TRACEFS.as_ref()))?;
+        armed(MOUNTED.as_ref(), write(MOUNTED.as_ref(), b""))?;
+        armed(TRACEFS.as_ref(), syscalls::mount_tracefs(TRACEFS_FOR_C))?;
     }
-    files::make_dir(INSTANCE).map_err(failed(INSTANCE.as_ref()))?;
+    armed(INSTANCE.as_ref(), files::make_dir(INSTANCE))?;
     for (name, value) in SETTINGS {
         let path = in_instance(name);
-        write(&path, value.as_bytes()).map_err(failed(&path))?;
+        armed(&path, write(&path, value.as_bytes()))?;
     }
     Ok(())
 }
@@ -167,7 +168,7 @@ pub fn skip() -> Answer<()> {
 
 /// Adds the `::reboot:` line to /etc/inittab, once, and lets init read it.
 pub fn set_up() -> Answer<SetUp> {
-    let failed = |errno| Failure::SetUp { errno };
+    let failed = |errno| Box::new(Failure::SetUp { errno });
     let done = match kind() {
         Init::BusyBox(RebootAction::InForce) => SetUp::WasThere,
         Init::BusyBox(RebootAction::Absent) => {
