@@ -94,9 +94,11 @@ pub fn run(request: DoctorRequest) -> u8 {
             (load_of(settings), kexec_when_unknown, odd_line)
         }
     };
-    let mut facts =
-        Facts { kexec_when_unknown, odd_line, rehearsal: load::rehearse(&load), ..Facts::default() };
+    let mut facts = Facts::default();
     facts::examination(&mut facts);
+    facts.rehearsal = load::rehearse(&load);
+    facts.kexec_when_unknown = kexec_when_unknown;
+    facts.odd_line = odd_line;
     facts.by_settings = by_settings;
     facts.sysvinit_tells = init::sysvinit_tells();
     facts.init = init::kind();

@@ -49,7 +49,8 @@ pub fn parse(text: &[u8]) -> Settings {
             "kexec_when_unknown" => settings.kexec_when_unknown = value == b"kexec",
             "kexec_initrds" => {
                 let words = value.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-                settings.initrds = words.map(|word| OsStr::from_bytes(word).to_os_string()).collect();
+                settings.initrds.clear();
+                words.for_each(|word| settings.initrds.push(OsStr::from_bytes(word).to_os_string()));
             }
             _ => {}
         }

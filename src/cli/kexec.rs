@@ -98,6 +98,7 @@ pub fn command(words: &Words) -> Answer<Command> {
     if words.has("--load-panic") {
         return Ok(Command::Refuse(NO_CRASH_KERNELS));
     }
+    let mut load = LoadRequest::default();
     let mut ignored = Vec::new();
     for name in ["--no-ifdown", "--no-checks"] {
         if words.has(name) {
@@ -105,10 +106,10 @@ pub fn command(words: &Words) -> Answer<Command> {
         }
     }
     let (debug, sync) = (words.has("--debug"), !words.has("--no-sync"));
-    let kernel = super::only_kernel(words)?;
+    load.kernel = super::only_kernel(words)?;
     let exec = words.has("--exec");
     if words.has("--unload") {
-        let alone = kernel.is_none() && !exec && words.last_of(&["--load", "--force"]).is_none();
+        let alone = load.kernel.is_none() && !exec && words.last_of(&["--load", "--force"]).is_none();
         return if alone {
             Ok(Command::Unload)
         } else {
@@ -116,7 +117,7 @@ pub fn command(words: &Words) -> Answer<Command> {
                 .misused("unable to unload and load at once: leave -u out, a load replaces what is loaded"))
         };
     }
-    match (&kernel, exec) {
+    match (&load.kernel, exec) {
         (None, true) => {
             return Ok(Command::Exec(ExecRequest {
                 now: true,
@@ -150,24 +151,21 @@ pub fn command(words: &Words) -> Answer<Command> {
     }
     // --append and --command-line are one option by two names; the last one counts.
     let append = words.last_of(&["--append", "--command-line"]).map(|(_, value)| value.to_os_string());
-    Ok(Command::Load(LoadRequest {
-        kernel,
-        initrds: words.all("--initrd"),
-        reuse: words.has("--reuse-cmdline"),
-        append,
-        choice,
-        kind: words.last("--type").map(OsStr::to_os_string),
-        bounds,
-        debug,
-        ignored,
-        // As with kexec-tools, the last of -l and -f counts.
-        after: match words.last_of(&["--load", "--force"]) {
-            Some(("--force", _)) => After::Jump { sync },
-            Some(_) => After::Nothing,
-            None => After::Reboot,
-        },
-        ..LoadRequest::default()
-    }))
+    load.initrds = words.all("--initrd");
+    load.reuse = words.has("--reuse-cmdline");
+    load.append = append;
+    load.choice = choice;
+    load.kind = words.last("--type").map(OsStr::to_os_string);
+    load.bounds = bounds;
+    load.debug = debug;
+    load.ignored = ignored;
+    // As with kexec-tools, the last of -l and -f counts.
+    load.after = match words.last_of(&["--load", "--force"]) {
+        Some(("--force", _)) => After::Jump { sync },
+        Some(_) => After::Nothing,
+        None => After::Reboot,
+    };
+    Ok(Command::Load(load))
 }
 
 /// `--mem-min` and `--mem-max`: both ends inside, in decimal or with 0x.

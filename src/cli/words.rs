@@ -113,8 +113,11 @@ impl<'a> Words<'a> {
 
     /// The values of an option that may be repeated.
     pub fn all(&self, name: &str) -> Vec<OsString> {
-        let given = self.options.iter().filter(|(option, _)| *option == name);
-        given.map(|(_, value)| value.to_os_string()).collect()
+        let mut values = Vec::new();
+        for (_, value) in self.options.iter().filter(|(option, _)| *option == name) {
+            values.push(value.to_os_string());
+        }
+        values
     }
 
     /// The value of an option of which the last one counts.

@@ -15,14 +15,13 @@ extern "C" fn main(count: c_int, words: *const *const c_char) -> c_int {
     }
     ignore_broken_pipes();
     let count = usize::try_from(count).unwrap_or(0);
-    let argv: Vec<OsString> = (0..count)
-        .map(|index| {
-            // SAFETY: the C library hands over `count` NUL-terminated strings, which
-            // stay as they are for as long as the program runs.
-            let word = unsafe { CStr::from_ptr(*words.add(index)) };
-            OsStr::from_bytes(word.to_bytes()).to_os_string()
-        })
-        .collect();
+    let mut argv: Vec<OsString> = Vec::new();
+    for index in 0..count {
+        // SAFETY: the C library hands over `count` NUL-terminated strings, which stay as
+        // they are for as long as the program runs.
+        let word = unsafe { CStr::from_ptr(*words.add(index)) };
+        argv.push(OsStr::from_bytes(word.to_bytes()).to_os_string());
+    }
     c_int::from(crate::program(&argv))
 }
 
