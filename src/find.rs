@@ -90,13 +90,13 @@ fn in_boot(boot: &OsStr, name: &[&str]) -> OsString {
 /// that was looked for.
 fn initrds_beside(boot: &OsStr, name: &str, alpine: bool) -> Result<Vec<OsString>, Vec<OsString>> {
     let mut found = Vec::new();
-    for microcode in ["intel", "amd"] {
+    for microcode in &["intel", "amd"] {
         let path = in_boot(boot, &[microcode, "-ucode.img"]);
         if files::is_file(&path) {
             found.push(path);
         }
     }
-    let spellings = [("initramfs-", ""), ("initrd.img-", ""), ("initramfs-", ".img")];
+    let spellings = &[("initramfs-", ""), ("initrd.img-", ""), ("initramfs-", ".img")];
     let mut tried = Vec::new();
     for (before, after) in spellings.iter().take(if alpine { 1 } else { 3 }) {
         let path = in_boot(boot, &[before, name, after]);

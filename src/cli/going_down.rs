@@ -37,7 +37,7 @@ pub struct Options {
 /// `going-down ...`
 pub fn command(words: &Words) -> Answer<Command> {
     let kexec_when_unknown = super::when_unknown(words)?;
-    let errands = [
+    let errands = &[
         ("--arm", Errand::Arm),
         ("--disarm", Errand::Disarm),
         ("--setup", Errand::SetUp),

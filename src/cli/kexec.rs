@@ -100,7 +100,7 @@ pub fn command(words: &Words) -> Answer<Command> {
     }
     let mut load = LoadRequest::default();
     let mut ignored = Vec::new();
-    for name in ["--no-ifdown", "--no-checks"] {
+    for &name in &["--no-ifdown", "--no-checks"] {
         if words.has(name) {
             ignored.push(name);
         }

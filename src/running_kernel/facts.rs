@@ -92,7 +92,7 @@ fn read_whole(path: &'static str) -> Answer<Vec<u8>> {
 
 fn firmware_map(map: &mut MemoryMap) -> Answer<()> {
     // By the names that are there: memory that was taken out leaves a gap in the numbers.
-    for number in names("/sys/firmware/memmap") {
+    for number in &names("/sys/firmware/memmap") {
         let number = number.shown();
         let field =
             |name: &str| value(format_args!("/sys/firmware/memmap/{number}/{name}")).unwrap_or_default();
@@ -204,10 +204,11 @@ pub fn is_loaded(crash: bool) -> Answer<bool> {
 /// The flavour of the running kernel, what follows the last `-` of its release,
 /// and the release itself.
 pub fn release() -> Option<(Option<String>, String)> {
-    let release = syscalls::kernel_release()?.into_string().ok()?;
+    let release = value(format_args!("/proc/sys/kernel/osrelease"))?;
+    let release = core::str::from_utf8(release.trim_ascii()).ok()?;
     let dash = release.bytes().rposition(|byte| byte == b'-');
     let flavour = dash.and_then(|at| release.get(at.checked_add(1)?..)).filter(|flavour| !flavour.is_empty());
-    Some((flavour.map(str::to_string), release))
+    Some((flavour.map(str::to_string), release.to_string()))
 }
 
 /// Whether this process has CAP_SYS_BOOT (capabilities(7)).
@@ -258,11 +259,11 @@ fn sysctl_file() -> Option<OsString> {
     };
     let mut files = vec![OsString::from("/etc/sysctl.conf")];
     for dir in
-        ["/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d"]
+        &["/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d"]
     {
-        for name in names(dir) {
+        for name in &names(dir) {
             if name.as_bytes().ends_with(b".conf") {
-                files.push(joined(&[dir.as_ref(), &name]));
+                files.push(joined(&[dir.as_ref(), name]));
             }
         }
     }
@@ -317,9 +318,9 @@ fn boot_loaders(command_line: &[u8]) -> Vec<BootLoader> {
     let diskless = |word: &[u8]| word.starts_with(b"modloop=") || word.starts_with(b"alpine_dev=");
     if command_line::words(command_line).any(diskless) {
         let mut files = Vec::new();
-        for medium in names("/media") {
-            for config in ["boot/syslinux/syslinux.cfg", "boot/grub/grub.cfg"] {
-                let path = joined(&["/media".as_ref(), &medium, config.as_ref()]);
+        for medium in &names("/media") {
+            for config in &["boot/syslinux/syslinux.cfg", "boot/grub/grub.cfg"] {
+                let path = joined(&["/media".as_ref(), medium, config.as_ref()]);
                 if exists(&path) {
                     files.push(path);
                 }
@@ -385,7 +386,7 @@ fn secure_boot() -> Option<bool> {
 
 /// The container that this is, by the marks that they leave.
 fn container() -> Option<OsString> {
-    for (file, name) in [("/run/.containerenv", "podman"), ("/.dockerenv", "docker")] {
+    for &(file, name) in &[("/run/.containerenv", "podman"), ("/.dockerenv", "docker")] {
         if exists(file) {
             return Some(name.into());
         }

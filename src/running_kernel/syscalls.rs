@@ -413,8 +413,3 @@ pub fn environment(name: &CStr) -> Option<OsString> {
     let value = unsafe { libc::getenv(name.as_ptr()).as_ref().map(|first| CStr::from_ptr(first)) };
     value.map(|value| OsStr::from_bytes(value.to_bytes()).to_os_string())
 }
-
-/// `uname -r`, copied out of uname(2).
-pub fn kernel_release() -> Option<OsString> {
-    nix::sys::utsname::uname().ok().map(|names| names.release().to_os_string())
-}
