@@ -128,17 +128,16 @@ pub fn run(request: DoctorRequest) -> u8 {
 /// What the services would load with these settings.
 fn load_of(settings: Settings) -> LoadRequest {
     // As openrc/kexec-load.initd gives them to kexec-load.
+    let mut load = LoadRequest::default();
     let added = settings.command_line.is_none();
-    LoadRequest {
-        kernel: settings.kernel,
-        // Its initrds are looked for beside a kernel that is named.
-        boot: settings.boot.or_else(|| Some("/boot".into())),
-        initrds: settings.initrds,
-        reuse: added,
-        append: if added { settings.append } else { settings.command_line },
-        dry_run: true,
-        ..LoadRequest::default()
-    }
+    load.kernel = settings.kernel;
+    // Its initrds are looked for beside a kernel that is named.
+    load.boot = settings.boot.or_else(|| Some("/boot".into()));
+    load.initrds = settings.initrds;
+    load.reuse = added;
+    load.append = if added { settings.append } else { settings.command_line };
+    load.dry_run = true;
+    load
 }
 
 /// Every check, in the order in which a reboot meets them. What only matters for a load
