@@ -13,7 +13,9 @@ nm -S -C --defined-only "$1" | awk '
         crate = "musl (C library, start)"
         if (match(name, /(rc_kexec|argh|goblin|heapless|nix|scroll|plain)::/)) {
             crate = substr(name, RSTART, RLENGTH - 2)
-        } else if (name ~ /(std|core|alloc|memchr|panic_abort)(::|>)/ || name ~ /^<(str|\[|char|u8|u32|u64|usize|&)/) crate = "std, core, alloc"
+        } else if (name == "main") crate = "rc_kexec"
+        else if (name ~ /^OUTLINED_FUNCTION/) crate = "outlined, of all"
+        else if (name ~ /(std|core|alloc|memchr|panic_abort)(::|>)/ || name ~ /^<(str|\[|char|u8|u32|u64|usize|&)/) crate = "std, core, alloc"
         if (seen[$1 crate]++) next
         bytes[crate] += hex($2)
     }
