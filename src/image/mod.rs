@@ -1,12 +1,18 @@
 //! What is this file? Bytes in, a description out: nothing is allocated and
 //! nothing on the system is touched.
 
+pub mod arm64;
 pub mod bzimage;
+pub mod elf;
 pub mod initrd;
+pub mod machine;
+pub mod pe;
+pub mod unpack;
+mod zstd;
 
 use crate::bytes::first_four;
 use bzimage::{BzImage, Defect};
-use goblin::elf::header as elf;
+use goblin::elf::header;
 
 /// A kernel that this program can start.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +47,7 @@ pub fn recognise(bytes: &[u8]) -> Result<Image<'_>, NotLoadable> {
 
 /// The name of a format that is recognised but not loaded.
 fn name_of(bytes: &[u8]) -> Option<&'static str> {
-    if bytes.starts_with(elf::ELFMAG) {
+    if bytes.starts_with(header::ELFMAG) {
         return Some(name_of_elf(bytes));
     }
     // Documentation/arch/arm64/booting.rst: the magic number is at offset 56.
@@ -70,9 +76,9 @@ fn name_of(bytes: &[u8]) -> Option<&'static str> {
 fn name_of_elf(bytes: &[u8]) -> &'static str {
     // e_machine is at offset 18 in both classes (System V ABI, ELF header).
     match crate::bytes::u16_at(bytes, 18) {
-        Some(elf::EM_X86_64) => "an ELF file for x86_64 (a vmlinux?)",
-        Some(elf::EM_AARCH64) => "an ELF file for arm64 (a vmlinux?)",
-        Some(elf::EM_386) => "an ELF file for x86 (a vmlinux?)",
+        Some(header::EM_X86_64) => "an ELF file for x86_64 (a vmlinux?)",
+        Some(header::EM_AARCH64) => "an ELF file for arm64 (a vmlinux?)",
+        Some(header::EM_386) => "an ELF file for x86 (a vmlinux?)",
         _ => "an ELF file",
     }
 }

@@ -1,0 +1,901 @@
+//! Decoders of the compressions that kernels come in. Bytes in, pieces out: the
+//! decoded bytes go to a sink, never more of them than the caller allows.
+//!
+//! Each stream is checked to its end and by its checksum where the format has one,
+//! for half a kernel is a machine that does not come back.
+
+use super::zstd;
+use crate::bytes::{u32_at, u64_at};
+use core::fmt;
+use lzma_rust2::{Lzma2Reader, filter::bcj::BcjReader};
+use miniz_oxide::inflate::{TINFLStatus, core as inflate};
+
+/// The longest piece that the sink is given, in bytes. A power of two, and at least
+/// as long as the 32 KiB that DEFLATE refers back to (RFC 1951, section 2).
+pub const PIECE: usize = 64 * 1024;
+
+/// The largest dictionary or window that is granted, in bytes, unless the caller
+/// takes more output: what `xz_wrap.sh` and `zstd -22` ask for when they pack kernels.
+pub(super) const WINDOW: u64 = 128 * 1024 * 1024;
+
+/// How many streams, and blocks and probability models of .xz, one file may hold. Memory
+/// is taken for each and not given back; kernels have one.
+const MOST_PARTS: u32 = 2048;
+
+/// A compression that kernels come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// RFC 1952.
+    Gzip,
+    /// The .xz File Format.
+    Xz,
+    /// RFC 8878.
+    Zstd,
+    /// LZ4 Frame Format Description, "Legacy frame": what `lz4 -l` writes.
+    Lz4,
+}
+
+const MAGICS: [(Compression, &[u8]); 4] = [
+    (Compression::Gzip, b"\x1f\x8b"),
+    (Compression::Xz, b"\xfd7zXZ\0"),
+    (Compression::Zstd, b"\x28\xb5\x2f\xfd"),
+    (Compression::Lz4, b"\x02\x21\x4c\x18"),
+];
+
+impl Compression {
+    /// By the magic number that a file begins with.
+    pub fn of(bytes: &[u8]) -> Option<Compression> {
+        if is_skippable(bytes) {
+            return Some(Compression::Zstd);
+        }
+        MAGICS.iter().find(|(_, magic)| bytes.starts_with(magic)).map(|&(compression, _)| compression)
+    }
+
+    /// By the name in an EFI zboot header: COMP_TYPE of
+    /// drivers/firmware/efi/libstub/Makefile.zboot, which names the format, and in
+    /// older kernels the rule of scripts/Makefile.lib.
+    pub fn named(name: &[u8]) -> Option<Compression> {
+        match name {
+            b"gzip" => Some(Compression::Gzip),
+            b"xzkern" | b"xz" => Some(Compression::Xz),
+            b"zstd22" | b"zstd" => Some(Compression::Zstd),
+            b"lz4" => Some(Compression::Lz4),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(match self {
+            Compression::Gzip => "gzip",
+            Compression::Xz => "xz",
+            Compression::Zstd => "zstd",
+            Compression::Lz4 => "lz4",
+        })
+    }
+}
+
+/// Why a stream was not decoded to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Defect {
+    /// The file ends before the stream does.
+    Truncated,
+    /// The stream breaks its format, or a checksum does not match; which.
+    Damaged(&'static str),
+    /// It decodes to more than the caller takes.
+    TooLarge {
+        /// What the caller takes, in bytes.
+        limit: u64,
+    },
+    /// The sink wants no more.
+    Stopped,
+}
+
+/// Decodes `input` into `sink`, in pieces of at most [`PIECE`] bytes and `limit` bytes
+/// in all, and answers how many there were. A sink that answers false ends it.
+///
+/// Streams that follow one another, with zeros between them or not, are one file, as
+/// for the tools. Anything else after a stream is let be: zeros are padding, and the
+/// kernel's `*_with_size` rules (scripts/Makefile.lib) append the decoded size.
+///
+/// The lz4 legacy frame has neither a checksum nor an end mark: one that was cut exactly
+/// between two blocks of 8 MiB cannot be told from a whole one.
+pub fn unpack(
+    compression: Compression,
+    input: &[u8],
+    limit: u64,
+    sink: &mut dyn FnMut(&[u8]) -> bool,
+) -> Result<u64, Defect> {
+    streams(compression, input, Output { sink, limit, size: 0, parts: 0 }).map_err(|defect| *defect)
+}
+
+/// [`unpack`], where a defect is boxed as long as it is handed on: a pointer is tested
+/// and passed in less code.
+fn streams(compression: Compression, input: &[u8], mut output: Output) -> Result<u64, Box<Defect>> {
+    let mut rest = input;
+    // A zboot header names the compression: what it names has to be there.
+    damaged_if(input.len() > 6 && Compression::of(input) != Some(compression), "the magic number")?;
+    let mut room = [0u8; PIECE];
+    let mut block = Vec::new();
+    loop {
+        output.part()?;
+        match compression {
+            _ if is_skippable(rest) => skip(&mut rest),
+            Compression::Gzip => gzip(&mut rest, &mut room, &mut output),
+            Compression::Xz => xz(&mut rest, &mut room, &mut output),
+            Compression::Zstd => zstd::frame(&mut rest, &mut output),
+            Compression::Lz4 => lz4(&mut rest, &mut block, &mut output),
+        }?;
+        let zeros = rest.iter().take_while(|&&byte| byte == 0).count();
+        rest = rest.get(zeros..).unwrap_or_default();
+        if Compression::of(rest) != Some(compression) {
+            return Ok(output.size);
+        }
+    }
+}
+
+/// Whether a skippable frame is next (RFC 8878, section 3.1.2): its magic number has any
+/// value in the lowest four bits. pzstd begins its files with one.
+fn is_skippable(bytes: &[u8]) -> bool {
+    u32_at(bytes, 0).is_some_and(|magic| magic & !15 == 0x184d_2a50)
+}
+
+/// "Magic_Number, Frame_Size, User_Data"
+fn skip(rest: &mut &[u8]) -> Result<(), Box<Defect>> {
+    take(rest, 4)?;
+    let size = take_u32(rest)? as usize;
+    take(rest, size).map(drop)
+}
+
+/// Where the decoded bytes go, and how many they may be.
+pub(super) struct Output<'a> {
+    sink: &'a mut dyn FnMut(&[u8]) -> bool,
+    pub(super) limit: u64,
+    /// How many there were.
+    pub(super) size: u64,
+    parts: u32,
+}
+
+impl Output<'_> {
+    /// Hands on a piece, if that many are taken.
+    pub(super) fn give(&mut self, piece: &[u8]) -> Result<(), Box<Defect>> {
+        let size = self.size.saturating_add(piece.len() as u64);
+        self.within(size)?;
+        self.size = size;
+        if (self.sink)(piece) { Ok(()) } else { Err(Box::new(Defect::Stopped)) }
+    }
+
+    /// Whether `size` bytes are taken.
+    pub(super) fn within(&self, size: u64) -> Result<(), Box<Defect>> {
+        if size > self.limit { Err(self.too_large()) } else { Ok(()) }
+    }
+
+    pub(super) fn too_large(&self) -> Box<Defect> {
+        Box::new(Defect::TooLarge { limit: self.limit })
+    }
+
+    /// Counts a stream or a block.
+    fn part(&mut self) -> Result<(), Box<Defect>> {
+        self.parts = self.parts.saturating_add(1);
+        damaged_if(self.parts > MOST_PARTS, "there are too many parts")
+    }
+}
+
+/// The next `size` bytes, which `rest` then begins after.
+pub(super) fn take<'a>(rest: &mut &'a [u8], size: usize) -> Result<&'a [u8], Box<Defect>> {
+    let (taken, after) = rest.split_at_checked(size).ok_or_else(truncated)?;
+    *rest = after;
+    Ok(taken)
+}
+
+pub(super) fn take_byte(rest: &mut &[u8]) -> Result<u8, Box<Defect>> {
+    take(rest, 1)?.first().copied().ok_or_else(truncated)
+}
+
+pub(super) fn take_u32(rest: &mut &[u8]) -> Result<u32, Box<Defect>> {
+    u32_at(take(rest, 4)?, 0).ok_or_else(truncated)
+}
+
+pub(super) fn damaged_if(broken: bool, what: &'static str) -> Result<(), Box<Defect>> {
+    if broken { Err(damaged(what)) } else { Ok(()) }
+}
+
+pub(super) fn damaged(what: &'static str) -> Box<Defect> {
+    Box::new(Defect::Damaged(what))
+}
+
+fn truncated() -> Box<Defect> {
+    Box::new(Defect::Truncated)
+}
+
+/// A cyclic redundancy check of 32 or 64 bits whose polynomial is reflected, with its
+/// table made when it is needed.
+struct Crc {
+    table: [u64; 256],
+    ones: u64,
+    value: u64,
+}
+
+impl Crc {
+    /// RFC 1952, section 8; The .xz File Format, section 6.
+    fn new_32() -> Crc {
+        Crc::new(0xedb8_8320, u64::from(u32::MAX))
+    }
+
+    /// The .xz File Format, section 6.
+    fn new_64() -> Crc {
+        Crc::new(0xc96c_5795_d787_0f42, u64::MAX)
+    }
+
+    fn new(polynomial: u64, ones: u64) -> Crc {
+        let mut table = [0u64; 256];
+        for (entry, index) in table.iter_mut().zip(0u64..) {
+            *entry = (0..8).fold(index, |crc, _| (crc >> 1) ^ (polynomial & 0u64.wrapping_sub(crc & 1)));
+        }
+        Crc { table, ones, value: ones }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            let index = (self.value as u8) ^ byte;
+            self.value = (self.value >> 8) ^ self.table.get(usize::from(index)).copied().unwrap_or(0);
+        }
+    }
+
+    /// The check of the bytes since the last one.
+    fn finish(&mut self) -> u64 {
+        core::mem::replace(&mut self.value, self.ones) ^ self.ones
+    }
+
+    fn of(&mut self, bytes: &[u8]) -> u64 {
+        self.update(bytes);
+        self.finish()
+    }
+}
+
+/// One member (RFC 1952, section 2.3).
+#[inline(never)]
+fn gzip(rest: &mut &[u8], room: &mut [u8; PIECE], output: &mut Output) -> Result<(), Box<Defect>> {
+    const FHCRC: u8 = 1 << 1;
+    const FEXTRA: u8 = 1 << 2;
+    const FNAME: u8 = 1 << 3;
+    const FCOMMENT: u8 = 1 << 4;
+
+    let mut crc = Crc::new_32();
+    let start = *rest;
+    let header = take(rest, 10)?;
+    damaged_if(!header.starts_with(b"\x1f\x8b\x08"), "gzip: no DEFLATE")?;
+    let flags = header.get(3).copied().unwrap_or(0);
+    // "Reserved FLG bits must be zero." "A compliant decompressor must give an error
+    // indication if any reserved bit is non-zero, since such a bit could indicate the
+    // presence of a new field that would cause subsequent data to be interpreted
+    // incorrectly."
+    damaged_if(flags & 0xe0 != 0, "gzip: an unknown flag")?;
+    if flags & FEXTRA != 0 {
+        let length = u16::from_le_bytes([take_byte(rest)?, take_byte(rest)?]);
+        take(rest, usize::from(length))?;
+    }
+    // The file's name and the comment, each ended by a zero.
+    for field in [FNAME, FCOMMENT] {
+        while flags & field != 0 && take_byte(rest)? != 0 {}
+    }
+    if flags & FHCRC != 0 {
+        let header = start.get(..start.len().saturating_sub(rest.len())).unwrap_or_default();
+        // "The CRC16 consists of the two least significant bytes of the CRC32 for all
+        // bytes of the gzip header up to and not including the CRC16."
+        let wanted = u16::from_le_bytes([take_byte(rest)?, take_byte(rest)?]);
+        damaged_if(crc.of(header) as u16 != wanted, "gzip: the header's checksum")?;
+    }
+
+    let mut decoder = inflate::DecompressorOxide::new();
+    let (mut at, mut size) = (0usize, 0u32);
+    loop {
+        let (status, consumed, written) = inflate::decompress(&mut decoder, rest, room, at, 0);
+        take(rest, consumed)?;
+        let end = at.saturating_add(written);
+        let piece = room.get(at..end).unwrap_or_default();
+        crc.update(piece);
+        size = size.wrapping_add(written as u32);
+        output.give(piece)?;
+        at = end % PIECE;
+        match status {
+            TINFLStatus::Done => break,
+            TINFLStatus::HasMoreOutput => {}
+            TINFLStatus::FailedCannotMakeProgress => return Err(truncated()),
+            _ => return Err(damaged("gzip: the compressed data")),
+        }
+    }
+    damaged_if(u64::from(take_u32(rest)?) != crc.finish(), "gzip: the checksum")?;
+    // ISIZE: "the size of the original (uncompressed) input data modulo 2^32"
+    damaged_if(take_u32(rest)? != size, "gzip: the size")
+}
+
+/// One legacy frame (LZ4 Frame Format Description, "Legacy frame").
+#[inline(never)]
+fn lz4(rest: &mut &[u8], room: &mut Vec<u8>, output: &mut Output) -> Result<(), Box<Defect>> {
+    const MAGIC: u32 = 0x184c_2102;
+    /// "Fixed block size: 8 MB."
+    const BLOCK: usize = 8 * 1024 * 1024;
+    /// What a block of that size that cannot be compressed grows to, at most.
+    const LONGEST: usize = BLOCK + BLOCK / 255 + 16;
+
+    // One byte more than is taken, so that too much is told from damage.
+    let most = output.limit.saturating_sub(output.size).saturating_add(1);
+    let size = usize::try_from(most).unwrap_or(BLOCK).min(BLOCK);
+    // The first frame's room is enough for those that follow.
+    room.try_reserve_exact(size.saturating_sub(room.len())).map_err(|_| output.too_large())?;
+    room.resize(size, 0);
+
+    take(rest, 4)?;
+    let start = output.size;
+    // "All blocks must be completely filled, except the last one."
+    let mut last = false;
+    while !last {
+        let decoded = output.size > start;
+        // "The last block is detected either because it is followed by the "EOF" (End of
+        // File) mark, or because it is followed by a known Frame Magic Number."
+        if decoded && rest.is_empty() {
+            return Ok(());
+        }
+        let (length, after) = (u32_at(rest, 0).ok_or_else(truncated)?, rest.get(4..).unwrap_or_default());
+        let appended_size = after.is_empty() && u64::from(length) == output.size;
+        if decoded && (length == 0 || length == MAGIC || appended_size) {
+            return Ok(());
+        }
+        let length = length as usize;
+        damaged_if(length == 0 || length > LONGEST, "lz4: the length of a block")?;
+        *rest = after;
+        let block = take(rest, length)?;
+        let size = match lz4_flex::block::decompress_into(block, room) {
+            Ok(size) => size,
+            Err(lz4_flex::block::DecompressError::OutputTooSmall { .. }) if room.len() < BLOCK => {
+                return Err(output.too_large());
+            }
+            Err(_) => return Err(damaged("lz4: a block")),
+        };
+        for piece in room.get(..size).unwrap_or_default().chunks(PIECE) {
+            output.give(piece)?;
+        }
+        last = size < BLOCK;
+    }
+    Ok(())
+}
+
+/// Adds the numbers of one block, or of one record of the index, to what these are
+/// compared by (The .xz File Format, section 4.3: "List of Records").
+#[inline(never)]
+fn record(records: &mut Crc, unpadded_size: u64, uncompressed_size: u64) {
+    records.update(&unpadded_size.to_le_bytes());
+    records.update(&uncompressed_size.to_le_bytes());
+}
+
+/// Counts the LZMA2 chunks that begin with new properties: for each the decoder makes its
+/// model anew, in memory that is not given back.
+fn count_models(mut rest: &[u8], output: &mut Output) -> Result<(), Box<Defect>> {
+    loop {
+        // The chunk's kind; sizes are big-endian and one less than what they stand for.
+        let control = take_byte(&mut rest)?;
+        let skipped = match control {
+            3..0x80 => return Err(damaged("xz: the compressed data")),
+            0 => return Ok(()),
+            1 | 2 => 0,
+            _ => 2,
+        };
+        take(&mut rest, skipped)?;
+        let mut size =
+            (usize::from(take_byte(&mut rest)?) << 8 | usize::from(take_byte(&mut rest)?)).saturating_add(1);
+        if control >= 0xc0 {
+            output.part()?;
+            size = size.saturating_add(1);
+        }
+        take(&mut rest, size)?;
+    }
+}
+
+/// One stream (The .xz File Format, section 2.1).
+#[inline(never)]
+fn xz(rest: &mut &[u8], room: &mut [u8; PIECE], output: &mut Output) -> Result<(), Box<Defect>> {
+    let (mut crc32, mut crc64) = (Crc::new_32(), Crc::new_64());
+    // The blocks and the index must agree: their numbers have the same CRC64.
+    let (mut in_blocks, mut in_index) = (Crc::new_64(), Crc::new_64());
+    let mut blocks = 0u64;
+
+    // 2.1.1. Stream Header: magic, flags, and the flags' CRC32.
+    take(rest, 6)?;
+    let stream_flags = take(rest, 2)?;
+    damaged_if(crc32.of(stream_flags) != u64::from(take_u32(rest)?), "xz: the stream header")?;
+    // 2.1.1.2. Stream Flags: "The first byte of Stream Flags is always a null byte." The
+    // low nibble of the second is the type of the check, the high one is reserved.
+    let &[0, check @ 0..=15] = stream_flags else { return Err(damaged("xz: the stream flags")) };
+    let check_size: usize = match check {
+        0 => 0,
+        1..=3 => 4,
+        4..=6 => 8,
+        7..=9 => 16,
+        10..=12 => 32,
+        _ => 64,
+    };
+
+    let index = loop {
+        let start = *rest;
+        // 4.1. Index Indicator: a block's header has no size of 0.
+        let size = take_byte(rest)?;
+        if size == 0 {
+            break start;
+        }
+        output.part()?;
+        // 3.1.1. "real_header_size = (encoded_header_size + 1) * 4", with the CRC32 in
+        // the last four bytes.
+        let without_crc = usize::from(size).saturating_mul(4);
+        *rest = start;
+        let mut header = take(rest, without_crc)?;
+        damaged_if(crc32.of(header) != u64::from(take_u32(rest)?), "xz: a block header")?;
+        take(&mut header, 1)?;
+        let block = Block::parse(header, output.limit)?;
+
+        let data = *rest;
+        count_models(data, output)?;
+        let before = output.size;
+        {
+            let reader = Lzma2Reader::new(&mut *rest, block.dictionary, None);
+            let (mut plain, mut filtered);
+            let reader: &mut dyn lzma_rust2::Read = match block.filter {
+                Filter::None => {
+                    plain = reader;
+                    &mut plain
+                }
+                Filter::X86(start) => {
+                    filtered = BcjReader::new_x86(reader, start);
+                    &mut filtered
+                }
+                Filter::Arm64(start) => {
+                    filtered = BcjReader::new_arm64(reader, start);
+                    &mut filtered
+                }
+            };
+            loop {
+                let length = match reader.read(room) {
+                    Ok(0) => break,
+                    Ok(length) => length,
+                    Err(lzma_rust2::Error::Eof) => return Err(truncated()),
+                    Err(_) => return Err(damaged("xz: the compressed data")),
+                };
+                let piece = room.get(..length).unwrap_or_default();
+                match check {
+                    1 => crc32.update(piece),
+                    4 => crc64.update(piece),
+                    _ => {}
+                }
+                output.give(piece)?;
+            }
+        }
+        let compressed_size = data.len().saturating_sub(rest.len()) as u64;
+        let uncompressed_size = output.size.saturating_sub(before);
+        let differs = |wanted: Option<u64>, is| wanted.is_some_and(|wanted| wanted != is);
+        damaged_if(
+            differs(block.compressed_size, compressed_size)
+                || differs(block.uncompressed_size, uncompressed_size),
+            "xz: a block's size",
+        )?;
+        // 3.3. Block Padding: "0-3 null bytes to make the size of the Block a multiple
+        // of four bytes"
+        padding(rest, compressed_size)?;
+        // 3.4. Check. SHA-256 (10) is passed over: kernels are packed with CRC32, and
+        // xz(1) writes CRC64.
+        let wanted = take(rest, check_size)?;
+        let matches = match check {
+            1 => u32_at(wanted, 0).map(u64::from) == Some(crc32.finish()),
+            4 => u64_at(wanted, 0) == Some(crc64.finish()),
+            _ => true,
+        };
+        damaged_if(!matches, "xz: the checksum")?;
+        // 4.3.1. Unpadded Size: header, data and check.
+        let around = without_crc.saturating_add(4).saturating_add(check_size);
+        record(&mut in_blocks, compressed_size.saturating_add(around as u64), uncompressed_size);
+        blocks = blocks.saturating_add(1);
+    };
+
+    // 4. Index
+    damaged_if(number(rest)? != blocks, "xz: the index")?;
+    for _ in 0..blocks {
+        record(&mut in_index, number(rest)?, number(rest)?);
+    }
+    damaged_if(in_blocks.finish() != in_index.finish(), "xz: the index")?;
+    let size = index.len().saturating_sub(rest.len());
+    padding(rest, size as u64)?;
+    let size = index.len().saturating_sub(rest.len());
+    let whole = index.get(..size).unwrap_or_default();
+    damaged_if(crc32.of(whole) != u64::from(take_u32(rest)?), "xz: the index")?;
+
+    // 2.1.2. Stream Footer: the CRC32 of the next two, the index's size, the flags
+    // again, magic.
+    let wanted = take_u32(rest)?;
+    let fields = take(rest, 6)?;
+    damaged_if(crc32.of(fields) != u64::from(wanted) || take(rest, 2)? != b"YZ", "xz: the stream footer")?;
+    // "real_backward_size = (stored_backward_size + 1) * 4"
+    let backward_size = u64::from(u32_at(fields, 0).unwrap_or(0)).saturating_add(1).saturating_mul(4);
+    let right = fields.get(4..) == Some(stream_flags) && backward_size == (size as u64).saturating_add(4);
+    damaged_if(!right, "xz: the stream footer")
+}
+
+/// Zeros up to a multiple of four, after `size` bytes.
+fn padding(rest: &mut &[u8], size: u64) -> Result<(), Box<Defect>> {
+    let zeros = take(rest, (size.wrapping_neg() & 3) as usize)?;
+    damaged_if(zeros.iter().any(|&byte| byte != 0), "xz: the padding")
+}
+
+/// A multibyte integer (The .xz File Format, section 1.2).
+fn number(rest: &mut &[u8]) -> Result<u64, Box<Defect>> {
+    let mut value = 0u64;
+    // Up to nine bytes, of seven bits each.
+    for shift in (0..63u32).step_by(7) {
+        let byte = take_byte(rest)?;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            damaged_if(byte == 0 && shift != 0, "xz: a number")?;
+            return Ok(value);
+        }
+    }
+    Err(damaged("xz: a number"))
+}
+
+/// What is done to the code before it is compressed, and the offset it counts from
+/// (The .xz File Format, section 5.3.2, "Branch/Call/Jump Filters for Executables").
+enum Filter {
+    None,
+    X86(usize),
+    Arm64(usize),
+}
+
+/// What a block's header says (section 3.1).
+struct Block {
+    compressed_size: Option<u64>,
+    uncompressed_size: Option<u64>,
+    filter: Filter,
+    dictionary: u32,
+}
+
+impl Block {
+    /// Reads what is between the header's size and its checksum. The dictionary is not
+    /// made larger than `limit` allows: nothing that is taken lies farther back.
+    fn parse(mut header: &[u8], limit: u64) -> Result<Block, Box<Defect>> {
+        const LZMA2: u64 = 0x21;
+        const BCJ_X86: u64 = 0x04;
+        const BCJ_ARM64: u64 = 0x0a;
+        let broken = || damaged("xz: a block header");
+
+        // Its checksum was right, so what it lacks was never there.
+        let flags = take_byte(&mut header).map_err(|_| broken())?;
+        // 3.1.2. Bits 0-1: number of filters, less 1; bits 2-5: reserved, "must be zero
+        // for now"; 6 and 7: the sizes that follow.
+        damaged_if(flags & 0x3c != 0, "xz: an unknown flag")?;
+        let mut size = |present: bool| {
+            if present { number(&mut header).map(Some).map_err(|_| broken()) } else { Ok(None) }
+        };
+        let compressed_size = size(flags & 0x40 != 0)?;
+        let uncompressed_size = size(flags & 0x80 != 0)?;
+
+        let mut filter = Filter::None;
+        for left in (0..=flags & 3).rev() {
+            // 3.1.5. List of Filter Flags: ID, size of properties, properties.
+            let id = number(&mut header).map_err(|_| broken())?;
+            let length = number(&mut header).map_err(|_| broken())?;
+            let length = usize::try_from(length).map_err(|_| broken())?;
+            let properties = take(&mut header, length).map_err(|_| broken())?;
+            // The start offset, of four bytes; 0 when it is absent.
+            let start = u32_at(properties, 0).unwrap_or(0) as usize;
+            match (id, left, properties) {
+                (LZMA2, 0, &[bits @ 0..=40]) => {
+                    let dictionary = dictionary_size(bits).min(WINDOW);
+                    // More than is taken may be decoded before that is noticed.
+                    let enough = limit.saturating_add(PIECE as u64);
+                    let dictionary = u32::try_from(dictionary.min(enough)).map_err(|_| broken())?;
+                    return Ok(Block { compressed_size, uncompressed_size, filter, dictionary });
+                }
+                (BCJ_X86, 1, [] | [_, _, _, _]) => filter = Filter::X86(start),
+                (BCJ_ARM64, 1, [] | [_, _, _, _]) => filter = Filter::Arm64(start),
+                _ => break,
+            }
+        }
+        Err(damaged("xz: a filter that is not supported"))
+    }
+}
+
+/// Section 5.3.1: the size of an LZMA2 dictionary, in bytes.
+fn dictionary_size(bits: u8) -> u64 {
+    // "dictionary_size = 2 | (bits & 1); dictionary_size <<= bits / 2 + 11"
+    u64::from(2 | (bits & 1)) << (u32::from(bits) / 2).saturating_add(11)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Made by xz 5.4.1 (--x86 with --check=crc32, --arm64, --block-size=1000,
+    // --check=sha256), zstd 1.5.4 (a file, a pipe, -19), gzip 1.12, by hand (with every
+    // optional field), and lz4 1.9.4 (-l).
+    const X86_XZ: &str = "\
+        fd377a585a0000016922de360201040021010000da33ad03e003cc00165d0073fffdf00c627992dd9b92b09cd66d90ac\
+        1ddb0ffa00000000b72cc6b300012ecd0700000048a4a1723e300d8b020000000001595a";
+    const ARM64_XZ: &str = "\
+        fd377a585a000004e6d6b44602010a0021010000aa52a739e004ab00315d0000048619c8dcdd95118e77580d02297230\
+        853525a37d6f64c19802f0390dda09c41e9f9b8fa6fbdd55f67674424d36d7000000000027e0770735b96c7f00014dac\
+        0900000072f04cb8b1c467fb020000000004595a";
+    const BLOCKS_XZ: &str = "\
+        fd377a585a000004e6d6b44603c040e8072101000000000028f4e51ae003e700385d002a1a08a2032566f14b78c5a205\
+        ff2ee6d9d2201aad34f8e21de84136fadc0669bb3ce410342709ebb366e3ed3798ed92add5274005c12c00006330603e\
+        4795943903c040e8072101000000000028f4e51ae003e700385d00311c8a2347fb3a8787370bf9c36bf661113911244e\
+        3e9a5b65618a390a54559390e679e886efbec73403b6fe5acc4f740ccab2c59cfb2d000034e58085285fee5a03c03cf4\
+        0321010000000000a12e2e38e001f300345d00351d49deb304e90ea5e906147e3ace2c7dc04f554fae4e55bf81d5bbd1\
+        f593bd8a7e3d0c6d0a49ae20fc80d638111d9e99dee0000093825107d6bbf985000358e80758e80754f403002dbe5d46\
+        14173b30030000000004595a";
+    const SHA256_XZ: &str = "\
+        fd377a585a00000ae1fb0ca10200210116000000742fe5a3e009c3003f5d002a1a08a2032566f14b78c5a205ff2ee6d9\
+        d2201aad34f8e21de84136fadc0669bb3ce410342709ebb366e3ed3798ed92add5274508305e5d9a3c41be4c671c0000\
+        c9986e079b1a31d4764c6582f0c235b539f10b5f4ed62a3f651a9c1d678755ba000173c413000000d81dda10b6e9df1c\
+        02000000000a595a";
+    const TEXT_ZST: &str = "\
+        28b52ffd64c408b50100d40254686520717569636b2062726f776e20666f78206a756d7073206f76657220746865206c\
+        617a7920646f672e200100a50cf45519cf1909e2";
+    const PIPED_ZST: &str = "\
+        28b52ffd0458b50100d40254686520717569636b2062726f776e20666f78206a756d7073206f76657220746865206c61\
+        7a7920646f672e200100a50cf45519cf1909e2";
+    const LETTERS_ZST: &str = "\
+        28b52ffd0468ad0900ca47000406e0e9bb01d4113b0041003a003bdd008e288d450e31620e02ac7d1c227f5e34cecf7f\
+        447b1101de0efb3a3ec5d27fe495737cc7fa24e6575e1a39383e667c2725cfc1fb8bc41bf7279e70805f0b20fd1c2487\
+        eaf4f8936b3a057eea20e9864ccc50621cd8fd84418a6a2c33037bc1244b6aa67f9891e52b7bb43f99e39378473c80f1\
+        04f0f5c1c902cf04bdd8e7029bd8671880728afcdb630ce697f89ff027e678dbffc0fc3bf8993b113fa7bcd1f93e9fff\
+        e3789ed16de9eb1c0a30b92d24b8d10f4f80d36119d2ef990da739b09ddb2538194ddb0eef9cfd52ac89c1fd40feba0d\
+        9a58c9f1ec1f92ffe2e948df88077547cb2f927f337f3f922991855180132020337a8e120fdfc9541cd334f40b287d9c\
+        95087e7fa26408be81640d55e2f98e5389467d12c2985207dbb88cfc2351993fbc88";
+    const TEXT_GZ: &str = "\
+        1f8b0800000000000203edca470180301045412b5f016a628092d0d910084d3dc8e0f0ce33aef35a735f8faa929d8b82\
+        5d1af21c37d9e193f68fa7f2b9d5585bc891c96432994c2693ff905f45af7730c4090000";
+    const FIELDS_GZ: &str = "\
+        1f8b081e3930000002030600414202007879496d616765006120636f6d6d656e7400ab9aedca470180301045412b5f01\
+        6a628092d0d910084d3dc8e0f0ce33aef35a735f8faa929d8b825d1af21c37d9e193f68fa7f2b9d5585bc891c9643299\
+        4c2693ff905f45af7730c4090000";
+    const TEXT_LZ4: &str = "\
+        02214c1841000000ff1e54686520717569636b2062726f776e20666f78206a756d7073206f76657220746865206c617a\
+        7920646f672e202d00ffffffffffffffffff88506a756d7073";
+
+    fn text() -> Vec<u8> {
+        b"The quick brown fox jumps over the lazy dog. ".iter().cycle().take(2500).copied().collect()
+    }
+
+    /// Calls of one function from many places: what the BCJ filters are for.
+    fn x86() -> Vec<u8> {
+        let mut code = Vec::new();
+        for i in 0..150 {
+            code.resize(code.len() + i % 4, 0x90);
+            let from = code.len() as u32 + 5;
+            code.push(0xe8);
+            code.extend_from_slice(&0x1000u32.wrapping_sub(from).to_le_bytes());
+        }
+        code
+    }
+
+    fn arm64() -> Vec<u8> {
+        let mut code = Vec::new();
+        for i in 0..100 {
+            let mut instructions = vec![0xd503_201f_u32; i % 3];
+            let from = (code.len() + 4 * instructions.len()) as u32;
+            instructions.push(0x9400_0000 | (0x4000 - from) >> 2);
+            instructions.push(0x9000_0005 | (i as u32 % 4) << 29);
+            code.extend(instructions.iter().flat_map(|instruction| instruction.to_le_bytes()));
+        }
+        code
+    }
+
+    /// Letters of unequal frequency, with repetitions: Huffman codes in four streams,
+    /// and FSE tables of their own.
+    fn letters() -> Vec<u8> {
+        let (mut letters, mut random) = (Vec::new(), 1u32);
+        while letters.len() < 1500 {
+            random = random.wrapping_mul(1664525).wrapping_add(1013904223);
+            letters.push(b"aaaaabcd"[(random >> 29) as usize]);
+            if letters.len() % 100 == 0 {
+                (0..20).for_each(|_| letters.push(letters[letters.len() - 57]));
+            }
+        }
+        letters
+    }
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    }
+
+    fn samples() -> Vec<(Vec<u8>, Vec<u8>)> {
+        let texts = [BLOCKS_XZ, SHA256_XZ, TEXT_ZST, PIPED_ZST, TEXT_GZ, FIELDS_GZ, TEXT_LZ4];
+        let others = [(bytes(X86_XZ), x86()), (bytes(ARM64_XZ), arm64()), (bytes(LETTERS_ZST), letters())];
+        texts.iter().map(|hex| (bytes(hex), text())).chain(others).collect()
+    }
+
+    fn decode(file: &[u8], limit: u64) -> Result<Vec<u8>, Defect> {
+        let mut decoded = Vec::new();
+        let size = unpack(Compression::of(file).unwrap(), file, limit, &mut |piece| {
+            assert!(piece.len() <= PIECE);
+            decoded.extend_from_slice(piece);
+            true
+        });
+        assert!(decoded.len() as u64 <= limit);
+        assert_eq!(size.unwrap_or(decoded.len() as u64), decoded.len() as u64);
+        size.map(|_| decoded)
+    }
+
+    /// A legacy frame of blocks that are runs of zeros, 4 bytes at least.
+    fn zeros_lz4(blocks: &[usize]) -> Vec<u8> {
+        let mut file = b"\x02\x21\x4c\x18".to_vec();
+        for size in blocks {
+            // One literal, a match of distance 1, and the last five literals.
+            let mut length = size - 1 - 4 - 5 - 15;
+            let mut block = vec![0x1f, 0, 1, 0];
+            while length >= 255 {
+                block.push(255);
+                length -= 255;
+            }
+            block.extend_from_slice(&[length as u8, 0x50, 0, 0, 0, 0, 0]);
+            file.extend_from_slice(&(block.len() as u32).to_le_bytes());
+            file.extend_from_slice(&block);
+        }
+        file
+    }
+
+    #[test]
+    fn every_sample_is_decoded() {
+        for (file, wanted) in samples() {
+            let name = Compression::of(&file).unwrap();
+            assert!(decode(&file, wanted.len() as u64).unwrap() == wanted, "{name}");
+            // Padding, a size, a signature: none of it is an error.
+            for after in [&[0u8; 9][..], b"\xc4\x09\0\0", b"\0\0\0\0~signature~"] {
+                let file = [&file, after].concat();
+                assert!(decode(&file, 1 << 20).unwrap() == wanted, "{name}");
+            }
+            // One after the other, and with padding between them.
+            for between in [0, 4, 512] {
+                let file = [&file, &vec![0; between][..], &file].concat();
+                assert!(decode(&file, 1 << 20).unwrap() == wanted.repeat(2), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn cut_anywhere_is_refused() {
+        for (file, wanted) in samples() {
+            let compression = Compression::of(&file).unwrap();
+            for length in 0..file.len() {
+                let size = unpack(compression, &file[..length], 1 << 20, &mut |_| true);
+                assert_eq!(size, Err(Defect::Truncated), "{compression} {length} of {}", wanted.len());
+            }
+        }
+    }
+
+    #[test]
+    fn too_much_is_refused_and_a_sink_can_stop() {
+        for (file, wanted) in samples() {
+            for limit in [0, 1, 899, wanted.len() as u64 - 1] {
+                assert_eq!(decode(&file, limit).map(|_| ()), Err(Defect::TooLarge { limit }));
+            }
+            let compression = Compression::of(&file).unwrap();
+            assert_eq!(unpack(compression, &file, 1 << 20, &mut |_| false), Err(Defect::Stopped));
+        }
+    }
+
+    #[test]
+    fn damage_is_seen_and_never_a_panic() {
+        let mut random = 1u32;
+        for (file, wanted) in samples() {
+            let compression = Compression::of(&file).unwrap();
+            // lz4 has no checksum, and SHA-256 is not looked at.
+            let checked = compression != Compression::Lz4 && file != bytes(SHA256_XZ);
+            for at in 0..file.len() {
+                random = random.wrapping_mul(1664525).wrapping_add(1013904223);
+                for flip in [1, 0x80, (random >> 24) as u8 | 1] {
+                    let mut file = file.clone();
+                    file[at] ^= flip;
+                    let mut decoded = Vec::new();
+                    let size = unpack(compression, &file, 1 << 16, &mut |piece| {
+                        decoded.extend_from_slice(piece);
+                        true
+                    });
+                    if size.is_ok() && checked {
+                        assert!(decoded == wanted, "{compression} {at} ^ {flip:#x}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn noise_behind_a_magic_number_is_never_a_panic() {
+        let mut random = 7u64;
+        for (_, magic) in MAGICS {
+            for _ in 0..300 {
+                let noise = (0..600).map(|_| {
+                    random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                    (random >> 56) as u8
+                });
+                let file: Vec<u8> = magic.iter().copied().chain(noise).collect();
+                let _ = decode(&file, 1 << 16);
+            }
+        }
+    }
+
+    #[test]
+    fn skippable_frames_are_skipped_wherever_they_are() {
+        let skippable = bytes("5a2a4d180400000061626364");
+        let file = [&skippable[..], &bytes(TEXT_ZST), &skippable, &bytes(TEXT_ZST)].concat();
+        assert_eq!(Compression::of(&file), Some(Compression::Zstd));
+        assert_eq!(decode(&file, 1 << 20), Ok([text(), text()].concat()));
+        for length in 7..skippable.len() {
+            assert_eq!(decode(&skippable[..length], 1 << 20), Err(Defect::Truncated), "{length}");
+        }
+    }
+
+    #[test]
+    fn what_is_named_has_to_be_there() {
+        let answer = unpack(Compression::Xz, &bytes(TEXT_ZST), 1 << 20, &mut |_| true);
+        assert_eq!(answer, Err(Defect::Damaged("the magic number")));
+    }
+
+    #[test]
+    fn models_made_anew_in_every_chunk_are_bounded() {
+        let chunk = bytes("e00000000524000000000000");
+        let start = bytes("fd377a585a000000ff12d9410200210116000000742fe5a3");
+        let file = [start, chunk.repeat(3000), vec![0]].concat();
+        assert_eq!(decode(&file, 1 << 20), Err(Defect::Damaged("there are too many parts")));
+    }
+
+    #[test]
+    fn lz4_ends_with_a_short_block_or_with_the_file() {
+        const BLOCK: usize = 8 << 20;
+        let file = zeros_lz4(&[BLOCK, 100]);
+        let total = BLOCK as u64 + 100;
+        let size = |file: &[u8], limit| {
+            unpack(Compression::Lz4, file, limit, &mut |piece| piece.iter().all(|&b| b == 0))
+        };
+        assert_eq!(size(&file, total), Ok(total));
+        assert_eq!(size(&file, total - 1), Err(Defect::TooLarge { limit: total - 1 }));
+        let first = zeros_lz4(&[BLOCK]).len();
+        for length in [4, 5, 8, 9, first - 1, first + 1, first + 4, file.len() - 1] {
+            assert_eq!(size(&file[..length], total), Err(Defect::Truncated), "{length}");
+        }
+        // Whole, as far as anybody can tell.
+        assert_eq!(size(&file[..first], total), Ok(BLOCK as u64));
+        // The size that the kernel appends.
+        let whole = [&file[..first], &(BLOCK as u32).to_le_bytes()[..]].concat();
+        assert_eq!(size(&whole, total), Ok(BLOCK as u64));
+        let padded = [&file[..first], &[0; 12]].concat();
+        assert_eq!(size(&padded, total), Ok(BLOCK as u64));
+    }
+
+    #[test]
+    fn a_dictionary_is_not_made_larger_than_the_limit() {
+        assert_eq!([0, 1, 39].map(dictionary_size), [4096, 6144, 3 << 30]);
+        // Start Offset 0 for x86, then LZMA2 with 4 GiB less a byte asked for.
+        let block = Block::parse(&[1, 4, 4, 0, 0, 0, 0, 0x21, 1, 40], 1 << 20).unwrap_or_else(|_| panic!());
+        assert_eq!(block.dictionary, (1 << 20) + PIECE as u32);
+        assert!(matches!(block.filter, Filter::X86(0)));
+        let block = Block::parse(&[0, 0x21, 1, 40], u64::MAX).unwrap_or_else(|_| panic!());
+        assert_eq!(u64::from(block.dictionary), WINDOW);
+        // LZMA2 is the last filter; delta (3) is none of code.
+        for header in
+            [&[1u8, 0x21, 1, 0, 4, 0][..], &[1, 3, 1, 0, 0x21, 1, 0], &[0, 0x21, 1, 41], &[0, 4, 0], &[0]]
+        {
+            assert!(Block::parse(header, 1 << 20).is_err());
+        }
+    }
+
+    #[test]
+    fn compressions_have_magics_and_names() {
+        assert_eq!(Compression::of(b"\x1f\x8b\x08"), Some(Compression::Gzip));
+        assert_eq!(Compression::of(b"\x1f"), None);
+        for (name, wanted) in
+            [("gzip", "gzip"), ("xzkern", "xz"), ("zstd22", "zstd"), ("zstd", "zstd"), ("lz4", "lz4")]
+        {
+            assert_eq!(Compression::named(name.as_bytes()).unwrap().to_string(), wanted);
+        }
+        assert_eq!(Compression::named(b"lzma"), None);
+    }
+}
