@@ -135,6 +135,7 @@ fn load_of(settings: Settings) -> LoadRequest {
     load.boot = settings.boot.or_else(|| Some("/boot".into()));
     load.initrds = settings.initrds;
     load.reuse = added;
+    load.own_line = added && settings.append.is_none();
     load.append = if added { settings.append } else { settings.command_line };
     load.dry_run = true;
     load

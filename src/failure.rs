@@ -5,7 +5,9 @@
 
 use crate::bytes::Shown;
 use crate::going_down::{SKIP_FILE, Verdict};
-use crate::image::{NotLoadable, bzimage, initrd};
+use crate::image::machine::Machine;
+use crate::image::{self, NotLoadable, bzimage, initrd};
+use crate::layout::device_tree::Defect;
 use crate::layout::draw::Size;
 use crate::layout::range::TooMany;
 use crate::layout::{NoPlan, Purpose};
@@ -105,6 +107,8 @@ pub enum Failure {
     WrongType {
         /// The kernel.
         path: OsString,
+        /// What it is.
+        found: &'static str,
         /// The type that the user gave.
         wanted: OsString,
     },
@@ -125,6 +129,13 @@ pub enum Failure {
     Facts {
         /// The file.
         path: &'static str,
+        /// Why.
+        errno: Errno,
+    },
+    /// The kernel could not be unpacked to memory.
+    Unpack {
+        /// The kernel.
+        path: OsString,
         /// Why.
         errno: Errno,
     },
@@ -243,6 +254,8 @@ pub struct Refusal {
     pub boot_loaders: Vec<BootLoader>,
     /// The security modules in force.
     pub security_modules: Option<OsString>,
+    /// Whether the kernel's log says that it cannot stop the other processors.
+    pub stuck_cpus: bool,
     /// Whether a seccomp filter is on this process.
     pub seccomp: bool,
     /// MemAvailable, in bytes.
@@ -389,9 +402,9 @@ impl Display for Failure {
                     kernel.shown()
                 )
             }
-            Failure::WrongType { path, wanted } => write!(
+            Failure::WrongType { path, found, wanted } => write!(
                 unable(f, "load ", path)?,
-                "it is a bzImage, and --type says {}\n  --type may be left out: the file's content decides",
+                "it is {found}, and --type says {}\n  --type may be left out: the file's content decides",
                 wanted.shown()
             ),
             Failure::NoPlan { path, why } => plan_problem(unable(f, "load ", path)?, *why),
@@ -404,6 +417,9 @@ impl Display for Failure {
             }
             Failure::Facts { path, errno } => {
                 unable(f, "read ", path.as_ref())?.write_str(strerror(*errno))
+            }
+            Failure::Unpack { path, errno } => {
+                write!(f, "unable to unpack {} in memory: {}", path.shown(), strerror(*errno))
             }
             Failure::JoinInitrds(errno) => {
                 write!(f, "unable to join the initrds in memory: {}", strerror(*errno))
@@ -512,28 +528,55 @@ impl Display for Bytes<'_> {
 
 fn kernel_problem(f: &mut Formatter<'_>, why: NotLoadable) -> fmt::Result {
     use bzimage::Defect;
+    use image::machine::Defect as Damage;
+    use image::unpack::Defect as Packed;
     match why {
         NotLoadable::Empty => f.write_str("the file is empty"),
-        NotLoadable::Known(name) => {
-            write!(f, "it is {name}, which is not loaded yet; a bzImage is")
-        }
+        NotLoadable::Known(name) => write!(f, "it is {name}, and no kernel"),
         NotLoadable::Unknown(first) => {
             write!(f, "it is no kernel that is known here (it begins with {})", Bytes(&first))
         }
-        NotLoadable::BzImage(Defect::Truncated { promised, present }) => write!(
+        NotLoadable::BzImage(Defect::Truncated { promised, present })
+        | NotLoadable::Damaged(Damage::Truncated { promised, present }) => write!(
             f,
-            "the file is cut short: its header promises at least {promised} bytes, and it has {present}\n  install or copy it again"
+            "the file is cut short: its header promises at least {promised} bytes, and it has {present}{AGAIN}"
         ),
         NotLoadable::BzImage(Defect::TooOld(major, minor)) => {
-            write!(f, "its boot protocol is {major}.{minor:02}, and 2.12 is the oldest that is loaded")
+            write!(f, "its boot protocol is {major}.{minor:02}, and 2.06 is the oldest that is loaded")
         }
         NotLoadable::BzImage(Defect::LoadedLow) => f.write_str("it is a zImage; a bzImage is loaded"),
-        NotLoadable::BzImage(Defect::No64BitEntry) => {
-            f.write_str("it is a 32-bit x86 kernel (XLF_KERNEL_64 is not set); this machine is x86_64")
+        NotLoadable::BzImage(Defect::Header(what)) | NotLoadable::Damaged(Damage::Header(what)) => {
+            write!(f, "its header is damaged: {what}")
         }
-        NotLoadable::BzImage(Defect::Header(what)) => write!(f, "its header is damaged: {what}"),
+        NotLoadable::Damaged(Damage::Machine(machine)) => write!(f, "it is for {machine}"),
+        NotLoadable::Packed(compression, Packed::TooLarge { limit }) => write!(
+            f,
+            "its {compression} data decode to more than {}, which is as much memory as there is for it",
+            Size(limit)
+        ),
+        NotLoadable::TooLarge(limit) => {
+            write!(f, "it unpacks to more than {}, which is as much memory as there is for it", Size(limit))
+        }
+        NotLoadable::Packed(compression, Packed::Damaged(what)) => {
+            write!(f, "its {compression} data are damaged ({what}){AGAIN}")
+        }
+        NotLoadable::Packed(compression, _) => {
+            write!(f, "the file is cut short: its {compression} data end too soon{AGAIN}")
+        }
+        NotLoadable::Nested => f.write_str("there is a kernel in a kernel in a kernel in it"),
+        NotLoadable::OtherMachine(format, theirs, here) => {
+            // An Image has its machine in its name.
+            match theirs {
+                Machine::Arm64 if format.contains("arm64") => write!(f, "this is {format}"),
+                _ => write!(f, "this is {format} for {theirs}"),
+            }?;
+            write!(f, "; this machine is {here}")
+        }
     }
 }
+
+/// What to do about a file that is not whole.
+const AGAIN: &str = "\n  install or copy it again";
 
 fn initrd_problem(f: &mut Formatter<'_>, why: initrd::Defect) -> fmt::Result {
     match why {
@@ -578,6 +621,12 @@ fn plan_problem(f: &mut Formatter<'_>, why: NoPlan) -> fmt::Result {
             NoPlan::ParametersTooLarge(room) => {
                 write!(f, "its parameters and command line take more than {room} bytes")
             }
+            NoPlan::OtherMachine => f.write_str("it is for another machine"),
+            NoPlan::DeviceTree(Defect::Damaged(what)) => write!(f, "its device tree cannot be used: {what}"),
+            NoPlan::DeviceTree(Defect::TooLarge) => f.write_str("its device tree is larger than 2 MiB"),
+            NoPlan::DeviceTree(Defect::NoMemory) => f.write_str(
+                "its device tree tells of no memory, which the firmware adds to one when it starts the machine\n  the running kernel's: --dtb /sys/firmware/fdt",
+            ),
             NoPlan::Broken(what) => write!(f, "the layout is wrong, a mistake of rc-kexec: {what}"),
         }
 }
@@ -639,6 +688,10 @@ fn why_not(f: &mut Formatter<'_>, call: Call, errno: Errno, load: &Load, facts: 
             ),
             Call::Load => f.write_str("this kernel does not have the call (CONFIG_KEXEC)"),
         },
+        // arch/arm64/kernel/machine_kexec.c, machine_kexec_prepare.
+        Errno::EBUSY if facts.stuck_cpus => f.write_str(
+            "CPUs are stuck in the kernel, it says: it cannot stop the other processors, which the firmware started in a way that knows no end (spin-table), or protected KVM keeps them\n  reboot in the ordinary way",
+        ),
         Errno::EBUSY => f.write_str("another load is running\n  try again when it has ended"),
         Errno::ENOMEM => {
             f.write_str("the kernel has not enough free memory")?;

@@ -2,7 +2,7 @@
 //! Alpine names it, then the one of the running release, as others do.
 
 use crate::failure::{Answer, Failure};
-use crate::layout::x86_64;
+use crate::kernel_file;
 use crate::running_kernel::{facts, files};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -20,14 +20,14 @@ pub struct Found {
 /// those found beside it.
 pub fn installed_kernel(boot: &OsStr, initrds: &[OsString]) -> Answer<Found> {
     let (flavour, release) = facts::release().unwrap_or_default();
-    let had_initrd = facts::boot_params().is_some_and(|old| x86_64::had_initrd(&old));
+    let had_initrd = facts::had_initrd();
     choose(boot, flavour.as_deref(), &release, initrds, had_initrd)
 }
 
 /// The initrds beside a kernel that was named: of `DIR/vmlinuz-X`, as of an installed
 /// one. None for a kernel of another name, unless the running kernel has one.
 pub fn initrds_of(kernel: &OsStr) -> Answer<Vec<OsString>> {
-    let had_initrd = facts::boot_params().is_some_and(|old| x86_64::had_initrd(&old));
+    let had_initrd = facts::had_initrd();
     beside(kernel, had_initrd)
 }
 
@@ -66,7 +66,8 @@ fn choose(
             tried.push(kernel);
             continue;
         }
-        if !initrds.is_empty() {
+        // A unified image brings its own.
+        if !initrds.is_empty() || kernel_file::is_unified(&kernel)? {
             return Ok(Found { kernel, initrds: initrds.to_vec() });
         }
         return match initrds_beside(boot, name, alpine) {

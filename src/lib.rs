@@ -12,6 +12,7 @@ pub mod failure;
 pub mod find;
 pub mod going_down;
 pub mod image;
+pub mod kernel_file;
 pub mod layout;
 pub mod load;
 pub mod running_kernel;

@@ -6,11 +6,15 @@ use crate::bytes::Shown;
 use crate::cli::{After, Choice, LoadRequest};
 use crate::command_line;
 use crate::failure::{Answer, Call, Failure, Load};
-use crate::image::bzimage::BzImage;
-use crate::image::{self, Image, initrd};
+use crate::image::arm64::Arm64Image;
+use crate::image::machine::Machine;
+use crate::image::{Image, initrd, pe};
+use crate::kernel_file::{self, KernelFile};
+use crate::layout::aarch64;
 use crate::layout::draw::{Size, draw};
+use crate::layout::placer::MAX_INITRDS;
 use crate::layout::range::Range;
-use crate::layout::x86_64::{self, Efi, EfiState, MAX_INITRDS, Machine, Parameters};
+use crate::layout::x86_64::{self, Efi, EfiState, Parameters};
 use crate::layout::{NoPlan, PAGE, Plan};
 use crate::running_kernel::facts::{self, MapSource, Memory};
 use crate::running_kernel::files::{self, Input};
@@ -25,31 +29,49 @@ use std::os::unix::ffi::OsStrExt;
 /// The last line of a dry run.
 const NOTHING_LOADED: &str = "nothing was loaded (--dry-run)";
 
+/// The addresses that kexec_load of this program can name: on a 32-bit machine not all.
+const REACHABLE: Range = match Range::new(0, usize::MAX as u64) {
+    Some(range) => range,
+    None => Range::ALL,
+};
+
 /// What is to be loaded: checked files and a command line.
 struct Job<'a> {
     request: &'a LoadRequest,
-    path: &'a OsStr,
-    kernel: &'a Input,
-    image: BzImage<'a>,
-    initrds: &'a [Input],
+    kernel: &'a KernelFile,
+    initrds: &'a [Initrd],
+    dtb: Option<&'a [u8]>,
     command_line: CString,
+}
+
+/// An initrd: a file of the user's, or a section of a unified image.
+struct Initrd {
+    name: OsString,
+    bytes: &'static [u8],
+    /// The file that holds these bytes and no others.
+    file: Option<&'static OwnedFd>,
 }
 
 /// Loads, or draws, what `request` says.
 pub fn run(request: &LoadRequest) -> Answer<()> {
     let (path, initrd_paths) = named_or_found(request)?;
-    if request.kernel.is_none() {
+    if request.kernel.is_none() && !request.name_only {
         files::print(format_args!("kernel: {}\n", path.shown()));
         for initrd in &initrd_paths {
             files::print(format_args!("initrd: {}\n", initrd.shown()));
         }
     }
-    let kernel = open(&path)?;
-    let image = recognise(&kernel, request)?;
-    let initrds = open_initrds(&initrd_paths)?;
+    let kernel = open_kernel(&path, request)?;
+    if request.name_only {
+        files::print(format_args!("{}: {kernel}\n", path.shown()));
+        return Ok(());
+    }
+    kernel.check_machine(syscalls::machine())?;
+    let initrds = open_initrds(&initrd_paths, request, &kernel)?;
+    let dtb = open_dtb(request, &kernel)?;
     let running = files::command_line();
-    let command_line = new_command_line(request, &running, &image, &path)?;
-    let job = Job { request, path: &path, kernel: &kernel, image, initrds: &initrds, command_line };
+    let command_line = new_command_line(request, &running, &kernel)?;
+    let job = Job { request, kernel: &kernel, initrds: &initrds, dtb, command_line };
     job.warn_and_explain(&running.unwrap_or_default());
 
     if request.dry_run {
@@ -75,17 +97,11 @@ pub fn rehearse(request: &LoadRequest) -> Rehearsal {
     let mut found = Rehearsal::default();
     let outcome = (|| {
         let (path, initrd_paths) = named_or_found(request)?;
-        let kernel = open(&path)?;
-        let image = recognise(&kernel, request)?;
-        let no_line = CString::default();
-        let mut job =
-            Job { request, path: &path, kernel: &kernel, image, initrds: &[], command_line: no_line };
-        let mut text = String::new();
-        let _ = job.describe_kernel(&mut text);
-        found.kernel = Some(text);
+        let kernel = open_kernel(&path, request)?;
+        found.kernel = Some(format!("{}, {kernel}", path.shown()));
+        kernel.check_machine(syscalls::machine())?;
 
-        let initrds = open_initrds(&initrd_paths)?;
-        job.initrds = &initrds;
+        let initrds = open_initrds(&initrd_paths, request, &kernel)?;
         let mut text = String::new();
         for (index, initrd) in initrds.iter().enumerate() {
             text.push_str(if index > 0 { "; " } else { "" });
@@ -94,10 +110,12 @@ pub fn rehearse(request: &LoadRequest) -> Rehearsal {
         found.initrds = Some(if initrds.is_empty() { "none".to_string() } else { text });
 
         let running = files::command_line();
-        job.command_line = new_command_line(request, &running, &image, &path)?;
+        let command_line = new_command_line(request, &running, &kernel)?;
+        let dtb = open_dtb(request, &kernel)?;
+        let job = Job { request, kernel: &kernel, initrds: &initrds, dtb, command_line };
         let length = job.command_line.as_bytes().len();
         found.loses_root = job.loses_root(&running.unwrap_or_default());
-        found.command_line = Some(format!("{length} of {} bytes", image.cmdline_size));
+        found.command_line = Some(format!("{length} of {} bytes", kernel.image.cmdline_size()));
 
         job.with_plan(false, &mut |plan, memory| {
             let half = memory.total_pages.saturating_mul(PAGE / 2);
@@ -132,71 +150,105 @@ fn named_or_found(request: &LoadRequest) -> Answer<(OsString, Vec<OsString>)> {
         // Where installed kernels are looked for, a named one's initrds are, too.
         Some(kernel) if request.boot.is_some() => {
             let initrds = match request.initrds.as_slice() {
+                // A unified image brings its own.
+                [] if kernel_file::is_unified(kernel)? => Vec::new(),
                 [] => find::initrds_of(kernel)?,
-                [only] if only == "none" => Vec::new(),
-                several => several.to_vec(),
+                named => without_none(named),
             };
             Ok((kernel.clone(), initrds))
         }
-        Some(kernel) => Ok((kernel.clone(), request.initrds.clone())),
+        Some(kernel) => Ok((kernel.clone(), without_none(&request.initrds))),
         None => {
             let boot = request.boot.as_deref().unwrap_or("/boot".as_ref());
             let found = find::installed_kernel(boot, &request.initrds)?;
-            Ok((found.kernel, found.initrds))
+            Ok((found.kernel, without_none(&found.initrds)))
         }
     }
 }
 
-/// What the kernel is, by its content; `--type` may only agree.
-fn recognise<'a>(kernel: &'a Input, request: &LoadRequest) -> Answer<BzImage<'a>> {
-    let path = || kernel.path.clone();
-    let Image::BzImage(image) =
-        image::recognise(kernel.bytes()).map_err(|why| Box::new(Failure::Kernel { path: path(), why }))?;
+/// The initrds that were named; `none` alone stands for none.
+fn without_none(named: &[OsString]) -> Vec<OsString> {
+    match named {
+        [only] if only == "none" => Vec::new(),
+        several => several.to_vec(),
+    }
+}
+
+/// The kernel, by its content; `--type` may only agree.
+fn open_kernel(path: &OsStr, request: &LoadRequest) -> Answer<KernelFile> {
+    let kernel = KernelFile::open(path)?;
     match &request.kind {
-        Some(kind) if !is_bzimage(kind) => {
-            Err(Failure::WrongType { path: path(), wanted: kind.clone() }.into())
+        Some(kind) if !kernel.is_of_type(kind) => {
+            let (found, wanted) = (kernel.format(), kind.clone());
+            Err(Failure::WrongType { path: kernel.path, found, wanted }.into())
         }
-        _ => Ok(image),
+        _ => Ok(kernel),
     }
 }
 
-/// A file that was named or found.
-fn open(path: &OsStr) -> Answer<Input> {
-    Input::open(path).map_err(|why| Failure::unusable(path, why))
-}
-
-/// The initrds, checked.
-fn open_initrds(paths: &[OsString]) -> Answer<Vec<Input>> {
+/// The initrds, checked: those that were named, else those in a unified image, whose
+/// microcode comes first.
+fn open_initrds(paths: &[OsString], request: &LoadRequest, kernel: &KernelFile) -> Answer<Vec<Initrd>> {
     if paths.len() > MAX_INITRDS {
         return Err(Failure::TooManyInitrds { given: paths.len(), limit: MAX_INITRDS }.into());
     }
     let mut initrds = Vec::new();
     for path in paths {
-        let input = open(path)?;
-        initrd::check(input.bytes()).map_err(|why| Box::new(Failure::Initrd { path: path.clone(), why }))?;
-        initrds.push(input);
+        let input = Input::open(path).map_err(|why| Failure::unusable(path, why))?;
+        let input: &'static Input = Box::leak(Box::new(input));
+        initrds.push(Initrd { name: path.clone(), bytes: input.bytes(), file: Some(&input.file) });
+    }
+    if let (Some(unified), []) = (kernel.unified, request.initrds.as_slice()) {
+        for (section, bytes) in [(".ucode", unified.ucode), (".initrd", unified.initrd)] {
+            let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) else { continue };
+            let mut name = kernel.path.clone();
+            name.push(" ");
+            name.push(section);
+            initrds.push(Initrd { name, bytes, file: None });
+        }
+    }
+    // A kernel without an initrd would take the one of the first boot from a table of
+    // EFI's (drivers/firmware/efi/efi.c, LINUX_EFI_INITRD_MEDIA_GUID), whose memory holds
+    // anything by now.
+    if initrds.is_empty() && facts::is_efi() {
+        initrds.push(Initrd { name: "an empty one".into(), bytes: initrd::NOTHING, file: None });
+    }
+    for initrd in &initrds {
+        initrd::check(initrd.bytes).map_err(|why| Failure::Initrd { path: initrd.name.clone(), why })?;
     }
     Ok(initrds)
 }
 
-/// `--type` as kexec(8) spells it.
-fn is_bzimage(kind: &OsStr) -> bool {
-    ["bzImage", "bzImage64", "bzImage-x86", "bzImage-x86_64", "auto"]
-        .iter()
-        .any(|name| kind.eq_ignore_ascii_case(name))
+/// The device tree to hand on where it is not the running kernel's: the one that was
+/// named, else the one in a unified image.
+fn open_dtb(request: &LoadRequest, kernel: &KernelFile) -> Answer<Option<&'static [u8]>> {
+    match &request.dtb {
+        Some(_) if kernel.image.machine() != Machine::Arm64 => {
+            Err(Failure::NotDone("unable to hand on --dtb: only arm64 kernels are given a device tree")
+                .into())
+        }
+        // Read and not mapped: /sys/firmware/fdt is one of those that may be named.
+        Some(path) => match files::read(path) {
+            Ok(bytes) => Ok(Some(Vec::leak(bytes))),
+            Err(errno) => Err(Failure::Unreadable { path: path.clone(), errno }.into()),
+        },
+        // On other machines a .dtb says nothing.
+        None if kernel.image.machine() != Machine::Arm64 => Ok(None),
+        None => Ok(kernel.unified.and_then(|unified| unified.dtb)),
+    }
 }
 
 /// The command line that the next kernel gets.
 fn new_command_line(
     request: &LoadRequest,
     running: &Result<Vec<u8>, Errno>,
-    image: &BzImage,
-    path: &OsStr,
+    kernel: &KernelFile,
 ) -> Answer<CString> {
     let mut line = Vec::new();
-    if request.reuse {
-        let running =
-            running.as_ref().map_err(|&errno| Box::new(Failure::Facts { path: "/proc/cmdline", errno }))?;
+    if let Some(own) = own_command_line(request, kernel) {
+        line.extend(own.iter().map(|&byte| pe::command_line_byte(byte)));
+    } else if request.reuse {
+        let running = running.as_ref().map_err(|&errno| Failure::Facts { path: "/proc/cmdline", errno })?;
         line = command_line::without_marks(running);
     }
     if let Some(append) = request.append.as_deref() {
@@ -205,25 +257,30 @@ fn new_command_line(
         }
         line.extend_from_slice(append.as_bytes());
     }
-    let (length, limit) = (line.len(), image.cmdline_size);
+    let (length, limit) = (line.len(), kernel.image.cmdline_size());
     if length > limit {
         let why = NoPlan::CommandLineTooLong { length, limit };
-        return Err(Failure::NoPlan { path: path.to_os_string(), why }.into());
+        return Err(Failure::NoPlan { path: kernel.path.clone(), why }.into());
     }
     CString::new(line).map_err(|_| Failure::NulInCommandLine.into())
 }
 
+/// A unified image's own command line, where the user says nothing of one.
+fn own_command_line<'k>(request: &LoadRequest, kernel: &'k KernelFile) -> Option<&'k [u8]> {
+    kernel.unified.and_then(|unified| unified.cmdline).filter(|_| request.own_line)
+}
+
 /// An initrd in a line: its name, what is in it, its size.
-fn describe_initrd(out: &mut dyn Write, input: &Input) -> fmt::Result {
-    let found = initrd::check(input.bytes()).unwrap_or_default();
-    write!(out, "{}, ", input.path.shown())?;
+fn describe_initrd(out: &mut dyn Write, initrd: &Initrd) -> fmt::Result {
+    let found = initrd::check(initrd.bytes).unwrap_or_default();
+    write!(out, "{}, ", initrd.name.shown())?;
     if found.plain > 0 {
         write!(out, "{} cpio, ", found.plain)?;
     }
     if let Some(compression) = found.compressed {
         write!(out, "{compression}, ")?;
     }
-    write!(out, "{}", Size(input.bytes().len() as u64))
+    write!(out, "{}", Size(initrd.bytes.len() as u64))
 }
 
 impl Job<'_> {
@@ -231,8 +288,9 @@ impl Job<'_> {
     fn call(&self) -> Option<Call> {
         match self.request.choice {
             Choice::Only(call) => Some(call),
-            // kexec_file_load takes no bounds.
-            Choice::Auto if self.request.bounds != Range::ALL => Some(Call::Load),
+            // kexec_file_load takes neither bounds nor a device tree.
+            Choice::Auto if self.request.bounds != Range::ALL || self.dtb.is_some() => Some(Call::Load),
+            Choice::Auto if self.kernel.only_by_segments() => Some(Call::Load),
             Choice::Auto => {
                 syscalls::has_kexec_file_load().map(|has| if has { Call::FileLoad } else { Call::Load })
             }
@@ -255,8 +313,18 @@ impl Job<'_> {
     }
 
     fn file_load(&self) -> Answer<()> {
-        let initrd = self.one_initrd().map_err(|errno| Box::new(Failure::JoinInitrds(errno)))?;
-        syscalls::kexec_file_load(&self.kernel.file, initrd.as_ref(), &self.command_line)
+        if self.request.dtb.is_some() {
+            return Err(Failure::NotDone("unable to hand on --dtb: kexec_file_load takes no device tree; leave the system call to rc-kexec").into());
+        }
+        if self.dtb.is_some() {
+            files::complain(format_args!(
+                "note: kexec_file_load takes no device tree: the unified image's own (.dtb) is left out\n"
+            ));
+        }
+        let unpack = |errno| Failure::Unpack { path: self.kernel.path.clone(), errno };
+        let kernel = self.kernel.file().map_err(unpack)?;
+        let initrd = self.one_initrd().map_err(Failure::JoinInitrds)?;
+        syscalls::kexec_file_load(kernel, initrd.as_ref(), &self.command_line)
             .map_err(|errno| self.refused(Call::FileLoad, errno, 0))
     }
 
@@ -265,11 +333,11 @@ impl Job<'_> {
     fn one_initrd(&self) -> Result<Option<OwnedFd>, Errno> {
         match self.initrds {
             [] => Ok(None),
-            [only] => Ok(Some(nix::unistd::dup(&only.file)?)),
+            [Initrd { file: Some(only), .. }] => Ok(Some(nix::unistd::dup(only)?)),
             several => {
                 let memfd = syscalls::memfd(c"rc-kexec-initrd")?;
-                for (index, input) in several.iter().enumerate() {
-                    let bytes = input.bytes();
+                for (index, initrd) in several.iter().enumerate() {
+                    let bytes = initrd.bytes;
                     syscalls::write_all(&memfd, bytes)?;
                     // The end stays where it is: a bootconfig is looked for there.
                     if index.saturating_add(1) == several.len() {
@@ -304,10 +372,32 @@ impl Job<'_> {
         let mut memory = Memory::new();
         memory.read()?;
         let memory = &memory;
+        let mut bytes = heapless::Vec::<&[u8], MAX_INITRDS>::new();
+        for initrd in self.initrds {
+            let full = |_| Failure::TooManyInitrds { given: self.initrds.len(), limit: MAX_INITRDS };
+            bytes.push(initrd.bytes).map_err(full)?;
+        }
+        let line = self.command_line.as_bytes();
+        // One architecture's layout is all that a program can use.
+        if cfg!(target_arch = "aarch64") {
+            self.with_plan_on_arm64(&bytes, line, memory, then)
+        } else {
+            self.with_plan_on_x86(&bytes, line, memory, say, then)
+        }
+    }
+
+    fn with_plan_on_x86(
+        &self,
+        initrds: &[&[u8]],
+        line: &[u8],
+        memory: &Memory,
+        say: bool,
+        then: &mut dyn FnMut(&Plan, &Memory) -> Answer<()>,
+    ) -> Answer<()> {
         let boot_params = facts::boot_params();
         let mut efi = Efi::default();
         let has_efi = facts::efi(&mut efi);
-        let machine = Machine {
+        let machine = x86_64::Machine {
             firmware_map: &memory.map,
             usable: &memory.usable,
             total_pages: memory.total_pages,
@@ -316,18 +406,15 @@ impl Job<'_> {
             framebuffer_live: facts::framebuffer_live(),
             rng_seed: syscalls::random_seed(),
             five_level_paging: facts::five_level_paging(),
-            bounds: self.request.bounds,
+            bounds: self.request.bounds.intersection(REACHABLE).unwrap_or(self.request.bounds),
+            protected_mode: syscalls::machine() == Machine::X86,
         };
-        let mut bytes = heapless::Vec::<&[u8], MAX_INITRDS>::new();
-        for input in self.initrds {
-            let full =
-                |_| Box::new(Failure::TooManyInitrds { given: self.initrds.len(), limit: MAX_INITRDS });
-            bytes.push(input.bytes()).map_err(full)?;
-        }
+        let Image::BzImage(image) = &self.kernel.image else {
+            return Err(self.no_plan(NoPlan::OtherMachine));
+        };
         let mut parameters = Parameters::new();
-        let line = self.command_line.as_bytes();
-        let (plan, efi_state) = x86_64::plan(&self.image, &bytes, line, &machine, &mut parameters)
-            .map_err(|why| Box::new(Failure::NoPlan { path: self.path.to_os_string(), why }))?;
+        let (plan, efi_state) =
+            x86_64::plan(image, initrds, line, &machine, &mut parameters).map_err(|why| self.no_plan(why))?;
         // Who may not read /proc/iomem may not read the runtime map either.
         if let (EfiState::Left(why), true) = (efi_state, say && !memory.iomem_hidden) {
             files::complain(format_args!(
@@ -335,9 +422,46 @@ impl Job<'_> {
             ));
         }
         if self.request.debug {
-            self.explain_plan(&plan, memory, efi_state);
+            self.explain_plan(&plan, memory, &efi_state);
         }
         then(&plan, memory)
+    }
+
+    fn with_plan_on_arm64(
+        &self,
+        initrds: &[&[u8]],
+        line: &[u8],
+        memory: &Memory,
+        then: &mut dyn FnMut(&Plan, &Memory) -> Answer<()>,
+    ) -> Answer<()> {
+        let running = facts::device_tree();
+        let seed = syscalls::random_seed();
+        let machine = aarch64::Machine {
+            usable: &memory.usable,
+            settled: &memory.settled,
+            total_pages: memory.total_pages,
+            tree: match (&running, self.dtb) {
+                (_, Some(dtb)) => dtb,
+                (Ok(running), None) => running,
+                (&Err(errno), None) => return Err(Failure::Facts { path: "/sys/firmware/fdt", errno }.into()),
+            },
+            running: running.as_deref().ok().filter(|_| self.dtb.is_some()),
+            seed: seed.as_ref(),
+            bounds: self.request.bounds,
+        };
+        let Image::Arm64(image) = &self.kernel.image else { return Err(self.no_plan(NoPlan::OtherMachine)) };
+        let mut parameters = vec![0; machine.room(line.len())];
+        let plan = aarch64::plan(image, initrds, line, &machine, &mut parameters)
+            .map_err(|why| self.no_plan(why))?;
+        if self.request.debug {
+            let whose = if self.dtb.is_some() { "one that was given" } else { "the running kernel's" };
+            self.explain_plan(&plan, memory, &format_args!("the device tree is {whose}"));
+        }
+        then(&plan, memory)
+    }
+
+    fn no_plan(&self, why: NoPlan) -> Box<Failure> {
+        Failure::NoPlan { path: self.kernel.path.clone(), why }.into()
     }
 
     /// `--dry-run`
@@ -359,7 +483,10 @@ impl Job<'_> {
                     (Choice::Auto, Some(Call::Load)) if syscalls::has_kexec_load() == Some(false) => {
                         "none: this kernel has neither kexec_file_load nor kexec_load"
                     }
-                    (Choice::Auto, Some(Call::Load)) => "kexec_load; this kernel has no kexec_file_load",
+                    (Choice::Auto, Some(Call::Load)) if syscalls::has_kexec_file_load() == Some(false) => {
+                        "kexec_load; this kernel has no kexec_file_load"
+                    }
+                    (Choice::Auto, Some(Call::Load)) => "kexec_load, the only one that can do this",
                     (Choice::Auto, None) => {
                         "kexec_file_load, and where that is not there kexec_load; which one cannot be told"
                     }
@@ -370,29 +497,16 @@ impl Job<'_> {
         })
     }
 
-    /// The kernel in a line: its name, what it is, its version and size.
-    fn describe_kernel(&self, out: &mut dyn Write) -> fmt::Result {
-        let [minor, major] = self.image.protocol.to_le_bytes();
-        write!(
-            out,
-            "{}, a bzImage, Linux {}, boot protocol {major}.{minor:02}, {}",
-            self.path.shown(),
-            self.image.version().unwrap_or("of no known version"),
-            Size(self.kernel.bytes().len() as u64)
-        )
-    }
-
     /// What would be loaded, a line each.
     fn describe(&self, out: &mut dyn Write) -> fmt::Result {
-        out.write_str("kernel: ")?;
-        self.describe_kernel(out)?;
-        for input in self.initrds {
+        write!(out, "kernel: {}, {}", self.kernel.path.shown(), self.kernel)?;
+        for initrd in self.initrds {
             out.write_str("\ninitrd: ")?;
-            describe_initrd(out, input)?;
+            describe_initrd(out, initrd)?;
         }
         let line = self.command_line.as_bytes();
         let text = line.shown();
-        writeln!(out, "\ncommand line ({} of {} bytes): {text}", line.len(), self.image.cmdline_size)
+        writeln!(out, "\ncommand line ({} of {} bytes): {text}", line.len(), self.kernel.image.cmdline_size())
     }
 
     /// Whether the running kernel has a root= and the next one would not.
@@ -403,6 +517,24 @@ impl Job<'_> {
 
     /// What the user should see before the load, and with -d all that is known.
     fn warn_and_explain(&self, running: &[u8]) {
+        let running_kib = syscalls::page_size() >> 10;
+        match &self.kernel.image {
+            Image::Arm64(Arm64Image { page_kib: Some(kib), .. }) if *kib as usize != running_kib => {
+                files::complain(format_args!(
+                    "note: this kernel's pages are of {kib} KiB, the running one's of {running_kib}: a processor that does not have them stops at once\n"
+                ));
+            }
+            _ => {}
+        }
+        if self.kernel.unified.is_some_and(|unified| unified.cmdline.is_some()) {
+            files::complain(format_args!(
+                "note: the command line is {}\n",
+                match own_command_line(self.request, self.kernel) {
+                    Some(_) => "the unified image's own (.cmdline)",
+                    None => "the one asked for; the unified image's own (.cmdline) is left out",
+                }
+            ));
+        }
         if self.loses_root(running) {
             files::complain(format_args!(
                 "note: the new command line has no root=, and the running kernel's has one\n"
@@ -415,26 +547,26 @@ impl Job<'_> {
         files::complain_with(&mut |out| self.describe(out));
     }
 
-    fn explain_plan(&self, plan: &Plan, memory: &Memory, efi: EfiState) {
+    fn explain_plan(&self, plan: &Plan, memory: &Memory, hands_on: &dyn fmt::Display) {
         let source = match memory.source {
             MapSource::Firmware => "/sys/firmware/memmap",
             MapSource::Iomem => "/proc/iomem",
         };
         let ranges = memory.map.entries().len();
         files::complain_with(&mut |out| {
-            writeln!(out, "memory map: {source}, {ranges} ranges; {efi}")?;
+            writeln!(out, "memory map: {source}, {ranges} ranges; {hands_on}")?;
             draw(out, plan, &memory.map, &memory.usable)
         });
     }
 
     fn refused(&self, call: Call, errno: Errno, size: u64) -> Box<Failure> {
         Box::new(Failure::Refused {
-            path: self.path.to_os_string(),
+            path: self.kernel.path.clone(),
             call,
             errno,
             load: Load {
                 command_line: self.command_line.as_bytes().len(),
-                command_line_limit: self.image.cmdline_size,
+                command_line_limit: self.kernel.image.cmdline_size(),
                 size,
             },
             facts: Box::new(facts::refusal()),

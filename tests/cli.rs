@@ -121,9 +121,14 @@ fn what_is_no_kernel_is_named() {
     let table: &[(&str, &[u8], &str)] = &[
         ("empty", b"", "the file is empty"),
         ("text", b"hello", "no kernel that is known here (it begins with 68 65 6c 6c)"),
-        ("gz", b"\x1f\x8b\x08\0", "it is a gzip file"),
-        ("zboot", b"MZ\0\0zimg", "it is an EFI zboot image"),
-        ("initrd", b"0707010000", "it is a cpio archive"),
+        ("gz", b"\x1f\x8b\x08\0", "the file is cut short: its gzip data end too soon"),
+        (
+            "zboot",
+            b"MZ\0\0zimg",
+            "the file is cut short: its header promises at least 64 bytes, and it has 8",
+        ),
+        ("efi", b"MZ\0\0", "it is an EFI program, without a Linux kernel in it, and no kernel"),
+        ("initrd", b"0707010000", "it is a cpio archive, as an initrd is, and no kernel"),
         ("script", b"#!/bin/sh\n", "it is a script"),
     ];
     for (name, bytes, wanted) in table {
@@ -200,7 +205,7 @@ fn dry_run_draws_the_memory_of_this_machine() {
         return;
     }
     for wanted in [
-        "Linux 6.12.31-0-virt, boot protocol 2.15",
+        "Linux 6.12.31-0-virt, for x86_64, boot protocol 2.15",
         "K kernel",
         "P parameters",
         "entry: 0x",
@@ -208,6 +213,90 @@ fn dry_run_draws_the_memory_of_this_machine() {
     ] {
         assert_says(&output, 0, wanted);
     }
+}
+
+/// `bytes` as gzip without compression (RFC 1952, and RFC 1951, 3.2.4).
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(bytes.len()).unwrap();
+    let crc = bytes.iter().fold(u32::MAX, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & 0u32.wrapping_sub(crc & 1)))
+    });
+    let mut file = b"\x1f\x8b\x08\0\0\0\0\0\0\xff\x01".to_vec();
+    file.extend_from_slice(&length.to_le_bytes());
+    file.extend_from_slice(&(!length).to_le_bytes());
+    file.extend_from_slice(bytes);
+    file.extend_from_slice(&(!crc).to_le_bytes());
+    file.extend_from_slice(&u32::from(length).to_le_bytes());
+    file
+}
+
+/// The header of an arm64 Image, with a body of zeros.
+fn arm64_image() -> Vec<u8> {
+    let mut file = vec![0u8; 4096];
+    file[16..24].copy_from_slice(&0x20_0000u64.to_le_bytes());
+    file[56..60].copy_from_slice(b"ARM\x64");
+    file
+}
+
+#[test]
+fn type_names_what_the_kernel_is_wherever_it_may_run() {
+    let dir = Dir::new("type");
+    let table: [(&str, Vec<u8>, &str); 4] = [
+        ("k", bzimage(), "k: a bzImage, Linux 6.12.31-0-virt, for x86_64, boot protocol 2.15, "),
+        ("k.gz", gzip(&bzimage()), "k.gz: gzip of a bzImage, Linux 6.12.31-0-virt, for x86_64, "),
+        ("i", arm64_image(), "i: an arm64 Image, Linux of no known version, for arm64, 4 KiB"),
+        (
+            "i.gz",
+            gzip(&arm64_image()),
+            "i.gz: gzip of an arm64 Image, Linux of no known version, for arm64, ",
+        ),
+    ];
+    for (name, bytes, wanted) in table {
+        let path = dir.file(name, &bytes).into_os_string();
+        let output = run("kexec-load", &[path.as_os_str(), "--type".as_ref()]);
+        assert_says(&output, 0, wanted);
+        assert_eq!(output.stdout.iter().filter(|&&byte| byte == b'\n').count(), 1, "{output:?}");
+    }
+    // A program is an ELF file, too.
+    let own = program().into_os_string();
+    assert_says(&run("kexec-load", &["--type".as_ref(), own.as_os_str()]), 1, "unable to load ");
+    let damaged = dir.file("d.gz", &[gzip(&bzimage()), vec![]].concat()[..1000]).into_os_string();
+    assert_says(&run("kexec-load", &["--type".as_ref(), damaged.as_os_str()]), 1, "the file is cut short");
+    let mut wrong = gzip(&bzimage());
+    wrong[100] ^= 1;
+    let wrong = dir.file("w.gz", &wrong).into_os_string();
+    assert_says(
+        &run("kexec-load", &["--type".as_ref(), wrong.as_os_str()]),
+        1,
+        "its gzip data are damaged (gzip: the checksum)",
+    );
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_kernel_for_another_machine_is_refused_with_both_names() {
+    let dir = Dir::new("machine");
+    for (name, bytes) in [("Image", arm64_image()), ("Image.gz", gzip(&arm64_image()))] {
+        let path = dir.file(name, &bytes).into_os_string();
+        let wanted = "this is an arm64 Image; this machine is x86_64";
+        assert_says(&run("kexec-load", &[path.as_os_str()]), 1, wanted);
+        assert_says(&run("kexec-load", &[path.as_os_str(), "--dry-run".as_ref()]), 1, wanted);
+        assert_says(&run("rc-kexec", &["doctor".as_ref(), path.as_os_str()]), 1, wanted);
+    }
+}
+
+#[test]
+fn types_of_kexec_8_may_only_agree() {
+    let dir = Dir::new("agree");
+    let kernel = dir.file("k", &bzimage()).into_os_string();
+    let typed = |kind: &str| {
+        let kind = format!("--type={kind}");
+        // Nothing may be loaded here: there is no such initrd.
+        run("kexec", &["-l".as_ref(), kind.as_ref(), kernel.as_os_str(), "--initrd=/nowhere/i".as_ref()])
+    };
+    assert_says(&typed("Image"), 1, "it is a bzImage, and --type says Image");
+    assert_says(&typed("vmlinux"), 1, "it is a bzImage, and --type says vmlinux");
+    assert_says(&typed("bzImage-x86"), 1, "unable to read /nowhere/i");
 }
 
 #[test]
@@ -282,7 +371,7 @@ fn the_doctor_looks_at_the_files_that_it_is_given() {
     let kernel = dir.file("k", &bzimage()).into_os_string();
     let good = run("rc-kexec", &["doctor".as_ref(), "--append=x".as_ref(), kernel.as_os_str()]);
     assert_says(&good, 1, "ok    kernel        ");
-    assert_says(&good, 1, "k, a bzImage, Linux 6.12.31-0-virt, boot protocol 2.15");
+    assert_says(&good, 1, "k, a bzImage, Linux 6.12.31-0-virt, for x86_64, boot protocol 2.15");
     assert_says(&good, 1, "ok    command-line  1 of 2047 bytes");
     let cut = dir.file("cut", &bzimage()[..3000]).into_os_string();
     assert_says(&run("rc-kexec", &["doctor".as_ref(), cut.as_os_str()]), 1, "BAD   kernel        ");

@@ -3,7 +3,7 @@
 #![cfg(target_arch = "x86_64")]
 #![allow(unsafe_code, clippy::arithmetic_side_effects)]
 
-use rc_kexec::layout::trampoline::{X86_64_CODE, X86_64_SIZE};
+use rc_kexec::layout::trampoline::{ENTER_32, LONG_TO_PROTECTED, PROTECTED, X86_64_CODE, X86_64_SIZE};
 
 core::arch::global_asm!(
     ".pushsection .rodata.trampoline, \"a\"",
@@ -30,6 +30,82 @@ core::arch::global_asm!(
     ".popsection",
     size = const X86_64_SIZE,
 );
+
+core::arch::global_asm!(
+    ".pushsection .rodata.trampoline32, \"a\"",
+    ".globl long_to_protected, protected, enter_32, end_32",
+    "long_to_protected:",
+    "cli",
+    "cld",
+    "lea rsp, [rip + long_to_protected + {size}]",
+    "lgdt [rip + long_to_protected + 256]",
+    "push 0x10",
+    "lea rax, [rip + 2f]",
+    "push rax",
+    "rex64 retf",
+    "2:",
+    ".code32",
+    "mov eax, cr0",
+    "and eax, 0x7fffffff",
+    "mov cr0, eax",
+    "mov ecx, 0xc0000080",
+    "rdmsr",
+    "and eax, 0xfffffeff",
+    "wrmsr",
+    "xor eax, eax",
+    "mov cr4, eax",
+    "protected:",
+    "cli",
+    "cld",
+    ".byte 0x0f, 0x01, 0x15", // lgdt [address]
+    ".long 0",
+    ".byte 0xea", // jmp 0x10:address
+    ".long 0",
+    ".short 0x10",
+    "enter_32:",
+    "mov eax, 0x18",
+    "mov ds, eax",
+    "mov es, eax",
+    "mov fs, eax",
+    "mov gs, eax",
+    "mov ss, eax",
+    "mov esp, 0",
+    "mov esi, 0",
+    "xor ebx, ebx",
+    "xor ebp, ebp",
+    "xor edi, edi",
+    "mov eax, 0",
+    "jmp eax",
+    "end_32:",
+    ".code64",
+    ".popsection",
+    size = const X86_64_SIZE,
+);
+
+#[test]
+fn so_are_the_bytes_of_the_ways_into_32_bit_kernels() {
+    unsafe extern "C" {
+        static long_to_protected: [u8; LONG_TO_PROTECTED.len()];
+        static protected: [u8; PROTECTED.len()];
+        static enter_32: [u8; ENTER_32.len()];
+        static end_32: u8;
+    }
+    let ends = [
+        (&raw const long_to_protected) as usize,
+        (&raw const protected) as usize,
+        (&raw const enter_32) as usize,
+        (&raw const end_32) as usize,
+    ];
+    let lengths: Vec<usize> = ends.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(lengths, [LONG_TO_PROTECTED.len(), PROTECTED.len(), ENTER_32.len()]);
+    // SAFETY: the symbols are the beginnings of the pieces above, whose lengths are
+    // what the arrays have.
+    unsafe {
+        assert_eq!(long_to_protected, LONG_TO_PROTECTED);
+        assert_eq!(protected, PROTECTED);
+        assert_eq!(enter_32, ENTER_32);
+    }
+}
 
 #[test]
 fn the_bytes_are_what_the_assembler_makes_of_the_instructions() {

@@ -33,6 +33,9 @@ pub struct Options {
     #[argh(switch, hidden_help)]
     reuse_commandline: bool,
     /// as for kexec-load
+    #[argh(option, arg_name = "FILE")]
+    dtb: Option<String>,
+    /// as for kexec-load
     #[argh(option, arg_name = "DIR")]
     boot: Option<String>,
     /// as for kexec-exec
@@ -59,8 +62,12 @@ pub fn command(words: &Words) -> Answer<Command> {
             return Err(words.misused("unable to speak in two ways: give one of --porcelain and --warn"));
         }
     };
-    let nothing_said =
-        load.kernel.is_none() && load.boot.is_none() && load.initrds.is_empty() && load.append.is_none();
+    let nothing_said = load.kernel.is_none()
+        && load.boot.is_none()
+        && load.initrds.is_empty()
+        && load.append.is_none()
+        && load.dtb.is_none()
+        && !words.has("--reuse-cmdline");
     Ok(Command::Doctor(DoctorRequest {
         load: (!nothing_said).then_some(load),
         kexec_when_unknown: super::when_unknown(words)?,

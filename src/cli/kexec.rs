@@ -48,6 +48,9 @@ pub struct Options {
     /// another name of --reuse-cmdline
     #[argh(switch, hidden_help)]
     reuse_commandline: bool,
+    /// the device tree to hand on, in the place of the running kernel's (arm64)
+    #[argh(option, arg_name = "FILE")]
+    dtb: Option<String>,
     /// the kernel's type; the file's content decides, and must agree
     #[argh(option, short = 't', long = "type", arg_name = "TYPE")]
     kind: Option<String>,
@@ -152,7 +155,9 @@ pub fn command(words: &Words) -> Answer<Command> {
     // --append and --command-line are one option by two names; the last one counts.
     let append = words.last_of(&["--append", "--command-line"]).map(|(_, value)| value.to_os_string());
     load.initrds = words.all("--initrd");
+    load.dtb = words.last("--dtb").map(OsStr::to_os_string);
     load.reuse = words.has("--reuse-cmdline");
+    load.own_line = !load.reuse && append.is_none();
     load.append = append;
     load.choice = choice;
     load.kind = words.last("--type").map(OsStr::to_os_string);

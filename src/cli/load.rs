@@ -27,6 +27,9 @@ pub struct Options {
     /// another name of --reuse-cmdline
     #[argh(switch, hidden_help)]
     reuse_commandline: bool,
+    /// the device tree to hand on, in the place of the running kernel's (arm64)
+    #[argh(option, arg_name = "FILE")]
+    dtb: Option<String>,
     /// where installed kernels are looked for (/boot); with it, a named kernel's
     /// initrds are looked for beside the kernel, unless --initrd none
     #[argh(option, arg_name = "DIR")]
@@ -37,6 +40,9 @@ pub struct Options {
     /// draw where it would go; load nothing
     #[argh(switch)]
     dry_run: bool,
+    /// say what the kernel is: its format, version and machine; load nothing
+    #[argh(switch, long = "type")]
+    kind: bool,
     /// unload
     #[argh(switch)]
     unload: bool,
@@ -59,9 +65,10 @@ pub fn command(words: &Words) -> Answer<Command> {
     let mut load = LoadRequest::default();
     super::what_to_load(words, &mut load)?;
     load.dry_run = words.has("--dry-run");
+    load.name_only = words.has("--type");
     load.say = true;
     load.debug = words.has("--debug");
-    let loads = load.kernel.is_some() || load.dry_run || !load.initrds.is_empty();
+    let loads = load.kernel.is_some() || load.dry_run || load.name_only || !load.initrds.is_empty();
     match (words.has("--unload"), words.has("--status"), loads) {
         (true, false, false) => return Ok(Command::Unload),
         (false, true, false) => {

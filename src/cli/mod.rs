@@ -82,6 +82,12 @@ pub struct LoadRequest {
     pub boot: Option<OsString>,
     /// Initrds, in their order.
     pub initrds: Vec<OsString>,
+    /// A device tree to hand on in the place of the running kernel's (arm64).
+    pub dtb: Option<OsString>,
+    /// Whether a unified image's own command line counts: the user says nothing of one.
+    pub own_line: bool,
+    /// Say what the kernel is; load nothing.
+    pub name_only: bool,
     /// Begin with the running kernel's command line.
     pub reuse: bool,
     /// The command line, or what is added to the running kernel's.
@@ -293,7 +299,9 @@ fn what_to_load(words: &Words, load: &mut LoadRequest) -> Answer<()> {
     load.kernel = only_kernel(words)?;
     load.boot = words.last("--boot").map(OsStr::to_os_string);
     load.initrds = words.all("--initrd");
-    load.reuse = reuse || (append.is_none() && command_line.is_none());
+    load.own_line = !reuse && append.is_none() && command_line.is_none();
+    load.reuse = reuse || load.own_line;
+    load.dtb = words.last("--dtb").map(OsStr::to_os_string);
     load.append = append.or(command_line).map(OsStr::to_os_string);
     Ok(())
 }

@@ -42,8 +42,13 @@ const XLF_EFI_KEXEC: u16 = 1 << 4;
 /// `xloadflags` bit 5: the kernel can be entered with five-level paging on.
 const XLF_5LEVEL: u16 = 1 << 5;
 
-/// The oldest protocol with a 64-bit entry point that is announced (2.12).
-const OLDEST: u16 = 0x20c;
+/// The oldest protocol that is loaded: since 2.06 the header says how long a command
+/// line may be, and everything before it that matters here.
+const OLDEST: u16 = 0x206;
+/// Since this protocol the header has `pref_address` and `init_size`.
+const WITH_INIT_SIZE: u16 = 0x20a;
+/// Since this protocol the header has `xloadflags`.
+const WITH_XLOADFLAGS: u16 = 0x20c;
 
 /// What is wrong with a bzImage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +60,10 @@ pub enum Defect {
         /// What the file has.
         present: u64,
     },
-    /// The boot protocol is older than 2.12: major and minor.
+    /// The boot protocol is older than 2.06: major and minor.
     TooOld(u8, u8),
     /// A zImage, to be loaded low.
     LoadedLow,
-    /// There is no 64-bit entry point.
-    No64BitEntry,
     /// A field of the header cannot be true.
     Header(&'static str),
 }
@@ -113,10 +116,7 @@ impl<'a> BzImage<'a> {
         if byte(LOADFLAGS) & LOADED_HIGH == 0 {
             return Err(Defect::LoadedLow);
         }
-        let xloadflags = u16_at(bytes, XLOADFLAGS).unwrap_or(0);
-        if xloadflags & XLF_KERNEL_64 == 0 {
-            return Err(Defect::No64BitEntry);
-        }
+        let xloadflags = u16_at(bytes, XLOADFLAGS).filter(|_| version >= WITH_XLOADFLAGS).unwrap_or(0);
 
         // "The size of the setup code in 512-byte sectors. If this field is 0,
         // the real value is 4. The real-mode code consists of the boot sector
@@ -139,7 +139,12 @@ impl<'a> BzImage<'a> {
         if number(PAYLOAD_OFFSET).saturating_add(number(PAYLOAD_LENGTH)) > syssize {
             return Err(Defect::Header("the payload reaches beyond syssize"));
         }
-        let init_size = number(INIT_SIZE);
+        let (mut pref_address, mut init_size) = (u64_at(bytes, PREF_ADDRESS).unwrap_or(0), number(INIT_SIZE));
+        if version < WITH_INIT_SIZE {
+            // Such a kernel prefers 1 MiB, and does not say how much memory it takes
+            // to unpack itself: what gzip makes of it, with room to spare.
+            (pref_address, init_size) = (1 << 20, syssize.saturating_mul(8));
+        }
         if init_size < syssize {
             return Err(Defect::Header("init_size is less than syssize"));
         }
@@ -151,7 +156,8 @@ impl<'a> BzImage<'a> {
         // "The end of setup header can be calculated as follows:
         // 0x0202 + byte value at offset 0x0201"
         let header_end = HEADER.saturating_add(usize::from(byte(JUMP)));
-        let long_enough = header_end > INIT_SIZE && header_end <= SETUP_HEADER_END;
+        let last = if version < WITH_INIT_SIZE { CMDLINE_SIZE } else { INIT_SIZE };
+        let long_enough = header_end > last && header_end <= SETUP_HEADER_END;
         let setup_header = bytes.get(SETUP_HEADER..header_end).filter(|_| long_enough);
         let setup_header = setup_header.ok_or(Defect::Header("the setup header's length is out of range"))?;
 
@@ -162,7 +168,7 @@ impl<'a> BzImage<'a> {
             xloadflags,
             protocol: version,
             kernel_alignment: kernel_alignment.max(4096),
-            pref_address: u64_at(bytes, PREF_ADDRESS).unwrap_or(0),
+            pref_address,
             init_size,
             relocatable: byte(RELOCATABLE_KERNEL) != 0,
             cmdline_size: number(CMDLINE_SIZE) as usize,
@@ -180,6 +186,11 @@ impl<'a> BzImage<'a> {
         self.protected_mode
     }
 
+    /// Whether it is a 64-bit kernel, with the entry point at 0x200.
+    pub fn is_64_bit(&self) -> bool {
+        self.xloadflags & XLF_KERNEL_64 != 0
+    }
+
     /// Whether kernel, boot_params, command line and initrd may lie above 4 GiB.
     pub fn above_4g(&self) -> bool {
         self.xloadflags & XLF_CAN_BE_LOADED_ABOVE_4G != 0
@@ -193,6 +204,13 @@ impl<'a> BzImage<'a> {
     /// Whether the kernel can be entered with five-level paging on.
     pub fn five_level(&self) -> bool {
         self.xloadflags & XLF_5LEVEL != 0
+    }
+
+    /// As [`BzImage::version`], out of a kernel that is not compressed and has no name for
+    /// itself in its header.
+    pub fn version_in_code(&self) -> Option<&'a str> {
+        let unpacked = u32_at(self.bytes, PAYLOAD_LENGTH) == Some(0);
+        if unpacked { super::version_in(self.protected_mode) } else { None }
     }
 
     /// The kernel's name for itself, such as `6.12.31-0-virt`: the first word of
@@ -284,9 +302,8 @@ pub(crate) mod tests {
     #[test]
     fn headers_that_cannot_be_true() {
         let table: &[(usize, &[u8], Defect)] = &[
-            (VERSION, &[0x0b, 0x02], Defect::TooOld(2, 11)),
+            (VERSION, &[0x05, 0x02], Defect::TooOld(2, 5)),
             (LOADFLAGS, &[0], Defect::LoadedLow),
-            (XLOADFLAGS, &[0x7e, 0], Defect::No64BitEntry),
             (SYSSIZE, &[0; 4], Defect::Header("syssize is 0")),
             (SYSSIZE, &[0xff; 4], Defect::Truncated { promised: 0xffff_ffff * 16 + 2560, present: 3584 }),
             (PAYLOAD_LENGTH, &[0xff; 4], Defect::Header("the payload reaches beyond syssize")),
@@ -298,6 +315,15 @@ pub(crate) mod tests {
         for (offset, field, defect) in table {
             assert_eq!(BzImage::parse(&with(*offset, field)).unwrap_err(), *defect, "{offset:#x}");
         }
+    }
+
+    #[test]
+    fn protocols_without_init_size_and_xloadflags_are_32_bit_ones() {
+        let mut file = with(VERSION, &0x0207u16.to_le_bytes());
+        bytes::put(&mut file, INIT_SIZE, &[0xff; 4]).unwrap();
+        let image = BzImage::parse(&file).unwrap();
+        assert!(!image.is_64_bit() && !image.above_4g());
+        assert_eq!((image.pref_address, image.init_size), (1 << 20, image.protected_mode().len() as u64 * 8));
     }
 
     #[test]

@@ -56,6 +56,11 @@ const HEADER_SIZE: usize = 110;
 const FILESIZE: usize = 54;
 const NAMESIZE: usize = 94;
 
+/// An archive with nothing in it: the last header alone, and its name.
+pub const NOTHING: &[u8] = b"0707010000000000000000000000000000000000000001\
+    000000000000000000000000000000000000000000000000\
+    0000000b00000000TRAILER!!!\0\0\0\0";
+
 /// The name of a compression by the bytes an archive begins with.
 pub fn compression(bytes: &[u8]) -> Option<&'static str> {
     COMPRESSED.iter().find(|(magic, _)| bytes.starts_with(*magic)).map(|&(_, name)| name)
@@ -168,6 +173,12 @@ mod tests {
             archive.resize(pad4(archive.len()), 0);
         }
         archive
+    }
+
+    #[test]
+    fn nothing_is_an_archive() {
+        assert_eq!(NOTHING.len(), 124);
+        assert_eq!(check(NOTHING), Ok(Initrd { plain: 1, compressed: None }));
     }
 
     #[test]

@@ -1,5 +1,4 @@
-//! What is this file? Bytes in, a description out: nothing is allocated and
-//! nothing on the system is touched.
+//! What is this file? Bytes in, a description out: nothing on the system is touched.
 
 pub mod arm64;
 pub mod bzimage;
@@ -11,14 +10,35 @@ pub mod unpack;
 mod zstd;
 
 use crate::bytes::first_four;
-use bzimage::{BzImage, Defect};
-use goblin::elf::header;
+use arm64::Arm64Image;
+use bzimage::BzImage;
+use elf::Vmlinux;
+use machine::{Defect, Machine};
+use pe::{Unified, Zboot};
+use unpack::Compression;
 
-/// A kernel that this program can start.
+/// A kernel that can be laid out as it is.
 #[derive(Clone, Copy, Debug)]
 pub enum Image<'a> {
     /// The x86 boot protocol's bzImage (Documentation/arch/x86/boot.rst).
     BzImage(BzImage<'a>),
+    /// The arm64 Image (Documentation/arch/arm64/booting.rst).
+    Arm64(Arm64Image<'a>),
+}
+
+/// What a file holds: a kernel, or one that has to be taken out of it first.
+#[derive(Clone, Copy, Debug)]
+pub enum Content<'a> {
+    /// A kernel.
+    Kernel(Image<'a>),
+    /// A unified kernel image.
+    Unified(Unified<'a>),
+    /// An EFI zboot image.
+    Zboot(Zboot<'a>),
+    /// A compressed file.
+    Compressed(Compression),
+    /// An ELF file.
+    Vmlinux(Vmlinux<'a>),
 }
 
 /// Why a file is no kernel that can be loaded here.
@@ -26,61 +46,121 @@ pub enum Image<'a> {
 pub enum NotLoadable {
     /// There is nothing in it.
     Empty,
-    /// A format with a name, but none that is loaded yet.
+    /// A format with a name, but no kernel's.
     Known(&'static str),
     /// No format that this program knows; its first bytes.
     Unknown([u8; 4]),
     /// A bzImage with something wrong in it.
-    BzImage(Defect),
+    BzImage(bzimage::Defect),
+    /// Another kernel with something wrong in it.
+    Damaged(Defect),
+    /// A compressed kernel that does not decode.
+    Packed(Compression, unpack::Defect),
+    /// It unpacks to more than there is memory for, in bytes.
+    TooLarge(u64),
+    /// One kernel inside another inside another.
+    Nested,
+    /// A kernel for another machine: what it is, whose it is, and this machine.
+    OtherMachine(&'static str, Machine, Machine),
 }
 
-/// Recognises a kernel by its content, never by its name.
-pub fn recognise(bytes: &[u8]) -> Result<Image<'_>, NotLoadable> {
+impl From<Defect> for NotLoadable {
+    fn from(defect: Defect) -> NotLoadable {
+        NotLoadable::Damaged(defect)
+    }
+}
+
+impl<'a> Image<'a> {
+    /// The machine that it is for.
+    pub fn machine(&self) -> Machine {
+        match self {
+            Image::BzImage(image) if image.is_64_bit() => Machine::X86_64,
+            Image::BzImage(_) => Machine::X86,
+            Image::Arm64(_) => Machine::Arm64,
+        }
+    }
+
+    /// The longest command line that it takes, in bytes, without the NUL.
+    pub fn cmdline_size(&self) -> usize {
+        match self {
+            Image::BzImage(image) => image.cmdline_size,
+            Image::Arm64(_) => arm64::COMMAND_LINE_SIZE,
+        }
+    }
+
+    /// The kernel's name for itself, such as `6.12.31-0-virt`. Where no header has it, it
+    /// is looked for in the kernel, which takes a moment.
+    pub fn version(&self) -> Option<&'a str> {
+        match self {
+            Image::BzImage(image) => image.version().or_else(|| image.version_in_code()),
+            Image::Arm64(image) => version_in(image.bytes()),
+        }
+    }
+}
+
+/// The version in the banner that a kernel prints first (init/version-timestamp.c,
+/// linux_banner), looked for in one that is not compressed.
+pub fn version_in(bytes: &[u8]) -> Option<&str> {
+    const BANNER: &[u8] = b"Linux version ";
+    let mut at = 0usize;
+    loop {
+        let rest = bytes.get(at..)?;
+        let window = rest.get(..BANNER.len())?;
+        // As far as the last byte of the window says that no banner can begin sooner.
+        let last = window.last()?;
+        let step = match BANNER.iter().rev().position(|byte| byte == last) {
+            None => BANNER.len(),
+            Some(0) if window == BANNER => {
+                let word = rest.get(BANNER.len()..)?.split(|&byte| byte == b' ').next()?;
+                let first = word.first().is_some_and(u8::is_ascii_digit);
+                if first && word.len() < 128 && word.iter().all(u8::is_ascii_graphic) {
+                    return core::str::from_utf8(word).ok();
+                }
+                1
+            }
+            Some(back) => back.max(1),
+        };
+        at = at.checked_add(step)?;
+    }
+}
+
+/// Recognises a file by its content, never by its name.
+pub fn recognise(bytes: &[u8]) -> Result<Content<'_>, NotLoadable> {
     if bytes.is_empty() {
         return Err(NotLoadable::Empty);
     }
     if bzimage::looks_like(bytes) {
-        return BzImage::parse(bytes).map(Image::BzImage).map_err(NotLoadable::BzImage);
+        let image = BzImage::parse(bytes).map_err(NotLoadable::BzImage)?;
+        return Ok(Content::Kernel(Image::BzImage(image)));
+    }
+    if arm64::looks_like(bytes) {
+        return Ok(Content::Kernel(Image::Arm64(Arm64Image::parse(bytes)?)));
+    }
+    if Zboot::looks_like(bytes) {
+        return Ok(Content::Zboot(Zboot::parse(bytes)?));
+    }
+    if Unified::looks_like(bytes) {
+        return Ok(Content::Unified(Unified::parse(bytes)?));
+    }
+    if Vmlinux::looks_like(bytes) {
+        return Ok(Content::Vmlinux(Vmlinux::parse(bytes)?));
+    }
+    if let Some(compression) = Compression::of(bytes) {
+        return Ok(Content::Compressed(compression));
     }
     Err(name_of(bytes).map_or(NotLoadable::Unknown(first_four(bytes)), NotLoadable::Known))
 }
 
-/// The name of a format that is recognised but not loaded.
+/// The name of a format that no kernel comes in.
 fn name_of(bytes: &[u8]) -> Option<&'static str> {
-    if bytes.starts_with(header::ELFMAG) {
-        return Some(name_of_elf(bytes));
-    }
-    // Documentation/arch/arm64/booting.rst: the magic number is at offset 56.
-    if bytes.get(56..60) == Some(b"ARM\x64") {
-        return Some("an arm64 Image");
-    }
-    // drivers/firmware/efi/libstub/zboot-header.S: "zimg" follows "MZ".
-    if bytes.starts_with(b"MZ") && bytes.get(4..8) == Some(b"zimg") {
-        return Some("an EFI zboot image");
-    }
-    const KNOWN: [(&[u8], &str); 9] = [
-        (b"MZ", "an EFI program without a Linux setup header (a unified kernel image?)"),
+    const KNOWN: [(&[u8], &str); 5] = [
+        (b"MZ", "an EFI program, without a Linux kernel in it"),
         (b"070701", "a cpio archive, as an initrd is"),
         (b"070702", "a cpio archive, as an initrd is"),
-        (b"\x1f\x8b", "a gzip file"),
-        (b"\xfd7zXZ\0", "an xz file"),
-        (b"\x28\xb5\x2f\xfd", "a zstd file"),
         (b"BZh", "a bzip2 file"),
-        (b"\x02\x21\x4c\x18", "an lz4 file"),
         (b"#!", "a script"),
     ];
     KNOWN.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|&(_, name)| name)
-}
-
-/// The name of an ELF file, by the machine in its header.
-fn name_of_elf(bytes: &[u8]) -> &'static str {
-    // e_machine is at offset 18 in both classes (System V ABI, ELF header).
-    match crate::bytes::u16_at(bytes, 18) {
-        Some(header::EM_X86_64) => "an ELF file for x86_64 (a vmlinux?)",
-        Some(header::EM_AARCH64) => "an ELF file for arm64 (a vmlinux?)",
-        Some(header::EM_386) => "an ELF file for x86 (a vmlinux?)",
-        _ => "an ELF file",
-    }
 }
 
 #[cfg(test)]
@@ -88,23 +168,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_files_are_named() {
-        let mut arm64 = [0u8; 64];
-        arm64[56..60].copy_from_slice(b"ARM\x64");
-        let mut elf = [0u8; 64];
-        elf[..4].copy_from_slice(b"\x7fELF");
-        elf[18] = 183;
+    fn formats_are_told_by_content() {
+        let bzimage = bzimage::tests::sample();
+        assert!(matches!(recognise(&bzimage), Ok(Content::Kernel(Image::BzImage(_)))));
+        let arm64 = arm64::tests::sample(4096);
+        assert!(matches!(recognise(&arm64), Ok(Content::Kernel(Image::Arm64(_)))));
+        assert!(matches!(recognise(b"\x1f\x8b\x08"), Ok(Content::Compressed(Compression::Gzip))));
         let table: &[(&[u8], NotLoadable)] = &[
             (b"", NotLoadable::Empty),
-            (b"\x1f\x8b\x08", NotLoadable::Known("a gzip file")),
-            (b"MZ\0\0zimg", NotLoadable::Known("an EFI zboot image")),
             (b"070701", NotLoadable::Known("a cpio archive, as an initrd is")),
-            (&arm64, NotLoadable::Known("an arm64 Image")),
-            (&elf, NotLoadable::Known("an ELF file for arm64 (a vmlinux?)")),
+            (b"MZ", NotLoadable::Known("an EFI program, without a Linux kernel in it")),
             (b"Hi", NotLoadable::Unknown(*b"Hi\0\0")),
         ];
         for (bytes, wanted) in table {
             assert_eq!(recognise(bytes).unwrap_err(), *wanted);
         }
+        assert!(matches!(recognise(b"MZ\0\0zimg"), Err(NotLoadable::Damaged(Defect::Truncated { .. }))));
+    }
+
+    #[test]
+    fn a_version_is_found_wherever_it_begins() {
+        for before in 0..40 {
+            let mut bytes = vec![b'n'; before];
+            bytes.extend_from_slice(b"Linux version  %s Linux version 6.12.1-virt (root@x)");
+            assert_eq!(version_in(&bytes), Some("6.12.1-virt"), "{before}");
+        }
+        assert_eq!(version_in(b"Linux version "), None);
+        assert_eq!(version_in(b"LinuxLinux version x version"), None);
     }
 }

@@ -173,6 +173,22 @@ impl Default for Iomem {
     }
 }
 
+/// Puts the RAM of /proc/iomem that something was set aside in into `settled`. The boot
+/// does that in all that it finds; RAM that was added later has nothing of the kind in it,
+/// and the next kernel, which is told of memory as this one was, may not know of it.
+pub fn settled(text: &[u8], settled: &mut RangeSet) -> Result<(), TooMany> {
+    let mut ram = None;
+    for line in bytes::parts(text, b'\n') {
+        let Some((range, name)) = parse_iomem_line(line) else { continue };
+        if !line.starts_with(b" ") {
+            ram = Some(range).filter(|_| name == b"System RAM");
+        } else if let Some(ram) = ram.take() {
+            settled.insert(ram)?;
+        }
+    }
+    Ok(())
+}
+
 /// Whether memory by this name is RAM, or the running kernel's own and free to be
 /// written once it has ended.
 fn leaves_ram_usable(name: &[u8]) -> bool {
@@ -284,6 +300,16 @@ fffc0000-ffffffff : Reserved
         let text = b"zz-10 : System RAM\n20-10 : System RAM\n : \n-\n0-ffffffffffffffff : System RAM\n100-1ff : System RAM";
         let iomem = parse_iomem(text).unwrap();
         assert_eq!(pairs(&iomem.usable), [(0x100, 0x200)]);
+    }
+
+    #[test]
+    fn ram_that_was_added_later_is_not_settled() {
+        let text = b"40000000-7fffffff : System RAM\n  40200000-41a9ffff : Kernel code\n\
+            80000000-bfffffff : System RAM\nc0000000-c0000fff : device\n  c0000000-c00000ff : part\n\
+            100000000-13fffffff : System RAM\n  13f000000-13fffffff : reserved\n";
+        let mut found = RangeSet::new();
+        settled(text, &mut found).unwrap();
+        assert_eq!(pairs(&found), [(0x4000_0000, 0x8000_0000), (0x1_0000_0000, 0x1_4000_0000)]);
     }
 
     #[test]

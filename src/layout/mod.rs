@@ -1,8 +1,11 @@
 //! Where does it go? An image, initrds, a command line and a memory map in, a
 //! [`Plan`] out: nothing on the system is touched.
 
+pub mod aarch64;
+pub mod device_tree;
 pub mod draw;
 pub mod memory_map;
+pub mod placer;
 pub mod range;
 pub mod trampoline;
 pub mod x86_64;
@@ -23,7 +26,8 @@ pub enum Purpose {
     Kernel,
     /// The n-th initrd, from 0.
     Initrd(usize),
-    /// Boot parameters, trampoline, command line and what hangs on them.
+    /// The trampoline with boot_params, command line and what hangs on them, or with
+    /// the device tree.
     Parameters,
 }
 
@@ -86,6 +90,10 @@ pub enum NoPlan {
     FiveLevelPaging,
     /// The parameters do not fit their buffer: bytes there are room for.
     ParametersTooLarge(usize),
+    /// The kernel is for a machine whose layout this is not.
+    OtherMachine,
+    /// The device tree cannot be handed on.
+    DeviceTree(device_tree::Defect),
     /// A segment that breaks a promise of [`Plan`]: a mistake of this program.
     Broken(&'static str),
 }

@@ -1,14 +1,16 @@
-//! Where a bzImage goes on x86_64, and the boot_params it is given:
-//! Documentation/arch/x86/boot.rst ("64-bit Boot Protocol") and zero-page.rst.
+//! Where a bzImage goes on x86_64 and x86, and the boot_params it is given:
+//! Documentation/arch/x86/boot.rst ("64-bit Boot Protocol", "32-bit Boot Protocol")
+//! and zero-page.rst.
 //!
 //! One segment holds all that this program writes: boot_params, the trampoline,
 //! the command line, and the setup_data list. The kernel and each initrd are
 //! segments whose bytes are the mapped files themselves.
 
 use super::memory_map::{Entry, Kind, MemoryMap};
+use super::placer::Placer;
 use super::range::{Range, RangeSet, align_up};
 use super::trampoline;
-use super::{MAX_SEGMENTS, NoPlan, PAGE, Plan, Purpose, Segment};
+use super::{NoPlan, PAGE, Plan, Purpose, Segment};
 use crate::bytes::{self, u32_at};
 use crate::image::bzimage::{BzImage, SETUP_HEADER};
 
@@ -145,6 +147,9 @@ pub struct Machine<'m> {
     pub five_level_paging: bool,
     /// Bounds that the user gave for every segment.
     pub bounds: Range,
+    /// Whether the running kernel is a 32-bit one, whose kexec ends in protected mode
+    /// without paging; a 64-bit one's ends in long mode.
+    pub protected_mode: bool,
 }
 
 /// Whether the next kernel gets EFI runtime services, and if not, why.
@@ -181,20 +186,27 @@ pub fn plan<'a>(
         let (length, limit) = (command_line.len(), kernel.cmdline_size);
         return Err(NoPlan::CommandLineTooLong { length, limit });
     }
-    if machine.five_level_paging && !kernel.five_level() {
+    let enters_32 = machine.protected_mode || !kernel.is_64_bit();
+    // The way into a 32-bit entry leaves long mode, and five-level paging with it.
+    if machine.five_level_paging && !enters_32 && !kernel.five_level() {
         return Err(NoPlan::FiveLevelPaging);
     }
+    let above_4g = kernel.above_4g() && !enters_32;
+    let highest = if above_4g { u64::MAX } else { FOUR_GIB };
     let mut free = machine.usable.clone();
-    free.align_inside(PAGE);
-    if free.is_empty() {
-        return Err(NoPlan::NoMemory);
-    }
-    let mut placer = Placer { free: &mut free, above_4g: kernel.above_4g(), bounds: machine.bounds };
+    let mut placer = Placer::new(&mut free, PAGE, machine.bounds, highest)?;
 
     let kernel_place = place_kernel(kernel, &mut placer)?;
-    let (initrd_place, initrd_size) = place_initrds(kernel, initrds, &mut placer)?;
+    // "The maximum address that may be occupied by the initial ramdisk/ramfs
+    // contents", which a kernel that can be loaded above 4G does not mean.
+    let max = if above_4g { u64::MAX } else { kernel.initrd_addr_max.saturating_add(1) };
+    let (initrd_place, initrd_size) = placer.initrds(initrds, LOWEST_INITRD, max)?;
 
-    let efi = efi_state(kernel, machine);
+    let efi = if enters_32 && machine.efi.is_some() {
+        EfiState::Left("a kernel that is entered in 32-bit mode does not take EFI over")
+    } else {
+        efi_state(kernel, machine)
+    };
     write_parameters(parameters, command_line, machine, efi)?;
     let size = align_up(parameters.len() as u64, PAGE).ok_or(NoPlan::ParametersTooLarge(PARAMETERS_SIZE))?;
     let parameters_place = placer.lowest(Purpose::Parameters, size, PAGE, LOWEST, u64::MAX)?;
@@ -203,9 +215,14 @@ pub fn plan<'a>(
     fill_boot_params(parameters, kernel, machine)
         .and_then(|()| put_pointers(parameters, at, kernel_place, initrd_place, initrd_size))
         .and_then(|()| {
-            let entry = kernel_place.start().checked_add(ENTRY64)?;
+            let entry = kernel_place.start();
             let target = parameters.get_mut(TRAMPOLINE..)?;
-            trampoline::write_x86_64(target, at.checked_add(TRAMPOLINE as u64)?, at, entry)
+            let trampoline_at = at.checked_add(TRAMPOLINE as u64)?;
+            if enters_32 {
+                let protected = machine.protected_mode;
+                return trampoline::write_x86_32(target, trampoline_at, at, entry, protected);
+            }
+            trampoline::write_x86_64(target, trampoline_at, at, entry.checked_add(ENTRY64)?)
         })
         .ok_or(NoPlan::Broken("boot_params is too small"))?;
 
@@ -214,55 +231,10 @@ pub fn plan<'a>(
     let mut push = |segment| segments.push(segment).map_err(|_| NoPlan::TooManySegments);
     push(Segment { purpose: Purpose::Kernel, bytes: kernel.protected_mode(), place: kernel_place })?;
     push(Segment { purpose: Purpose::Parameters, bytes: parameters, place: parameters_place })?;
-    let mut next = initrd_place.map_or(0, Range::start);
-    for (number, &bytes) in initrds.iter().enumerate() {
-        let place = align_up(bytes.len() as u64, PAGE).and_then(|size| Range::sized(next, size));
-        let place = place.ok_or(NoPlan::Broken("an initrd without a place"))?;
-        push(Segment { purpose: Purpose::Initrd(number), bytes, place })?;
-        next = place.end();
-    }
+    placer.push_initrds(&mut segments, initrds, initrd_place)?;
     let entry = at.saturating_add(TRAMPOLINE as u64);
     let plan = Plan::new(entry, segments, machine.usable, machine.total_pages)?;
     Ok((plan, efi))
-}
-
-/// Free RAM, and what the kernel's header allows.
-struct Placer<'p> {
-    free: &'p mut RangeSet,
-    above_4g: bool,
-    bounds: Range,
-}
-
-impl Placer<'_> {
-    fn bounds(&self, purpose: Purpose, size: u64, min: u64, max: u64) -> Result<Range, NoPlan> {
-        let max = if self.above_4g { max } else { max.min(FOUR_GIB) };
-        let bounds = Range::new(min.max(self.bounds.start()), max.min(self.bounds.end()));
-        bounds.ok_or(NoPlan::NoRoom { purpose, size, bounds: self.bounds })
-    }
-
-    fn lowest(
-        &mut self,
-        purpose: Purpose,
-        size: u64,
-        align: u64,
-        min: u64,
-        max: u64,
-    ) -> Result<Range, NoPlan> {
-        let bounds = self.bounds(purpose, size, min, max)?;
-        let place = self.free.lowest(size, align, bounds);
-        self.take(place.ok_or(NoPlan::NoRoom { purpose, size, bounds })?)
-    }
-
-    fn highest(&mut self, purpose: Purpose, size: u64, min: u64, max: u64) -> Result<Range, NoPlan> {
-        let bounds = self.bounds(purpose, size, min, max)?;
-        let place = self.free.highest(size, PAGE, bounds);
-        self.take(place.ok_or(NoPlan::NoRoom { purpose, size, bounds })?)
-    }
-
-    fn take(&mut self, place: Range) -> Result<Range, NoPlan> {
-        self.free.remove(place)?;
-        Ok(place)
-    }
 }
 
 fn place_kernel(kernel: &BzImage, placer: &mut Placer) -> Result<Range, NoPlan> {
@@ -275,28 +247,6 @@ fn place_kernel(kernel: &BzImage, placer: &mut Placer) -> Result<Range, NoPlan> 
         return placer.lowest(Purpose::Kernel, size, PAGE, min, min.saturating_add(size));
     }
     placer.lowest(Purpose::Kernel, size, kernel.kernel_alignment, min, u64::MAX)
-}
-
-/// One place for all initrds, end to end: where, and the length of what the
-/// kernel is to read. Each begins on a page; the zeros between are skipped
-/// (buffer-format.rst: "initramfs := ("\0" | cpio_archive | cpio_gzip_archive)*").
-fn place_initrds(
-    kernel: &BzImage,
-    initrds: &[&[u8]],
-    placer: &mut Placer,
-) -> Result<(Option<Range>, u64), NoPlan> {
-    let mut pages = 0u64;
-    let mut size = 0u64;
-    for bytes in initrds {
-        size = pages.saturating_add(bytes.len() as u64);
-        pages = align_up(size, PAGE).ok_or(NoPlan::Broken("initrd size"))?;
-    }
-    let Some(last) = initrds.len().checked_sub(1) else { return Ok((None, 0)) };
-    // "The maximum address that may be occupied by the initial ramdisk/ramfs
-    // contents", which a kernel that can be loaded above 4G does not mean.
-    let max = if kernel.above_4g() { u64::MAX } else { kernel.initrd_addr_max.saturating_add(1) };
-    let place = placer.highest(Purpose::Initrd(last), pages, LOWEST_INITRD, max)?;
-    Ok((Some(place), size))
 }
 
 /// The trampoline follows boot_params in the segment of parameters.
@@ -529,9 +479,6 @@ fn copy(parameters: &mut Parameters, old: &[u8], offset: usize, size: usize) -> 
     bytes::put(parameters, offset, field)
 }
 
-/// How many initrds fit beside the kernel and the parameters.
-pub const MAX_INITRDS: usize = MAX_SEGMENTS - 2;
-
 /// Whether the running kernel was started with an initrd.
 pub fn had_initrd(boot_params: &[u8]) -> bool {
     let size = |offset| u32_at(boot_params, offset).unwrap_or(0);
@@ -540,6 +487,7 @@ pub fn had_initrd(boot_params: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::placer::MAX_INITRDS;
     use super::boot_params as bp;
     use super::*;
     use crate::bytes::{u16_at, u64_at};
@@ -555,6 +503,7 @@ mod tests {
         live: bool,
         five_level: bool,
         bounds: Range,
+        protected: bool,
     }
 
     impl Fixture {
@@ -568,6 +517,7 @@ mod tests {
                 live: true,
                 five_level: false,
                 bounds: Range::ALL,
+                protected: false,
             };
             fixture.add(0x1000, 0x9_fc00, Kind::Ram);
             fixture.add(0x9_fc00, 0xa_0000, Kind::Reserved);
@@ -616,6 +566,7 @@ mod tests {
                 rng_seed: self.seed,
                 five_level_paging: self.five_level,
                 bounds: self.bounds,
+                protected_mode: self.protected,
             };
             let (plan, efi) = plan(&kernel, initrds, line, &machine, &mut parameters)?;
             let place = |purpose| plan.segments().iter().find(|s| s.purpose == purpose).map(|s| s.place);
@@ -709,6 +660,47 @@ mod tests {
         assert_eq!(laid.kernel.start(), 1 << 32);
         assert_eq!(laid.split(bp::CMD_LINE_PTR, bp::EXT_CMD_LINE_PTR) >> 32, 1);
         assert_eq!(laid.u32(bp::CODE32_START), 0);
+    }
+
+    /// A 32-bit kernel: without the 64-bit entry, and with 895 MiB for its initrd.
+    fn sample_32() -> Vec<u8> {
+        let mut file = sample();
+        bytes::put(&mut file, 0x236, &[0, 0]).unwrap();
+        bytes::put(&mut file, 0x22c, &0x37ff_ffffu32.to_le_bytes()).unwrap();
+        file
+    }
+
+    #[test]
+    fn what_is_entered_in_32_bit_mode_lies_below_4g_with_all_it_needs() {
+        // From a 64-bit kernel, a 32-bit one; from a 32-bit kernel, either.
+        for (protected, file) in [(false, sample_32()), (true, sample_32()), (true, sample())] {
+            let mut fixture = Fixture::new().with_efi();
+            (fixture.protected, fixture.five_level) = (protected, true);
+            let laid = fixture.plan(&file, &[&[1; 4096]], b"x").unwrap();
+            let limit = u64::from(u32_at(&file, 0x22c).unwrap()) + 1;
+            assert_eq!(laid.initrds[0].end(), limit.min(0x7fee_0000), "{protected}");
+            assert!(laid.kernel.end() <= FOUR_GIB && laid.at < FOUR_GIB);
+            assert_eq!((laid.u32(bp::EXT_CMD_LINE_PTR), laid.u32(bp::EXT_RAMDISK_IMAGE)), (0, 0));
+            assert!(matches!(laid.efi, EfiState::Left(_)));
+            // The trampoline jumps to the beginning of the protected-mode code, with
+            // boot_params in esi: the addresses in ENTER_32.
+            let trampoline = &laid.page[TRAMPOLINE..TRAMPOLINE + trampoline::X86_64_SIZE];
+            let before =
+                if protected { trampoline::PROTECTED.len() } else { trampoline::LONG_TO_PROTECTED.len() };
+            assert_eq!(u32_at(trampoline, before + 21).map(u64::from), Some(laid.at));
+            assert_eq!(u32_at(trampoline, before + 32).map(u64::from), Some(laid.kernel.start()));
+            assert_eq!(u32_at(trampoline, before + 16).map(u64::from), Some(laid.entry + 512));
+            // The table's base and its code segment: 32 bits, 4 GiB.
+            assert_eq!(u64_at(trampoline, 258), Some(laid.entry + 272));
+            assert_eq!(u64_at(trampoline, 272 + 0x10), Some(0x00cf_9b00_0000_ffff));
+            if protected {
+                assert_eq!(u32_at(trampoline, 5).map(u64::from), Some(laid.entry + 256));
+                assert_eq!(u32_at(trampoline, 10).map(u64::from), Some(laid.entry + 16));
+            }
+        }
+        let mut high = Fixture::new();
+        high.bounds = Range::new(1 << 32, u64::MAX).unwrap();
+        assert!(matches!(high.plan(&sample_32(), &[], b""), Err(NoPlan::NoRoom { .. })));
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! The program's memory: taken from the kernel in pieces, never given back.
+//! The program's memory: taken from the kernel in pieces, and only large blocks are
+//! given back.
 //!
 //! A run of this program reads a few small files and ends, or the machine does.
-//! Giving memory back would save nothing: all that is ever asked for stays far below
-//! 512 KiB, whatever the images' size. Not doing so saves the C library's allocator
-//! and the code that drops strings (see "Sizes" in README.md).
+//! Giving small blocks back would save nothing: all of them stay far below 512 KiB,
+//! whatever the images' size. Not doing so saves the C library's allocator and the code
+//! that drops strings (see "Sizes" in README.md). A decoder's window is a large block, a
+//! mapping of its own, which ends and grows as one.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
@@ -12,6 +14,9 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 /// What is asked of the kernel at once, in bytes.
 const PIECE: usize = 64 * 1024;
+
+/// A block of so many bytes is a mapping of its own.
+const LARGE: usize = 256 * 1024;
 
 /// The piece that is handed out from: its next free byte and its end.
 struct Piece {
@@ -63,18 +68,20 @@ fn take(piece: &mut Piece, size: usize, align: usize) -> Option<usize> {
     Some(start)
 }
 
-/// A new piece with room for `size` bytes (mmap(2)).
+/// A new piece with room for `size` bytes.
 fn new_piece(size: usize) -> Option<Piece> {
     let length = size.checked_add(PIECE)?.checked_next_multiple_of(4096)?;
+    let next = map(length)?;
+    Some(Piece { next, end: next.checked_add(length)? })
+}
+
+/// `length` bytes of zeros (mmap(2)).
+fn map(length: usize) -> Option<usize> {
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
     // SAFETY: a new mapping at an address of the kernel's choice: nothing that
     // exists is changed by it.
     let address = unsafe { libc::mmap(null_mut(), length, protection, flags, -1, 0) };
-    if address == libc::MAP_FAILED {
-        return None;
-    }
-    let next = address as usize;
-    Some(Piece { next, end: next.checked_add(length)? })
+    (address != libc::MAP_FAILED).then_some(address as usize)
 }
 
 // SAFETY: every block lies inside a fresh private mapping of ours, at the asked
@@ -84,6 +91,9 @@ unsafe impl GlobalAlloc for Forward {
         let (size, align) = (layout.size(), layout.align());
         if align > 4096 {
             return null_mut();
+        }
+        if size >= LARGE {
+            return map(size).map_or(null_mut(), |start| start as *mut u8);
         }
         self.locked(|piece| {
             if let Some(start) = take(piece, size, align) {
@@ -97,13 +107,35 @@ unsafe impl GlobalAlloc for Forward {
         })
     }
 
-    unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // What is handed out was never handed out before: the kernel's zeros are in it.
+        // SAFETY: the caller promises a size that is not 0.
+        unsafe { self.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if layout.size() >= LARGE {
+            // SAFETY: a large block is a mapping of its own, and the caller's last use of
+            // it is over.
+            unsafe { libc::munmap(block.cast(), layout.size()) };
+        }
+    }
 
     unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // The last block grows where it is.
+        if layout.size() >= LARGE && size >= LARGE {
+            // SAFETY: the mapping is one block, ours, which may move (mremap(2)).
+            let moved = unsafe { libc::mremap(old.cast(), layout.size(), size, libc::MREMAP_MAYMOVE) };
+            return if moved == libc::MAP_FAILED { null_mut() } else { moved.cast() };
+        }
+        // What is handed out again would no longer be zeros.
+        if layout.size() < LARGE && size <= layout.size() {
+            return old;
+        }
+        // The last block grows where it is, as long as it is none of the large.
         let grown = self.locked(|piece| {
             let last = (old as usize).checked_add(layout.size()) == Some(piece.next);
-            let end = (old as usize).checked_add(size).filter(|&end| last && end <= piece.end);
+            let end =
+                (old as usize).checked_add(size).filter(|&end| last && end <= piece.end && size < LARGE);
             end.map(|end| piece.next = end).is_some()
         });
         if grown {
@@ -113,8 +145,12 @@ unsafe impl GlobalAlloc for Forward {
         // SAFETY: the caller promises a size that is not 0.
         let new = unsafe { self.alloc(layout_of_new) };
         if !new.is_null() {
-            // SAFETY: both blocks are ours, apart, and hold the smaller of the sizes.
-            unsafe { core::ptr::copy_nonoverlapping(old, new, layout.size().min(size)) };
+            // SAFETY: both blocks are ours, apart, and hold the smaller of the sizes; the
+            // old one is not used again.
+            unsafe {
+                core::ptr::copy_nonoverlapping(old, new, layout.size().min(size));
+                self.dealloc(old, layout);
+            }
         }
         new
     }

@@ -9,7 +9,7 @@ use crate::failure::{Answer, BootLoader, Failure, Refusal};
 use crate::going_down::SKIP_FILE;
 use crate::layout::memory_map::{self, Iomem, MemoryMap};
 use crate::layout::range::RangeSet;
-use crate::layout::x86_64::{Efi, EfiRange};
+use crate::layout::x86_64::{self, Efi, EfiRange};
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -34,6 +34,8 @@ pub struct Memory {
     pub total_pages: u64,
     /// Where `map` came from.
     pub source: MapSource,
+    /// On arm64, the RAM that was there when the running kernel started.
+    pub settled: RangeSet,
     /// Whether /proc/iomem hid its addresses, so that `usable` is only what the
     /// firmware calls RAM: good enough to draw, not to load.
     pub iomem_hidden: bool,
@@ -47,6 +49,7 @@ impl Memory {
             usable: RangeSet::new(),
             total_pages: 0,
             source: MapSource::Firmware,
+            settled: RangeSet::new(),
             iomem_hidden: false,
         }
     }
@@ -60,6 +63,9 @@ impl Memory {
         let mut iomem = Iomem::new();
         iomem.parse(&text)?;
         self.iomem_hidden = iomem.hidden;
+        if cfg!(target_arch = "aarch64") {
+            memory_map::settled(&text, &mut self.settled)?;
+        }
 
         firmware_map(&mut self.map)?;
         if self.map.entries().is_empty() {
@@ -128,6 +134,40 @@ pub fn anonymous_kib() -> Option<u64> {
     kib_of(&read_or_empty("/proc/self/status"), b"RssAnon:")
 }
 
+/// The most memory that a decoded image may take, in bytes. Half of RAM is what the
+/// kernel loads at the most, and half of what is available leaves as much for a decoder's
+/// window: more would have other programs killed.
+pub fn memory_for_images() -> u64 {
+    let meminfo = read_or_empty("/proc/meminfo");
+    let of = |name| kib_of(&meminfo, name).unwrap_or(0).saturating_mul(512);
+    of(b"MemTotal:").min(of(b"MemAvailable:"))
+}
+
+/// Whether the machine was started by EFI.
+pub fn is_efi() -> bool {
+    is_dir("/sys/firmware/efi")
+}
+
+/// Whether the processor has 64-bit mode (/proc/cpuinfo), whatever the kernel's is.
+pub fn has_long_mode() -> bool {
+    has_flag(b"lm")
+}
+
+/// The device tree that the running kernel was started with.
+pub fn device_tree() -> Result<Vec<u8>, Errno> {
+    read("/sys/firmware/fdt")
+}
+
+/// Whether the running kernel was started with an initrd.
+pub fn had_initrd() -> bool {
+    if cfg!(target_arch = "aarch64") {
+        // The EFI stub hands it over in a table of its own, which is not to be seen.
+        exists("/proc/device-tree/chosen/linux,initrd-start") || is_efi()
+    } else {
+        boot_params().is_some_and(|old| x86_64::had_initrd(&old))
+    }
+}
+
 /// The running kernel's boot_params.
 pub fn boot_params() -> Option<Vec<u8>> {
     read("/sys/kernel/boot_params/data").ok()
@@ -135,7 +175,7 @@ pub fn boot_params() -> Option<Vec<u8>> {
 
 /// Reads what the running kernel knows of EFI; false when it was not started with it.
 pub fn efi(efi: &mut Efi) -> bool {
-    if !is_dir("/sys/firmware/efi") {
+    if !is_efi() {
         return false;
     }
     let field = |name: &str| value(format_args!("/sys/firmware/efi/{name}"));
@@ -184,10 +224,14 @@ pub fn framebuffer_live() -> bool {
 /// Whether five-level paging is on (/proc/cpuinfo: the flag is dropped when the
 /// kernel does without).
 pub fn five_level_paging() -> bool {
+    has_flag(b"la57")
+}
+
+fn has_flag(wanted: &[u8]) -> bool {
     // The first processor's lines are enough, and come first.
     let cpuinfo = files::beginning("/proc/cpuinfo");
     let flags = value_of(&cpuinfo, b"flags").unwrap_or_default();
-    parts(flags, b' ').any(|flag| flag == b"la57")
+    parts(flags, b' ').any(|flag| flag == wanted)
 }
 
 /// Whether a kernel is loaded for a kexec (`crash`: for a panic).
@@ -239,9 +283,17 @@ pub fn refusal() -> Refusal {
         security_modules: read("/sys/kernel/security/lsm")
             .ok()
             .map(|text| OsStr::from_bytes(text.trim_ascii()).to_os_string()),
+        stuck_cpus: cfg!(target_arch = "aarch64") && stuck_cpus(),
         seccomp: value_of(&status, b"Seccomp:") == Some(b"2"),
         available: memory_available(),
     }
+}
+
+/// Whether the kernel said, on refusing a load, that it cannot stop its processors.
+fn stuck_cpus() -> bool {
+    let mut log = [0u8; 4096];
+    let wanted = b"CPUs are stuck in the kernel";
+    syscalls::kernel_log(&mut log).windows(wanted.len()).any(|window| window == wanted)
 }
 
 /// The lockdown in force: the word in brackets, `none` left out.

@@ -45,7 +45,11 @@ impl From<Errno> for Unusable {
 impl Input {
     /// Opens and maps a regular file.
     pub fn open(path: &OsStr) -> Result<Input, Unusable> {
-        let file = open_to_read(path)?;
+        Input::of(path, open_to_read(path)?)
+    }
+
+    /// Maps a regular file that is open: `path` is its name in messages.
+    pub fn of(path: &OsStr, file: OwnedFd) -> Result<Input, Unusable> {
         let (kind, size) = syscalls::status_of(&file)?;
         match kind {
             S_IFREG => {}

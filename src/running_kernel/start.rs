@@ -36,13 +36,14 @@ fn open_standard_streams() -> bool {
     // SAFETY: openat reads a NUL-terminated name; it takes the lowest free number, which
     // is this stream's.
     let open = || unsafe { libc::syscall(libc::SYS_openat, -1, c"/dev/null".as_ptr(), libc::O_RDWR) };
-    closed.all(|stream| open() == stream.fd.into())
+    closed.all(|stream| usize::try_from(open()) == usize::try_from(stream.fd))
 }
 
 /// rt_sigaction(2) of SIGPIPE: a write that nobody reads is answered by EPIPE.
 fn ignore_broken_pipes() {
-    // struct sigaction of the kernel: the handler, then flags, restorer and mask.
-    let ignore = [libc::SIG_IGN, 0, 0, 0];
+    // struct sigaction of the kernel: the handler, then flags, restorer and mask, which
+    // is two words where words are of 32 bits.
+    let ignore = [libc::SIG_IGN, 0, 0, 0, 0];
     let old = core::ptr::null_mut::<usize>();
     // SAFETY: the kernel reads one struct of this layout, its mask of 8 bytes.
     unsafe { libc::syscall(libc::SYS_rt_sigaction, libc::SIGPIPE, ignore.as_ptr(), old, 8usize) };

@@ -3,6 +3,7 @@
 //! unsafe code.
 
 use crate::bytes;
+use crate::image::machine::Machine;
 use crate::layout::{MAX_SEGMENTS, Plan};
 use core::ffi::{CStr, c_void};
 use core::num::NonZeroUsize;
@@ -14,8 +15,23 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr::NonNull;
 
-/// kexec_load(2): take the machine's own architecture.
-const KEXEC_ARCH_DEFAULT: libc::c_ulong = 0;
+/// kexec_load(2), KEXEC_ARCH_*: the architecture of the running kernel, for which the
+/// plan is made. By name, so that a kernel of another one refuses it.
+fn kexec_arch() -> libc::c_ulong {
+    match machine() {
+        Machine::X86_64 => 62 << 16,
+        Machine::Arm64 => 183 << 16,
+        _ => 3 << 16,
+    }
+}
+/// kexec_file_load(2): its number. 32-bit x86 has none, which -1 is everywhere.
+const SYS_KEXEC_FILE_LOAD: libc::c_long = if cfg!(target_arch = "x86_64") {
+    320
+} else if cfg!(target_arch = "aarch64") {
+    294
+} else {
+    -1
+};
 /// kexec_file_load(2): unload.
 const KEXEC_FILE_UNLOAD: libc::c_ulong = 1;
 /// kexec_file_load(2): there is no initrd.
@@ -28,13 +44,13 @@ const MFD_NOEXEC_SEAL: libc::c_uint = 0x8;
 /// The longest path that the kernel takes, with its NUL (linux/limits.h).
 const PATH_MAX: usize = 4096;
 
-/// A system call on a path that takes a directory before it, as openat(2) does, and two
-/// words after it. One way for all of them: the C library's and nix's each bring more.
+/// A system call on a path that takes a directory before it, as openat(2) does, and up
+/// to three words after it. One way for all of them: the C library's and nix's each bring more.
 ///
 /// # Safety
 ///
-/// The two words are what this call takes; memory that they point to is the call's.
-unsafe fn at(call: libc::c_long, path: &OsStr, words: [usize; 2]) -> Result<usize, Errno> {
+/// The words are what this call takes; memory that they point to is the call's.
+unsafe fn at(call: libc::c_long, path: &OsStr, words: [usize; 3]) -> Result<usize, Errno> {
     let (path, mut name) = (path.as_bytes(), [0u8; PATH_MAX]);
     if path.contains(&0) {
         return Err(Errno::EINVAL);
@@ -43,16 +59,16 @@ unsafe fn at(call: libc::c_long, path: &OsStr, words: [usize; 2]) -> Result<usiz
         Some(start) if path.len() < PATH_MAX => start.copy_from_slice(path),
         _ => return Err(Errno::ENAMETOOLONG),
     }
-    let [first, second] = words;
+    let [first, second, third] = words;
     // SAFETY: the name ends with a NUL; the caller answers for the words.
-    let result = unsafe { libc::syscall(call, libc::AT_FDCWD, name.as_ptr(), first, second) };
+    let result = unsafe { libc::syscall(call, libc::AT_FDCWD, name.as_ptr(), first, second, third) };
     Errno::result(result).map(|result| result as usize)
 }
 
 /// openat(2).
 pub fn open(path: &OsStr, flags: libc::c_int, mode: libc::mode_t) -> Result<OwnedFd, Errno> {
     // SAFETY: flags and mode are numbers.
-    let fd = unsafe { at(libc::SYS_openat, path, [flags as usize, mode as usize]) }?;
+    let fd = unsafe { at(libc::SYS_openat, path, [flags as usize, mode as usize, 0]) }?;
     // SAFETY: the descriptor is new and nobody else's.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
@@ -60,43 +76,59 @@ pub fn open(path: &OsStr, flags: libc::c_int, mode: libc::mode_t) -> Result<Owne
 /// unlinkat(2): of a directory with AT_REMOVEDIR.
 pub fn remove(path: &OsStr, flags: libc::c_int) -> Result<(), Errno> {
     // SAFETY: the flags are a number; the last word is not read.
-    unsafe { at(libc::SYS_unlinkat, path, [flags as usize, 0]) }.map(drop)
+    unsafe { at(libc::SYS_unlinkat, path, [flags as usize, 0, 0]) }.map(drop)
 }
 
 /// mkdirat(2).
 pub fn make_dir(path: &OsStr, mode: libc::mode_t) -> Result<(), Errno> {
     // SAFETY: the mode is a number; the last word is not read.
-    unsafe { at(libc::SYS_mkdirat, path, [mode as usize, 0]) }.map(drop)
+    unsafe { at(libc::SYS_mkdirat, path, [mode as usize, 0, 0]) }.map(drop)
 }
 
 /// readlinkat(2), or as much of it as there is room for in a path.
 pub fn read_link(path: &OsStr) -> Result<OsString, Errno> {
     let mut target = [0u8; PATH_MAX];
     // SAFETY: the kernel writes at most `target.len()` bytes to `target`.
-    let length = unsafe { at(libc::SYS_readlinkat, path, [target.as_mut_ptr() as usize, target.len()]) }?;
+    let length = unsafe { at(libc::SYS_readlinkat, path, [target.as_mut_ptr() as usize, target.len(), 0]) }?;
     Ok(OsStr::from_bytes(target.get(..length).unwrap_or_default()).to_os_string())
 }
 
 /// What a file is (inode(7), S_IFMT of its mode), and its size in bytes.
 pub type Status = (libc::mode_t, u64);
 
-/// newfstatat(2).
+/// statx(2), which is the same for every architecture: of what is at `path`.
 pub fn status(path: &OsStr) -> Result<Status, Errno> {
-    // SAFETY: for the kernel all bytes of this struct may be 0.
-    let mut status: libc::stat = unsafe { core::mem::zeroed() };
-    // SAFETY: the kernel writes one struct stat, which on 64-bit machines is the C
-    // library's, too. No flag is set.
-    unsafe { at(libc::SYS_newfstatat, path, [&raw mut status as usize, 0]) }?;
-    Ok((status.st_mode & libc::S_IFMT, status.st_size as u64))
+    let mut status = [0u8; STATX_SIZE];
+    let arguments = [0, libc::STATX_BASIC_STATS as usize, status.as_mut_ptr() as usize];
+    // SAFETY: the kernel writes one struct statx to `status`.
+    unsafe { at(libc::SYS_statx, path, arguments) }?;
+    mode_and_size(&status)
 }
 
-/// fstat(2).
+/// statx(2), of an open file.
 pub fn status_of(file: &OwnedFd) -> Result<Status, Errno> {
-    // SAFETY: as above.
-    let mut status: libc::stat = unsafe { core::mem::zeroed() };
-    // SAFETY: as above.
-    Errno::result(unsafe { libc::syscall(libc::SYS_fstat, file.as_raw_fd(), &raw mut status) })?;
-    Ok((status.st_mode & libc::S_IFMT, status.st_size as u64))
+    let mut status = [0u8; STATX_SIZE];
+    // SAFETY: the kernel reads an empty path, and writes one struct statx to `status`.
+    Errno::result(unsafe {
+        libc::syscall(
+            libc::SYS_statx,
+            file.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
+            libc::STATX_BASIC_STATS,
+            status.as_mut_ptr(),
+        )
+    })?;
+    mode_and_size(&status)
+}
+
+/// struct statx (statx(2)): stx_mode is at 28, stx_size at 40.
+const STATX_SIZE: usize = 256;
+
+fn mode_and_size(status: &[u8; STATX_SIZE]) -> Result<Status, Errno> {
+    let mode = bytes::u16_at(status, 28).ok_or(Errno::EINVAL)?;
+    let size = bytes::u64_at(status, 40).ok_or(Errno::EINVAL)?;
+    Ok((libc::mode_t::from(mode) & libc::S_IFMT, size))
 }
 
 /// A file mapped for reading: its pages are the page cache's, not ours.
@@ -152,8 +184,8 @@ pub fn kexec_load(plan: &Plan) -> Result<(), Errno> {
         let raw = KexecSegment {
             buf: segment.bytes.as_ptr().cast(),
             bufsz: segment.bytes.len(),
-            mem: segment.place.start() as libc::c_ulong,
-            memsz: segment.place.size() as libc::size_t,
+            mem: libc::c_ulong::try_from(segment.place.start()).map_err(|_| Errno::EINVAL)?,
+            memsz: libc::size_t::try_from(segment.place.size()).map_err(|_| Errno::EINVAL)?,
         };
         segments.push(raw).map_err(|_| Errno::EINVAL)?;
     }
@@ -174,7 +206,7 @@ fn load_segments(entry: u64, segments: &[KexecSegment]) -> Result<(), Errno> {
             entry as libc::c_ulong,
             segments.len() as libc::c_ulong,
             segments.as_ptr(),
-            KEXEC_ARCH_DEFAULT,
+            kexec_arch(),
         )
     };
     Errno::result(result).map(drop)
@@ -187,7 +219,7 @@ pub fn kexec_file_load(kernel: &OwnedFd, initrd: Option<&OwnedFd>, command_line:
     // that are open while they are borrowed; it writes none of our memory.
     let result = unsafe {
         libc::syscall(
-            libc::SYS_kexec_file_load,
+            SYS_KEXEC_FILE_LOAD,
             kernel.as_raw_fd(),
             initrd.map_or(-1, AsRawFd::as_raw_fd),
             command_line.to_bytes_with_nul().len(),
@@ -202,9 +234,8 @@ pub fn kexec_file_load(kernel: &OwnedFd, initrd: Option<&OwnedFd>, command_line:
 pub fn kexec_file_unload() -> Result<(), Errno> {
     let none = core::ptr::null::<libc::c_char>();
     // SAFETY: with KEXEC_FILE_UNLOAD the other arguments are not read.
-    let result = unsafe {
-        libc::syscall(libc::SYS_kexec_file_load, -1, -1, 0 as libc::c_ulong, none, KEXEC_FILE_UNLOAD)
-    };
+    let result =
+        unsafe { libc::syscall(SYS_KEXEC_FILE_LOAD, -1, -1, 0 as libc::c_ulong, none, KEXEC_FILE_UNLOAD) };
     Errno::result(result).map(drop)
 }
 
@@ -278,6 +309,14 @@ pub fn memfd(name: &CStr) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// A sealed memfd with `bytes` in it.
+pub fn memory_file(name: &CStr, bytes: &[u8]) -> Result<OwnedFd, Errno> {
+    let memfd = memfd(name)?;
+    write_all(&memfd, bytes)?;
+    seal(&memfd)?;
+    Ok(memfd)
+}
+
 /// fcntl(2), F_ADD_SEALS: the memfd can be changed no more.
 pub fn seal(memfd: &OwnedFd) -> Result<(), Errno> {
     let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
@@ -286,9 +325,9 @@ pub fn seal(memfd: &OwnedFd) -> Result<(), Errno> {
         .map(drop)
 }
 
-/// 32 random bytes (getrandom(2)), or none while the kernel has no good ones yet.
-pub fn random_seed() -> Option<[u8; 32]> {
-    let mut seed = [0u8; 32];
+/// `N` random bytes (getrandom(2)), at most 256, or none while the kernel has no good ones yet.
+pub fn random_seed<const N: usize>() -> Option<[u8; N]> {
+    let mut seed = [0u8; N];
     // SAFETY: the kernel writes at most `seed.len()` bytes to `seed`.
     let got = unsafe { libc::getrandom(seed.as_mut_ptr().cast(), seed.len(), libc::GRND_NONBLOCK) };
     (usize::try_from(got) == Ok(seed.len())).then_some(seed)
@@ -339,6 +378,17 @@ pub fn each_name(dir: &OwnedFd, each: &mut dyn FnMut(&[u8])) {
             rest = rest.get(length..).unwrap_or_default();
         }
     }
+}
+
+/// The end of the kernel's log (syslog(2)), as much of it as `buffer` holds; nothing
+/// where it may not be read.
+pub fn kernel_log(buffer: &mut [u8]) -> &[u8] {
+    /// SYSLOG_ACTION_READ_ALL: "Read all messages remaining in the ring buffer", the last.
+    const READ_ALL: libc::c_int = 3;
+    let length = libc::c_int::try_from(buffer.len()).unwrap_or(libc::c_int::MAX);
+    // SAFETY: the kernel writes at most `length` bytes to `buffer`.
+    let got = unsafe { libc::syscall(libc::SYS_syslog, READ_ALL, buffer.as_mut_ptr(), length) };
+    usize::try_from(got).ok().and_then(|got| buffer.get(..got)).unwrap_or_default()
 }
 
 /// The C library's words for an error (strerror(3)).
@@ -412,4 +462,33 @@ pub fn environment(name: &CStr) -> Option<OsString> {
     // string stays while it is copied.
     let value = unsafe { libc::getenv(name.as_ptr()).as_ref().map(|first| CStr::from_ptr(first)) };
     value.map(|value| OsStr::from_bytes(value.to_bytes()).to_os_string())
+}
+
+/// The size of a page of the running kernel, in bytes (getauxval(3), AT_PAGESZ).
+pub fn page_size() -> usize {
+    // SAFETY: getauxval takes a number and answers one.
+    usize::try_from(unsafe { libc::getauxval(libc::AT_PAGESZ) }).unwrap_or(0)
+}
+
+/// personality(2): none.
+const PER_LINUX: libc::c_ulong = 0;
+
+/// The machine that the running kernel is for. Where this program is built for 32-bit
+/// x86, the kernel may be a 64-bit one: uname(2) says.
+pub fn machine() -> Machine {
+    if cfg!(target_arch = "x86_64") {
+        return Machine::X86_64;
+    }
+    if cfg!(target_arch = "aarch64") {
+        return Machine::Arm64;
+    }
+    // Under the personality of a 32-bit Linux (setarch) uname says what is asked for.
+    // SAFETY: personality takes a number and changes this process alone.
+    unsafe { libc::personality(PER_LINUX) };
+    // SAFETY: for the kernel all bytes of this struct may be 0.
+    let mut names: libc::utsname = unsafe { core::mem::zeroed() };
+    // SAFETY: the kernel writes one struct utsname.
+    unsafe { libc::uname(&raw mut names) };
+    let x86_64 = names.machine.iter().zip(b"x86_64\0").all(|(own, &byte)| own.to_ne_bytes() == [byte]);
+    if x86_64 { Machine::X86_64 } else { Machine::X86 }
 }

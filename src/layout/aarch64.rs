@@ -1,0 +1,290 @@
+//! Where an Image goes on arm64, and the device tree it is given:
+//! Documentation/arch/arm64/booting.rst.
+//!
+//! One segment holds all that this program writes: the trampoline and the device
+//! tree. The kernel and each initrd are segments whose bytes are the mapped files
+//! themselves.
+
+use super::device_tree::{self, Chosen};
+use super::placer::Placer;
+use super::range::{Range, RangeSet, align_down, align_up};
+use super::trampoline;
+use super::{NoPlan, Plan, Purpose, Segment};
+use crate::image::arm64::{Arm64Image, BASE_ALIGNMENT, COMMAND_LINE_SIZE};
+
+/// The largest page of any arm64 kernel: whatever the running one's is, a multiple
+/// of this is whole pages.
+const UNIT: u64 = 64 << 10;
+
+/// "must reside entirely within a 1 GB aligned physical memory window of up to 32 GB
+/// in size that fully covers the kernel Image as well"
+const WINDOW_ALIGNMENT: u64 = 1 << 30;
+const WINDOW: u64 = 32 << 30;
+
+/// "2MB aligned base such that all image_size bytes counted from the start of the
+/// image are within the 48-bit addressable range of physical memory"
+const ADDRESSABLE: u64 = 1 << 48;
+
+/// "versions prior to v4.2 also require that the DTB be placed within the 512 MB
+/// region starting at text_offset bytes below the kernel Image"
+const NEAR: u64 = 512 << 20;
+
+/// What the layout has to know of the machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine<'m> {
+    /// RAM that may be written.
+    pub usable: &'m RangeSet,
+    /// RAM that was there when the running kernel started.
+    pub settled: &'m RangeSet,
+    /// RAM as the running kernel counts it, in pages of 4 KiB.
+    pub total_pages: u64,
+    /// The device tree to hand on (/sys/firmware/fdt, or the user's).
+    pub tree: &'m [u8],
+    /// The running kernel's, where `tree` is another.
+    pub running: Option<&'m [u8]>,
+    /// Random bytes for the next kernel, when the running kernel has good ones.
+    pub seed: Option<&'m [u8; 40]>,
+    /// Bounds that the user gave for every segment.
+    pub bounds: Range,
+}
+
+impl Machine<'_> {
+    /// How many bytes [`plan`] may write, beside the command line.
+    pub fn room(&self, command_line: usize) -> usize {
+        trampoline::ARM64_SIZE.saturating_add(device_tree::room(self.tree.len(), command_line))
+    }
+}
+
+/// Lays out `kernel`, the initrds in their order, and the command line. All that is
+/// written goes to `parameters`, [`Machine::room`] bytes, which the plan then refers to.
+pub fn plan<'a>(
+    kernel: &Arm64Image<'a>,
+    initrds: &[&'a [u8]],
+    command_line: &[u8],
+    machine: &Machine<'_>,
+    parameters: &'a mut [u8],
+) -> Result<Plan<'a>, NoPlan> {
+    if command_line.len() > COMMAND_LINE_SIZE {
+        return Err(NoPlan::CommandLineTooLong { length: command_line.len(), limit: COMMAND_LINE_SIZE });
+    }
+    let mut free = machine.usable.clone();
+    keep_to_known_memory(&mut free, machine)?;
+    let mut placer = Placer::new(&mut free, UNIT, machine.bounds, u64::MAX)?;
+
+    let kernel_place = place_kernel(kernel, &mut placer)?;
+    let entry = align_down(kernel_place.start(), BASE_ALIGNMENT).checked_add(kernel.text_offset);
+    let entry = entry.ok_or(NoPlan::Broken("text_offset"))?;
+    // The window that ends last of those with the kernel at their end, where it most
+    // likely is.
+    let end = align_up(kernel_place.end(), WINDOW_ALIGNMENT).unwrap_or(u64::MAX);
+    let (initrd_place, initrd_size) = placer.initrds(initrds, end.saturating_sub(WINDOW), end)?;
+
+    let initrd = initrd_place.map(|place| (place.start(), place.start().saturating_add(initrd_size)));
+    let chosen = Chosen { bootargs: command_line, initrd, seed: machine.seed, running: machine.running };
+    let room = parameters.get_mut(trampoline::ARM64_SIZE..).unwrap_or_default();
+    let length = device_tree::edit(machine.tree, &chosen, room).map_err(NoPlan::DeviceTree)?;
+    let length = trampoline::ARM64_SIZE.saturating_add(length);
+    let size = align_up(length as u64, UNIT).ok_or(NoPlan::Broken("the device tree's size"))?;
+    let near = kernel_place.start().saturating_add(NEAR);
+    let place = placer
+        .lowest(Purpose::Parameters, size, UNIT, kernel_place.end(), near)
+        .or_else(|_| placer.lowest(Purpose::Parameters, size, UNIT, 0, u64::MAX))?;
+
+    let at = place.start();
+    trampoline::write_arm64(parameters, at.saturating_add(trampoline::ARM64_SIZE as u64), entry)
+        .ok_or(NoPlan::Broken("no room for the trampoline"))?;
+
+    let parameters: &'a [u8] = parameters;
+    let parameters = parameters.get(..length).unwrap_or_default();
+    let mut segments = heapless::Vec::new();
+    let mut push = |segment| segments.push(segment).map_err(|_| NoPlan::TooManySegments);
+    push(Segment { purpose: Purpose::Kernel, bytes: kernel.bytes(), place: kernel_place })?;
+    push(Segment { purpose: Purpose::Parameters, bytes: parameters, place })?;
+    placer.push_initrds(&mut segments, initrds, initrd_place)?;
+    Plan::new(at, segments, machine.usable, machine.total_pages)
+}
+
+/// Leaves only the memory that the next kernel will know of: by the tree that it is given,
+/// or, where it goes by EFI's map, what was there when the running kernel started.
+fn keep_to_known_memory(free: &mut RangeSet, machine: &Machine) -> Result<(), NoPlan> {
+    let mut known = RangeSet::new();
+    let mut by_efi = RangeSet::new();
+    let by_tree = device_tree::memory(machine.tree, &mut known)?;
+    let running_by_tree = match machine.running {
+        Some(running) => device_tree::memory(running, &mut by_efi)?,
+        None => true,
+    };
+    Ok(free.intersect(if by_tree && running_by_tree { &known } else { machine.settled })?)
+}
+
+/// "The Image must be placed text_offset bytes from a 2MB aligned base address
+/// anywhere in usable system RAM": as high as may be. The running kernel's allocator
+/// hands out the low pages first, and where those are some segment's destination,
+/// kexec_load gets slower with the square of their number (kimage_alloc_page, kernel/
+/// kexec_core.c): 7 to 29 s for 0.2 with this kernel in an emulated machine.
+fn place_kernel(kernel: &Arm64Image, placer: &mut Placer) -> Result<Range, NoPlan> {
+    let broken = NoPlan::Broken("image_size");
+    if !kernel.text_offset.is_multiple_of(UNIT) {
+        return Err(NoPlan::Broken("text_offset is not of whole pages"));
+    }
+    // The base address's 2 MiB are taken with what lies in them below the Image.
+    let size = kernel.image_size.checked_add(kernel.text_offset).and_then(|size| align_up(size, UNIT));
+    let (purpose, size) = (Purpose::Kernel, size.ok_or(broken)?);
+    let whole = if kernel.anywhere {
+        placer.highest(purpose, size, BASE_ALIGNMENT, 0, ADDRESSABLE)?
+    } else {
+        // "2MB aligned base should be as close as possible to the base of DRAM, since
+        // memory below it is not accessible via the linear mapping"
+        placer.lowest(purpose, size, BASE_ALIGNMENT, 0, ADDRESSABLE)?
+    };
+    Range::new(whole.start().saturating_add(kernel.text_offset), whole.end()).ok_or(broken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::device_tree::tests::{VIRT, efi_tree, read};
+    use super::super::memory_map::Iomem;
+    use super::super::placer::MAX_INITRDS;
+    use super::*;
+    use crate::bytes::u64_at;
+    use crate::image::arm64::tests::sample;
+
+    /// /proc/iomem of that machine, with 768 MiB, as its kernel was run.
+    const VIRT_IOMEM: &[u8] = include_bytes!("captured/virt.iomem");
+
+    struct Laid {
+        kernel: Range,
+        initrds: Vec<Range>,
+        parameters: Range,
+        bytes: Vec<u8>,
+        entry: u64,
+    }
+
+    fn usable() -> RangeSet {
+        let mut iomem = Iomem::new();
+        iomem.parse(VIRT_IOMEM).unwrap();
+        iomem.usable
+    }
+
+    fn laid(image: &[u8], initrds: &[&[u8]], usable: &RangeSet, bounds: Range) -> Result<Laid, NoPlan> {
+        let kernel = Arm64Image::parse(image).unwrap();
+        // Another machine's memory is what its EFI says.
+        let efi = efi_tree();
+        let tree = if usable.iter().all(|ram| ram.end() <= 0x7000_0000) { VIRT } else { &efi };
+        let machine = Machine {
+            usable,
+            settled: usable,
+            total_pages: 6 << 20,
+            tree,
+            running: None,
+            seed: None,
+            bounds,
+        };
+        let mut parameters = vec![0; machine.room(100)];
+        let plan = plan(&kernel, initrds, b"root=/dev/vda", &machine, &mut parameters)?;
+        let find = |purpose| plan.segments().iter().find(|segment| segment.purpose == purpose).unwrap();
+        Ok(Laid {
+            kernel: find(Purpose::Kernel).place,
+            initrds: (0..initrds.len()).map(|number| find(Purpose::Initrd(number)).place).collect(),
+            parameters: find(Purpose::Parameters).place,
+            bytes: find(Purpose::Parameters).bytes.to_vec(),
+            entry: plan.entry(),
+        })
+    }
+
+    fn plan_of(image: &[u8], initrds: &[&[u8]], usable: &RangeSet) -> Result<Laid, NoPlan> {
+        laid(image, initrds, usable, Range::ALL)
+    }
+
+    fn with(offset: usize, field: &[u8]) -> Vec<u8> {
+        let mut image = sample(4096);
+        image[offset..offset + field.len()].copy_from_slice(field);
+        image
+    }
+
+    #[test]
+    fn everything_keeps_to_booting_rst_on_a_captured_machine() {
+        let initrds: [&[u8]; 2] = [&[1; 70_000], &[2; 10]];
+        let laid = laid(&sample(4096), &initrds, &usable(), Range::ALL).unwrap();
+        // The highest 2 MiB boundary with 30.4 MiB behind it that is free: above are the
+        // running kernel's own tables and its crash memory.
+        assert_eq!((laid.kernel.start(), laid.kernel.size()), (0x6900_0000, 0x1e7_0000));
+        assert_eq!(laid.initrds[0].end(), laid.initrds[1].start());
+        assert_eq!(laid.initrds[0].size(), 0x2_0000);
+        assert!(usable().contains(laid.initrds[1]));
+        assert!(laid.parameters.start().is_multiple_of(8));
+        assert_eq!(laid.entry, laid.parameters.start());
+
+        let tree_at = u64_at(&laid.bytes, 32).unwrap();
+        assert_eq!(tree_at, laid.entry + 64);
+        assert_eq!(u64_at(&laid.bytes, 40), Some(laid.kernel.start()));
+        let tree = read(&laid.bytes[64..]);
+        assert_eq!(tree["/chosen/bootargs"], b"root=/dev/vda\0");
+        assert_eq!(tree["/chosen/linux,initrd-start"], laid.initrds[0].start().to_be_bytes());
+        assert_eq!(tree["/chosen/linux,initrd-end"], (laid.initrds[0].start() + 0x2_0000 + 10).to_be_bytes());
+    }
+
+    #[test]
+    fn text_offset_is_kept_to() {
+        let laid = laid(&with(8, &0x8_0000u64.to_le_bytes()), &[], &usable(), Range::ALL).unwrap();
+        assert_eq!(laid.kernel.start() % BASE_ALIGNMENT, 0x8_0000);
+        assert_eq!(u64_at(&laid.bytes, 40), Some(laid.kernel.start()));
+        assert!(!read(&laid.bytes[64..]).contains_key("/chosen/linux,initrd-start"));
+    }
+
+    #[test]
+    fn the_initrd_is_within_32_gib_of_the_kernel() {
+        let mut ram = RangeSet::new();
+        ram.insert(Range::new(0x8000_0000, 0x40_0000_0000).unwrap()).unwrap();
+        let laid = laid(&sample(4096), &[&[1; 10]], &ram, Range::ALL).unwrap();
+        assert_eq!(laid.kernel.end(), 0x40_0000_0000 - 0x19_0000);
+        // What the kernel's alignment leaves above it is room for a small one.
+        assert_eq!(laid.initrds[0].end(), 0x40_0000_0000);
+        assert!(laid.parameters.start() >= laid.kernel.end());
+        // The space between two such windows is none.
+        let mut ram = RangeSet::new();
+        ram.insert(Range::new(0x8000_0000, 0x8000_0000 + (10 << 20)).unwrap()).unwrap();
+        ram.insert(Range::new(0x30_0000_0000, 0x30_0000_0000 + (31 << 20)).unwrap()).unwrap();
+        let far: &[&[u8]] = &[&[1; 4 << 20]];
+        assert!(matches!(
+            plan_of(&sample(4096), far, &ram),
+            Err(NoPlan::NoRoom { purpose: Purpose::Initrd(0), .. })
+        ));
+        // A kernel that has to be low is.
+        let low = plan_of(&with(24, &[2]), &[], &usable()).unwrap();
+        assert_eq!(low.kernel.start(), 0x41e0_0000);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_in_words() {
+        let no_room = |laid: Result<Laid, NoPlan>| matches!(laid, Err(NoPlan::NoRoom { .. }));
+        let image = sample(4096);
+        let small = Range::new(0, 0x4100_0000).unwrap();
+        assert!(no_room(laid(&image, &[], &usable(), small)));
+        assert!(matches!(laid(&image, &[], &RangeSet::new(), Range::ALL), Err(NoPlan::NoMemory)));
+        assert!(matches!(
+            laid(&with(8, &0x100u64.to_le_bytes()), &[], &usable(), Range::ALL),
+            Err(NoPlan::Broken(_))
+        ));
+        let many = vec![&b"x"[..]; MAX_INITRDS + 1];
+        assert_eq!(laid(&image, &many, &usable(), Range::ALL).err(), Some(NoPlan::TooManySegments));
+        assert!(laid(&image, &many[1..], &usable(), Range::ALL).is_ok());
+        let kernel = Arm64Image::parse(&image).unwrap();
+        let ram = usable();
+        let machine = Machine {
+            usable: &ram,
+            settled: &ram,
+            total_pages: 1 << 20,
+            tree: b"no tree",
+            running: None,
+            seed: None,
+            bounds: Range::ALL,
+        };
+        let mut parameters = vec![0; machine.room(4096)];
+        let refused = plan(&kernel, &[], b"", &machine, &mut parameters).unwrap_err();
+        assert!(matches!(refused, NoPlan::DeviceTree(device_tree::Defect::Damaged(_))));
+        let long = vec![b'x'; 2048];
+        let refused = plan(&kernel, &[], &long, &machine, &mut parameters).unwrap_err();
+        assert_eq!(refused, NoPlan::CommandLineTooLong { length: 2048, limit: 2047 });
+    }
+}

@@ -1,0 +1,644 @@
+//! The flattened device tree that the next kernel is given: the running one's, or
+//! another, with what /chosen says of this boot made anew and all else copied.
+//!
+//! Devicetree Specification v0.4, "5. Flattened Devicetree (DTB) Format": a header,
+//! the memory reservation block, the structure block and the strings block; numbers
+//! are big-endian.
+
+use super::NoPlan;
+use super::range::{Range, RangeSet};
+
+/// "The dtb must [...] not exceed 2 megabytes in size" (booting.rst, 2.).
+pub const LARGEST: usize = 2 << 20;
+
+const MAGIC: u32 = 0xd00d_feed;
+/// Version 17 is what is written; it is "backwards compatible with version 16".
+const VERSION: u32 = 17;
+const OLDEST: u32 = 16;
+const HEADER_SIZE: usize = 40;
+
+const BEGIN_NODE: u32 = 1;
+const END_NODE: u32 = 2;
+const PROP: u32 = 3;
+const NOP: u32 = 4;
+const END: u32 = 9;
+
+/// Properties of /chosen that are made anew.
+const BOOTARGS: usize = 0;
+const INITRD_START: usize = 1;
+const INITRD_END: usize = 2;
+const KASLR_SEED: usize = 3;
+const RNG_SEED: usize = 4;
+/// Their names, and with them those by which the EFI stub hands on its memory map
+/// (drivers/firmware/efi/fdtparams.c).
+const NAMES: [&[u8]; 11] = [
+    b"bootargs",
+    b"linux,initrd-start",
+    b"linux,initrd-end",
+    b"kaslr-seed",
+    b"rng-seed",
+    b"linux,uefi-system-table",
+    b"linux,uefi-mmap-start",
+    b"linux,uefi-mmap-size",
+    b"linux,uefi-mmap-desc-size",
+    b"linux,uefi-mmap-desc-ver",
+    b"linux,uefi-secure-boot",
+];
+const FIRST_OF_EFI: usize = 5;
+
+/// What was true of the running kernel's start alone (drivers/of/kexec.c): with what a
+/// crash kernel is given, the next one would see no more memory than it; the others are
+/// places of memory that is not kept.
+const OF_THIS_START: [&[u8]; 5] = [
+    b"linux,elfcorehdr",
+    b"linux,usable-memory-range",
+    b"linux,ima-kexec-buffer",
+    b"linux,kho-fdt",
+    b"linux,kho-scratch",
+];
+
+/// What is wrong with a device tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Defect {
+    /// It is none, or it is damaged.
+    Damaged(&'static str),
+    /// With the additions it is larger than a kernel takes, or than the buffer.
+    TooLarge,
+    /// It tells of no memory.
+    NoMemory,
+}
+
+/// What the next kernel's /chosen says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Chosen<'c> {
+    /// The command line.
+    pub bootargs: &'c [u8],
+    /// Where the initrds lie, and where their last byte's successor.
+    pub initrd: Option<(u64, u64)>,
+    /// For the kernel's place and its random numbers: 8 and 32 bytes.
+    pub seed: Option<&'c [u8; 40]>,
+    /// The running kernel's tree, where another is edited: what it says of EFI is
+    /// true of the machine, and the other cannot know it.
+    pub running: Option<&'c [u8]>,
+}
+
+/// A tree whose header has been checked: its blocks lie inside it.
+#[derive(Clone, Copy)]
+struct Tree<'t> {
+    reservations: &'t [u8],
+    structure: &'t [u8],
+    strings: &'t [u8],
+    boot_cpu: u32,
+}
+
+/// The big-endian number at `offset`.
+fn number(bytes: &[u8], offset: usize) -> Option<u32> {
+    crate::bytes::array_at(bytes, offset).map(u32::from_be_bytes)
+}
+
+impl<'t> Tree<'t> {
+    fn new(bytes: &'t [u8]) -> Result<Tree<'t>, Defect> {
+        let field = |index: usize| number(bytes, index.saturating_mul(4)).unwrap_or(0);
+        let offset = |index: usize| usize::try_from(field(index)).unwrap_or(usize::MAX);
+        if bytes.len() < HEADER_SIZE || field(0) != MAGIC {
+            return Err(Defect::Damaged("it is no device tree"));
+        }
+        // fdt_header: magic, totalsize, off_dt_struct, off_dt_strings, off_mem_rsvmap,
+        // version, last_comp_version, boot_cpuid_phys, size_dt_strings, size_dt_struct.
+        if field(5) < VERSION || field(6) > VERSION {
+            return Err(Defect::Damaged("its version is not 17"));
+        }
+        let whole = bytes.get(..offset(1)).ok_or(Defect::Damaged("it is cut short"))?;
+        let block = |at: usize, size: usize| whole.get(at..)?.get(..size);
+        let damaged = Defect::Damaged("a block lies outside of it");
+        let structure = block(offset(2), offset(9)).ok_or(damaged)?;
+        let strings = block(offset(3), offset(8)).ok_or(damaged)?;
+        // "The list of reserved blocks shall be terminated with an entry where both
+        // address and size are equal to 0."
+        let reservations = whole.get(offset(4)..).ok_or(damaged)?;
+        let last = reservations.chunks_exact(16).position(|entry| entry.iter().all(|&byte| byte == 0));
+        let length = last.and_then(|last| last.checked_add(1)?.checked_mul(16)).ok_or(damaged)?;
+        let reservations = reservations.get(..length).ok_or(damaged)?;
+        Ok(Tree { reservations, structure, strings, boot_cpu: field(7) })
+    }
+
+    /// Calls `each` with every token of the structure block, in order.
+    fn walk(&self, each: &mut dyn FnMut(Token<'t>) -> Result<(), Defect>) -> Result<(), Defect> {
+        let damaged = Defect::Damaged("its structure block is damaged");
+        let mut depth = 0usize;
+        let mut at = 0usize;
+        loop {
+            let rest = self.structure.get(at..).unwrap_or_default();
+            let kind = number(rest, 0).ok_or(damaged)?;
+            let body = rest.get(4..).unwrap_or_default();
+            let (token, length) = match kind {
+                BEGIN_NODE => {
+                    let end = body.iter().position(|&byte| byte == 0).ok_or(damaged)?;
+                    let name = body.get(..end).unwrap_or_default();
+                    depth = depth.saturating_add(1);
+                    (Token::Begin { depth, name }, end.saturating_add(1))
+                }
+                PROP => {
+                    let size = number(body, 0).and_then(|size| usize::try_from(size).ok()).ok_or(damaged)?;
+                    let name_at = number(body, 4).ok_or(damaged)?;
+                    let value = body.get(8..).and_then(|value| value.get(..size)).ok_or(damaged)?;
+                    let name = usize::try_from(name_at).ok().and_then(|name_at| self.strings.get(name_at..));
+                    let name = name.and_then(|name| name.split(|&byte| byte == 0).next()).ok_or(damaged)?;
+                    (Token::Property { depth, name, name_at, value }, size.saturating_add(8))
+                }
+                END_NODE => {
+                    depth = depth.checked_sub(1).ok_or(damaged)?;
+                    (Token::End { depth }, 0)
+                }
+                NOP => (Token::Nop, 0),
+                END if depth == 0 => return Ok(()),
+                _ => return Err(damaged),
+            };
+            each(token)?;
+            // Every token begins at a multiple of four.
+            let length = length.checked_next_multiple_of(4).and_then(|length| length.checked_add(4));
+            at = length.and_then(|length| at.checked_add(length)).ok_or(damaged)?;
+        }
+    }
+}
+
+/// A token of the structure block. `depth` is 1 for the root's own.
+enum Token<'t> {
+    Begin {
+        depth: usize,
+        name: &'t [u8],
+    },
+    Property {
+        depth: usize,
+        name: &'t [u8],
+        name_at: u32,
+        value: &'t [u8],
+    },
+    /// The depth that the node lay in.
+    End {
+        depth: usize,
+    },
+    Nop,
+}
+
+/// Bytes written one after the other to a buffer that may be too small.
+struct Writer<'b> {
+    buffer: &'b mut [u8],
+    at: usize,
+}
+
+impl Writer<'_> {
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), Defect> {
+        crate::bytes::put(self.buffer, self.at, bytes).ok_or(Defect::TooLarge)?;
+        self.at = self.at.saturating_add(bytes.len());
+        Ok(())
+    }
+
+    fn number(&mut self, number: u32) -> Result<(), Defect> {
+        self.bytes(&number.to_be_bytes())
+    }
+
+    /// Bytes, and zeros up to a multiple of four.
+    fn padded(&mut self, bytes: &[u8], align: usize) -> Result<(), Defect> {
+        self.bytes(bytes)?;
+        while !self.at.is_multiple_of(align) {
+            self.bytes(&[0])?;
+        }
+        Ok(())
+    }
+
+    fn property(&mut self, name_at: u32, parts: [&[u8]; 2]) -> Result<(), Defect> {
+        let [first, second] = parts;
+        self.number(PROP)?;
+        self.number(u32_of(first.len().saturating_add(second.len()))?)?;
+        self.number(name_at)?;
+        self.bytes(first)?;
+        self.padded(second, 4)
+    }
+}
+
+fn u32_of(length: usize) -> Result<u32, Defect> {
+    u32::try_from(length).map_err(|_| Defect::TooLarge)
+}
+
+/// Where a name lies in a strings block, with its NUL: whole, or as the end of another.
+fn find_name(strings: &[u8], name: &[u8]) -> Option<usize> {
+    let is_name = |window: &[u8]| window.split_last() == Some((&0, name));
+    strings.windows(name.len().saturating_add(1)).position(is_name)
+}
+
+/// Where a name of [`NAMES`] lies in the new strings block: in the old one, or behind it
+/// after the others that are not there. A chain of kexecs does not make it longer.
+fn name_at(strings: &[u8], index: usize) -> Result<u32, Defect> {
+    let Some(name) = NAMES.get(index) else { return Err(Defect::TooLarge) };
+    if let Some(found) = find_name(strings, name) {
+        return u32_of(found);
+    }
+    let missing = NAMES.iter().take(index).filter(|name| find_name(strings, name).is_none());
+    u32_of(missing.fold(strings.len(), |at, name| at.saturating_add(name.len()).saturating_add(1)))
+}
+
+/// Writes `tree` with its /chosen changed as `chosen` says to the front of `buffer`;
+/// answers its length.
+pub fn edit(tree: &[u8], chosen: &Chosen, buffer: &mut [u8]) -> Result<usize, Defect> {
+    let tree = Tree::new(tree)?;
+    let largest = buffer.len().min(LARGEST);
+    let mut out = Writer { buffer: buffer.get_mut(..largest).unwrap_or_default(), at: 0 };
+    out.bytes(&[0; HEADER_SIZE])?;
+    let reservations_at = out.at;
+    out.bytes(tree.reservations)?;
+    let structure_at = out.at;
+
+    let mut in_chosen = false;
+    let mut done = false;
+    let mut has_memory = false;
+    let mut in_memory = false;
+    tree.walk(&mut |token| match token {
+        Token::Nop => Ok(()),
+        Token::Begin { depth, name } => {
+            // A node may have properties only before its first child.
+            out.number(BEGIN_NODE)?;
+            out.bytes(name)?;
+            out.padded(&[0], 4)?;
+            in_chosen = depth == 2 && name == b"chosen" && !done;
+            in_memory = depth == 2 && (name == b"memory" || name.starts_with(b"memory@"));
+            if in_chosen {
+                done = true;
+                has_memory |= add_chosen(&mut out, &tree, chosen)?;
+            }
+            Ok(())
+        }
+        Token::Property { depth: 2, name, .. } if in_chosen && is_replaced(name) => Ok(()),
+        Token::Property { depth: 2, name, .. } if in_chosen && is_efi(name) && chosen.running.is_some() => {
+            Ok(())
+        }
+        Token::Property { depth, name, name_at, value } => {
+            let tells = in_memory && name == b"reg" || in_chosen && is_efi(name);
+            has_memory |= depth == 2 && tells && value.iter().any(|&byte| byte != 0);
+            out.property(name_at, [value, b""])
+        }
+        Token::End { depth } => {
+            in_chosen = false;
+            in_memory = false;
+            if depth == 0 && !done {
+                out.number(BEGIN_NODE)?;
+                out.padded(b"chosen\0", 4)?;
+                has_memory |= add_chosen(&mut out, &tree, chosen)?;
+                out.number(END_NODE)?;
+            }
+            out.number(END_NODE)
+        }
+    })?;
+    if !has_memory {
+        return Err(Defect::NoMemory);
+    }
+    out.number(END)?;
+    let strings_at = out.at;
+    out.bytes(tree.strings)?;
+    for name in NAMES.iter().filter(|name| find_name(tree.strings, name).is_none()) {
+        out.bytes(name)?;
+        out.bytes(&[0])?;
+    }
+    let total = out.at;
+
+    out.at = 0;
+    let fields = [
+        total,
+        structure_at,
+        strings_at,
+        reservations_at,
+        VERSION as usize,
+        OLDEST as usize,
+        tree.boot_cpu as usize,
+        total.saturating_sub(strings_at),
+        strings_at.saturating_sub(structure_at),
+    ];
+    out.number(MAGIC)?;
+    fields.into_iter().try_for_each(|field| out.number(u32_of(field)?))?;
+    Ok(total)
+}
+
+/// Whether a property of /chosen is left out: it was of the boot that is over.
+fn is_replaced(name: &[u8]) -> bool {
+    NAMES.iter().take(FIRST_OF_EFI).chain(&OF_THIS_START).any(|replaced| *replaced == name)
+}
+
+fn is_efi(name: &[u8]) -> bool {
+    NAMES.iter().skip(FIRST_OF_EFI).any(|known| *known == name)
+}
+
+/// Writes the new properties of /chosen; answers whether memory is told of by EFI.
+fn add_chosen(out: &mut Writer, tree: &Tree, chosen: &Chosen) -> Result<bool, Defect> {
+    let at = |index| name_at(tree.strings, index);
+    // A string's value has its NUL.
+    out.property(at(BOOTARGS)?, [chosen.bootargs, b"\0"])?;
+    if let Some((start, end)) = chosen.initrd {
+        out.property(at(INITRD_START)?, [&start.to_be_bytes(), b""])?;
+        out.property(at(INITRD_END)?, [&end.to_be_bytes(), b""])?;
+    }
+    if let Some((kaslr, rng)) = chosen.seed.and_then(|seed| seed.split_at_checked(8)) {
+        out.property(at(KASLR_SEED)?, [kaslr, b""])?;
+        out.property(at(RNG_SEED)?, [rng, b""])?;
+    }
+    let mut has_efi = false;
+    if let Some(running) = chosen.running {
+        let mut in_chosen = false;
+        Tree::new(running)?.walk(&mut |token| {
+            match token {
+                Token::Begin { depth, name } => in_chosen = depth == 2 && name == b"chosen",
+                Token::Property { depth: 2, name, value, .. } if in_chosen => {
+                    if let Some(index) = NAMES.iter().position(|known| *known == name && is_efi(name)) {
+                        out.property(at(index)?, [value, b""])?;
+                        has_efi = true;
+                    }
+                }
+                Token::End { .. } => in_chosen = false,
+                _ => {}
+            }
+            Ok(())
+        })?;
+    }
+    Ok(has_efi)
+}
+
+/// Puts the memory that a tree tells of into `memory`, less what it reserves; false,
+/// and nothing, where the next kernel goes by EFI's memory map instead.
+///
+/// Devicetree Specification v0.4, 3.4 "/memory node", 2.3.5 "#address-cells and
+/// #size-cells", 5.3 "Memory Reservation Block".
+pub fn memory(tree: &[u8], memory: &mut RangeSet) -> Result<bool, NoPlan> {
+    let tree = Tree::new(tree).map_err(NoPlan::DeviceTree)?;
+    let (mut address_cells, mut size_cells) = (2usize, 1usize);
+    let (mut in_memory, mut in_chosen, mut by_efi) = (false, false, false);
+    let mut full = None;
+    tree.walk(&mut |token| {
+        match token {
+            Token::Begin { depth, name } => {
+                in_memory = depth == 2 && (name == b"memory" || name.starts_with(b"memory@"));
+                in_chosen = depth == 2 && name == b"chosen";
+            }
+            Token::End { .. } => (in_memory, in_chosen) = (false, false),
+            Token::Property { depth: 1, name: b"#address-cells", value, .. } => {
+                address_cells = number(value, 0).unwrap_or(2) as usize;
+            }
+            Token::Property { depth: 1, name: b"#size-cells", value, .. } => {
+                size_cells = number(value, 0).unwrap_or(1) as usize;
+            }
+            Token::Property { name, .. } if in_chosen && is_efi(name) => by_efi = true,
+            Token::Property { depth: 2, name: b"reg", value, .. } if in_memory => {
+                let entry = address_cells.saturating_add(size_cells).saturating_mul(4).max(4);
+                for entry in value.chunks_exact(entry) {
+                    let (address, size) =
+                        entry.split_at_checked(address_cells.saturating_mul(4)).unwrap_or_default();
+                    if let Some(range) = Range::sized(cells(address), cells(size)) {
+                        full = memory.insert(range).err().or(full);
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    })
+    .map_err(NoPlan::DeviceTree)?;
+    for entry in tree.reservations.chunks_exact(16) {
+        let (address, size) = entry.split_at_checked(8).unwrap_or_default();
+        if let Some(range) = Range::sized(cells(address), cells(size)) {
+            full = memory.remove(range).err().or(full);
+        }
+    }
+    full.map_or(Ok(!by_efi), |full| Err(full.into()))
+}
+
+/// A number of several cells.
+fn cells(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |number, &byte| (number << 8) | u64::from(byte))
+}
+
+/// How many bytes [`edit`] may need for a tree of `length` bytes and a command line.
+pub fn room(length: usize, command_line: usize) -> usize {
+    length.saturating_add(command_line).saturating_add(1024)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// The tree of QEMU's arm64 machine with device tree firmware, without its padding.
+    pub(crate) const VIRT: &[u8] = include_bytes!("captured/virt.dtb");
+
+    type Properties = BTreeMap<String, Vec<u8>>;
+
+    /// Every property of a tree by its path, read in another way than the code above does:
+    /// by the offsets of the specification and a stack of names.
+    pub(crate) fn read(tree: &[u8]) -> Properties {
+        let number = |at: usize| u32::from_be_bytes(tree[at..at + 4].try_into().unwrap()) as usize;
+        let text = |at: usize| {
+            let end = at + tree[at..].iter().position(|&byte| byte == 0).unwrap();
+            String::from_utf8(tree[at..end].to_vec()).unwrap()
+        };
+        assert_eq!(number(4), tree.len(), "totalsize");
+        let (mut at, strings) = (number(8), number(12));
+        let mut path = Vec::new();
+        let mut properties = Properties::new();
+        loop {
+            let kind = number(at);
+            at += 4;
+            match kind {
+                1 => {
+                    path.push(text(at));
+                    properties.insert(format!("{}/", path.join("/")), Vec::new());
+                    at += path.last().unwrap().len() + 1;
+                }
+                2 => drop(path.pop().unwrap()),
+                3 => {
+                    let (length, name) = (number(at), text(strings + number(at + 4)));
+                    let value = tree[at + 8..at + 8 + length].to_vec();
+                    let twice = properties.insert(format!("{}/{name}", path.join("/")), value);
+                    assert_eq!(twice, None, "{name} is there twice");
+                    at += 8 + length;
+                }
+                4 => {}
+                9 => break,
+                other => panic!("token {other} at {at}"),
+            }
+            at = at.next_multiple_of(4);
+        }
+        assert!(path.is_empty());
+        properties
+    }
+
+    fn edited(tree: &[u8], chosen: &Chosen) -> Result<Vec<u8>, Defect> {
+        let mut buffer = vec![0xee; room(tree.len(), chosen.bootargs.len())];
+        let length = edit(tree, chosen, &mut buffer)?;
+        buffer.truncate(length);
+        Ok(buffer)
+    }
+
+    fn chosen<'c>() -> Chosen<'c> {
+        Chosen { bootargs: b"root=/dev/vda", initrd: Some((0x4800_0000, 0x4801_0001)), ..Chosen::default() }
+    }
+
+    #[test]
+    fn only_what_is_of_this_boot_changes() {
+        let before = read(VIRT);
+        let seed = core::array::from_fn(|i| i as u8);
+        let after = read(&edited(VIRT, &Chosen { seed: Some(&seed), ..chosen() }).unwrap());
+        let others = |properties: &Properties| {
+            let of_boot = |path: &String| {
+                NAMES[..5].iter().any(|name| *path == format!("/chosen/{}", String::from_utf8_lossy(name)))
+            };
+            properties.clone().into_iter().filter(|(path, _)| !of_boot(path)).collect::<Vec<_>>()
+        };
+        assert!(others(&before).len() > 100);
+        assert_eq!(others(&before), others(&after));
+        assert_eq!(after["/chosen/bootargs"], b"root=/dev/vda\0");
+        assert_eq!(after["/chosen/linux,initrd-start"], 0x4800_0000u64.to_be_bytes());
+        assert_eq!(after["/chosen/linux,initrd-end"], 0x4801_0001u64.to_be_bytes());
+        assert_eq!(after["/chosen/kaslr-seed"], seed[..8]);
+        assert_eq!(after["/chosen/rng-seed"], seed[8..]);
+    }
+
+    #[test]
+    fn a_chain_stays_as_long_as_it_is_and_old_marks_go() {
+        let first = edited(VIRT, &Chosen { seed: Some(&[7; 40]), ..chosen() }).unwrap();
+        let again = edited(&first, &Chosen { seed: Some(&[7; 40]), ..chosen() }).unwrap();
+        assert_eq!(first.len(), again.len());
+        assert_eq!(read(&first), read(&again));
+        let bare = read(&edited(&first, &Chosen::default()).unwrap());
+        for gone in ["linux,initrd-start", "linux,initrd-end", "kaslr-seed", "rng-seed"] {
+            assert!(!bare.contains_key(&format!("/chosen/{gone}")), "{gone}");
+        }
+        assert_eq!(bare["/chosen/bootargs"], b"\0");
+    }
+
+    /// A name and what it holds.
+    type Named<'n, T> = (&'n str, &'n [T]);
+
+    /// A tree of a root with these nodes in it, by token.
+    fn made(nodes: &[Named<Named<u8>>]) -> Vec<u8> {
+        let mut strings = Vec::new();
+        let mut structure = Vec::new();
+        let push = |number: u32| number.to_be_bytes().to_vec();
+        let padded = |bytes: &[u8]| {
+            let mut bytes = bytes.to_vec();
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            bytes
+        };
+        structure.extend([push(1), push(0)].concat());
+        for (name, properties) in nodes {
+            structure.extend([push(1), padded(format!("{name}\0").as_bytes())].concat());
+            for (name, value) in *properties {
+                let parts = [push(3), push(value.len() as u32), push(strings.len() as u32), padded(value)];
+                structure.extend(parts.concat());
+                strings.extend_from_slice(format!("{name}\0").as_bytes());
+            }
+            structure.extend(push(2));
+        }
+        structure.extend([push(2), push(9)].concat());
+        let (at, length) = (40 + 16, structure.len());
+        let total = at + length + strings.len();
+        let fields = [0xd00d_feed, total, at, at + length, 40, 17, 16, 0, strings.len(), length];
+        let header: Vec<u8> = fields.iter().flat_map(|&field| push(field as u32)).collect();
+        [header, vec![0; 16], structure, strings].concat()
+    }
+
+    /// The tree of a machine that was started by EFI.
+    pub(crate) fn efi_tree() -> Vec<u8> {
+        made(&[("chosen", &[("linux,uefi-mmap-start", &[1; 8])])])
+    }
+
+    const MEMORY: Named<Named<u8>> = ("memory@0", &[("reg", &[0, 0, 0, 1])]);
+
+    #[test]
+    fn the_memory_that_a_tree_tells_of() {
+        let found = |tree: &[u8]| {
+            let mut set = RangeSet::new();
+            let by_tree = memory(tree, &mut set).unwrap();
+            (by_tree, set.iter().map(|range| (range.start(), range.end())).collect::<Vec<_>>())
+        };
+        assert_eq!(found(VIRT), (true, vec![(0x4000_0000, 0x7000_0000)]));
+        // Two cells and one; the second entry has no size. One reservation.
+        let reg = [0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0];
+        let mut tree = made(&[("memory@0", &[("reg", &reg)])]);
+        assert_eq!(found(&tree), (true, vec![(0x1_0000_0000, 0x1_0001_0000)]));
+        tree.splice(40..40, [0u64.to_be_bytes(), 0x1_0000_1000u64.to_be_bytes()].concat());
+        for field in [1, 2, 3] {
+            let at = field * 4;
+            let value = u32::from_be_bytes(tree[at..at + 4].try_into().unwrap()) + 16;
+            tree[at..at + 4].copy_from_slice(&value.to_be_bytes());
+        }
+        assert_eq!(found(&tree), (true, vec![(0x1_0000_1000, 0x1_0001_0000)]));
+        assert!(!found(&efi_tree()).0);
+    }
+
+    #[test]
+    fn chosen_is_made_where_there_is_none() {
+        let after = read(&edited(&made(&[MEMORY]), &chosen()).unwrap());
+        assert_eq!(after["/chosen/bootargs"], b"root=/dev/vda\0");
+        assert_eq!(after["/memory@0/reg"], [0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn what_a_crash_kernel_was_told_is_not_handed_on() {
+        let tree = made(&[
+            MEMORY,
+            (
+                "chosen",
+                &[
+                    ("linux,usable-memory-range", &[1; 16]),
+                    ("linux,elfcorehdr", &[2; 16]),
+                    ("stdout-path", b"x\0"),
+                ],
+            ),
+        ]);
+        let after = read(&edited(&tree, &chosen()).unwrap());
+        assert!(
+            !after.keys().any(|path| path.contains("usable-memory") || path.contains("elfcorehdr")),
+            "{after:?}"
+        );
+        assert_eq!(after["/chosen/stdout-path"], b"x\0");
+    }
+
+    #[test]
+    fn another_tree_gets_what_the_running_one_knows_of_efi() {
+        let running =
+            made(&[("chosen", &[("linux,uefi-mmap-start", &[1; 8]), ("linux,uefi-system-table", &[2; 8])])]);
+        let other = made(&[("chosen", &[("linux,uefi-mmap-start", &[9; 8])])]);
+        let after = read(&edited(&other, &Chosen { running: Some(&running), ..chosen() }).unwrap());
+        assert_eq!(after["/chosen/linux,uefi-mmap-start"], [1; 8]);
+        assert_eq!(after["/chosen/linux,uefi-system-table"], [2; 8]);
+        // The running tree itself needs no help.
+        assert_eq!(read(&edited(&running, &chosen()).unwrap())["/chosen/linux,uefi-mmap-start"], [1; 8]);
+    }
+
+    #[test]
+    fn a_tree_without_memory_is_refused() {
+        for nodes in
+            [&[][..], &[("memory@0", &[("reg", &[0; 16][..])][..])], &[("cpus", &[("reg", &[1][..])][..])]]
+        {
+            assert_eq!(edited(&made(nodes), &chosen()), Err(Defect::NoMemory));
+        }
+    }
+
+    #[test]
+    fn damaged_trees_are_refused_and_none_is_a_panic() {
+        assert_eq!(edited(b"hello", &chosen()), Err(Defect::Damaged("it is no device tree")));
+        for length in 0..VIRT.len() {
+            assert!(edited(&VIRT[..length], &chosen()).is_err(), "{length}");
+        }
+        let mut buffer = vec![0; VIRT.len()];
+        assert_eq!(edit(VIRT, &chosen(), &mut buffer), Err(Defect::TooLarge));
+        let small = made(&[MEMORY, ("chosen", &[("a", b"1")])]);
+        for at in 0..small.len() {
+            for byte in [0, 1, 2, 3, 4, 9, 0x7f, 0x80, 0xff] {
+                let mut tree = small.clone();
+                tree[at] = byte;
+                // Whatever it answers: what it writes is a tree.
+                if let Ok(after) = edited(&tree, &chosen()) {
+                    assert_eq!(&after[..4], &[0xd0, 0x0d, 0xfe, 0xed], "{at}");
+                }
+            }
+        }
+    }
+}
