@@ -1,7 +1,9 @@
 # rc-kexec. `make` builds, `make test` tests everything, `make demo` shows it;
 # each installs what it needs first, or says how to.
 
-ARCH ?= x86_64
+# x86_64, aarch64 or i686; built for another machine than this, it has its name added.
+HOST := $(shell uname -m | sed 's/^i.86$$/i686/')
+ARCH ?= $(HOST)
 TARGET ?= $(ARCH)-unknown-linux-musl
 PREFIX ?= /usr
 DESTDIR ?=
@@ -11,8 +13,10 @@ CARGO ?= cargo
 
 out = $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 release = $(out)/$(TARGET)/release
-binary = $(out)/rc-kexec
-tiny = $(out)/rc-kexec-tiny
+added = $(if $(filter-out $(HOST),$(1)),-$(1))
+tiny_of = $(out)/rc-kexec-tiny$(call added,$(1))
+binary = $(out)/rc-kexec$(call added,$(ARCH))
+tiny = $(call tiny_of,$(ARCH))
 sbin = $(DESTDIR)$(PREFIX)/sbin
 etc = $(DESTDIR)/etc
 
@@ -24,10 +28,16 @@ flags_stable = $(flags_link) -Cforce-unwind-tables=no -Clink-arg=-T$(CURDIR)/lin
 # nounwind has an empty libunwind.a: std refers to it for backtraces, which are not made,
 # and it would bring the C library's stdio.
 nounwind = $(out)/nounwind
-flags_tiny = $(flags_stable) -Lnative=$(nounwind) -Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none \
-	-Zfmt-debug=none -Cllvm-args=-inline-threshold=0 -Cllvm-args=-enable-machine-outliner=always -Cllvm-args=-enable-pre=false
+# On 32-bit x86 what the outliner makes of compiler_builtins does not assemble.
+outliner = $(if $(filter-out i686,$(ARCH)),-Cllvm-args=-enable-machine-outliner=always)
+# Rust makes no position-independent executables for that machine, whose code for them is
+# 12 KB longer.
+fixed = $(if $(filter i686,$(ARCH)),-Crelocation-model=static)
+flags_tiny = $(flags_stable) $(fixed) -Lnative=$(nounwind) -Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none \
+	-Zfmt-debug=none -Cllvm-args=-inline-threshold=0 $(outliner) -Cllvm-args=-enable-pre=false \
+	-Cllvm-args=-min-jump-table-entries=8
 
-.PHONY: all tiny install uninstall demo test check lint vm-test vm-test-long bench sizes costs toolchain vm-parts clean
+.PHONY: all tiny install uninstall demo test check lint others vm-test vm-test-long bench sizes costs toolchain vm-parts clean
 
 all: toolchain
 	$(CARGO) rustc --locked --release --target $(TARGET) --bin rc-kexec -- $(flags_stable)
@@ -39,7 +49,7 @@ tiny: toolchain
 	mkdir -p $(nounwind)
 	printf '!<arch>\n' >$(nounwind)/libunwind.a
 	RUSTC_BOOTSTRAP=1 \
-	CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS="$(flags_tiny)" \
+	CARGO_TARGET_$(shell echo $(TARGET) | tr a-z- A-Z_)_RUSTFLAGS="$(flags_tiny)" \
 	$(CARGO) build --locked --release --target $(TARGET) --target-dir $(out)/tiny --bin rc-kexec \
 		-Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size
 	cp $(out)/tiny/$(TARGET)/release/rc-kexec $(tiny)
@@ -83,7 +93,12 @@ lint: toolchain
 	$(CARGO) clippy --locked --quiet --target $(TARGET) --all-targets -- -D warnings
 	shellcheck tests/*.sh tests/vm/*.sh .ci/run openrc/*.initd
 
-vm-test: all vm-parts
+# The program for the other machines that are booted.
+others:
+	$(MAKE) --no-print-directory all ARCH=aarch64
+	$(MAKE) --no-print-directory all ARCH=i686
+
+vm-test: all others vm-parts
 	@rm -f $(out)/vm/times
 	RC_KEXEC=$(binary) $(CARGO) test --locked --release --target $(TARGET) --test vm -- --test-threads=2 $(VM_TEST)
 	@echo "seconds in machines, machines, test:"
@@ -93,14 +108,20 @@ vm-test: all vm-parts
 vm-test-long:
 	$(MAKE) --no-print-directory vm-test VM_TEST=--include-ignored
 
-bench: all vm-parts
+# BENCH="--arm64 --jumps": only these; --x86_64 and --loads, too.
+bench: all others vm-parts
 	$(CARGO) build --locked --quiet --release --target $(TARGET) --example vm-probe
+	$(CARGO) build --locked --quiet --release --target aarch64-unknown-linux-musl --example vm-probe
 	RC_KEXEC=$(binary) RC_KEXEC_PROBE=$(release)/examples/vm-probe \
-		$(CARGO) bench --locked --quiet --target $(TARGET) --bench peer
+		RC_KEXEC_PROBE_AARCH64=$(out)/aarch64-unknown-linux-musl/release/examples/vm-probe \
+		$(CARGO) bench --locked --quiet --target $(TARGET) --bench peer -- $(BENCH)
 
-# The promised sizes: 480 KiB and 156 KiB.
-sizes: all tiny
-	@sh tests/sizes.sh $(binary) 480 $(tiny) 156
+# The promised sizes, in KiB: of the default build, and of the small one for each machine.
+sizes: all $(addprefix tiny-,x86_64 aarch64 i686)
+	@sh tests/sizes.sh $(binary) 512 $(foreach arch,x86_64 aarch64 i686,$(call tiny_of,$(arch)) 176)
+
+tiny-%:
+	$(MAKE) --no-print-directory tiny ARCH=$*
 
 # What each dependency costs: the small build, looked at crate by crate.
 costs:

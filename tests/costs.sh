@@ -11,7 +11,7 @@ nm -S -C --defined-only "$1" | awk '
         name = $0
         sub(/^[^ ]+ [^ ]+ [^ ]+ /, "", name)
         crate = "musl (C library, start)"
-        if (match(name, /(rc_kexec|argh|goblin|heapless|nix|scroll|plain)::/)) {
+        if (match(name, /(rc_kexec|argh|goblin|heapless|lz4_flex|lzma_rust2|miniz_oxide|nix|plain|scroll)::/)) {
             crate = substr(name, RSTART, RLENGTH - 2)
         } else if (name == "main") crate = "rc_kexec"
         else if (name ~ /^OUTLINED_FUNCTION/) crate = "outlined, of all"
