@@ -14,6 +14,10 @@ pub enum Kernel {
     Debian,
     /// Configured as Alpine's: kexec_load alone, disabled unless an option says otherwise.
     Alpine,
+    /// Debian's cloud kernel for arm64: kexec_load alone.
+    Arm64,
+    /// Debian's kernel for 32-bit x86: kexec_load alone.
+    I386,
 }
 
 /// Where `tests/vm/parts.sh` puts the parts.
@@ -37,11 +41,48 @@ pub fn program() -> PathBuf {
 }
 
 impl Kernel {
+    /// Its files in the folder of parts.
+    fn folder(self) -> &'static str {
+        match self {
+            Kernel::Debian => "debian",
+            Kernel::Alpine => "alpine",
+            Kernel::Arm64 => "arm64",
+            Kernel::I386 => "i386",
+        }
+    }
+
+    pub fn path(self) -> PathBuf {
+        parts().join(self.folder()).join("vmlinuz")
+    }
+
     pub fn image(self) -> Vec<u8> {
-        part(match self {
-            Kernel::Debian => "debian/vmlinuz",
-            Kernel::Alpine => "alpine/vmlinuz",
-        })
+        part(&format!("{}/vmlinuz", self.folder()))
+    }
+
+    /// A static BusyBox that runs under it.
+    pub fn busybox(self) -> Vec<u8> {
+        match self {
+            Kernel::Debian | Kernel::Alpine => part("busybox/usr/bin/busybox"),
+            Kernel::Arm64 => part("arm64/busybox/usr/bin/busybox"),
+            Kernel::I386 => part("i386/busybox/bin/busybox"),
+        }
+    }
+
+    /// The program for its machine: RC_KEXEC, RC_KEXEC_AARCH64, RC_KEXEC_I686.
+    fn program(self) -> PathBuf {
+        let (variable, arch) = match self {
+            Kernel::Debian | Kernel::Alpine => return program(),
+            Kernel::Arm64 => ("RC_KEXEC_AARCH64", "aarch64"),
+            Kernel::I386 => ("RC_KEXEC_I686", "i686"),
+        };
+        let built = || parts().join(format!("../rc-kexec-{arch}"));
+        let path = std::env::var_os(variable).map_or_else(built, PathBuf::from);
+        assert!(path.exists(), "{} is not there\n  run: make ARCH={arch}", path.display());
+        path
+    }
+
+    pub fn console(self) -> &'static str {
+        if self == Kernel::Arm64 { "ttyAMA0" } else { "ttyS0" }
     }
 
     /// What it and its initramfs are called in /boot, as Alpine and Debian have it.
@@ -54,13 +95,6 @@ impl Kernel {
         let kernel = names.find(|name| name.starts_with("vmlinuz-")).unwrap();
         let initrd = kernel.replace("vmlinuz-", "initrd.img-");
         (kernel, initrd)
-    }
-
-    pub fn path(self) -> PathBuf {
-        parts().join(match self {
-            Kernel::Debian => "debian/vmlinuz",
-            Kernel::Alpine => "alpine/vmlinuz",
-        })
     }
 }
 
@@ -75,6 +109,9 @@ pub struct Vm {
     disk: bool,
     devices: u32,
     seconds: u64,
+    board: Option<String>,
+    touched: bool,
+    long_mode: bool,
 }
 
 /// What a machine said.
@@ -129,12 +166,12 @@ impl Vm {
     /// A machine with 768 MiB and BIOS firmware, whose file system holds the
     /// program, its kernel as /boot/vmlinuz, and the stages that are added.
     pub fn new(kernel: Kernel) -> Vm {
-        let binary = std::fs::read(program()).unwrap();
+        let binary = std::fs::read(kernel.program()).unwrap();
         let files = ["bin", "sbin", "boot", "proc", "sys", "dev", "tmp", "run", "mnt", "etc"]
             .iter()
             .fold(Cpio::default(), |cpio, name| cpio.dir(name))
             .char_device("dev/console", (5, 1))
-            .file("bin/busybox", 0o755, &part("busybox/usr/bin/busybox"))
+            .file("bin/busybox", 0o755, &kernel.busybox())
             .file("sbin/rc-kexec", 0o755, &binary)
             .link("sbin/kexec-load", "rc-kexec")
             .link("sbin/kexec-exec", "rc-kexec")
@@ -146,12 +183,15 @@ impl Vm {
             kernel,
             memory: "768M".into(),
             uefi: false,
-            command_line: "console=ttyS0 panic=-1".into(),
+            command_line: format!("console={} panic=-1", kernel.console()),
             files,
             processors: 1,
             disk: false,
             devices: 0,
             seconds: 120,
+            board: None,
+            touched: false,
+            long_mode: false,
         }
         .unlocked(kernel == Kernel::Alpine)
     }
@@ -217,6 +257,28 @@ impl Vm {
         self
     }
 
+    /// An arm64 machine other than QEMU's plain `virt`.
+    #[allow(dead_code)] // for the tests
+    pub fn board(mut self, board: &str) -> Vm {
+        self.board = Some(board.into());
+        self
+    }
+
+    /// With a processor that has 64-bit mode, under a 32-bit kernel as well.
+    #[allow(dead_code)] // for the tests
+    pub fn long_mode(mut self) -> Vm {
+        self.long_mode = true;
+        self
+    }
+
+    /// With memory that the host has touched before: its page faults are not what is
+    /// measured.
+    #[allow(dead_code)] // for the bench
+    pub fn touched(mut self) -> Vm {
+        self.touched = true;
+        self
+    }
+
     /// How long the machine may take before it counts as hung.
     pub fn seconds(mut self, seconds: u64) -> Vm {
         self.seconds = seconds;
@@ -230,7 +292,19 @@ impl Vm {
         std::fs::write(&initrd, self.files.finish()).unwrap();
 
         let mut qemu = qemu(self.kernel, &initrd, &self.command_line, "tcg");
+        if self.long_mode {
+            let arguments: Vec<_> = qemu.get_args().map(|word| word.to_os_string()).collect();
+            qemu = Command::new("qemu-system-x86_64");
+            qemu.args(arguments).args(["-cpu", "max,cx16=off"]);
+        }
+        if self.kernel == Kernel::Arm64 {
+            qemu.args(["-M", self.board.as_deref().unwrap_or("virt")]);
+        }
         qemu.args(["-smp", &self.processors.to_string(), "-m", &self.memory, "-no-reboot"]);
+        if self.touched {
+            let backend = format!("memory-backend-ram,id=ram,size={},prealloc=on", self.memory);
+            qemu.args(["-object", &backend, "-machine", "memory-backend=ram"]);
+        }
         for number in 1..=self.devices {
             qemu.arg("-device").arg(format!("pcie-root-port,id=port{number},chassis={number}"));
             qemu.arg("-device").arg(format!("virtio-net-pci,bus=port{number},romfile="));
@@ -244,7 +318,7 @@ impl Vm {
             qemu.arg("-drive").arg(format!("format=raw,file={}", path.display()));
         }
         if self.uefi {
-            let (code, variables) = firmware();
+            let (code, variables) = firmware(self.kernel);
             let copy = dir.join("vars.fd");
             std::fs::copy(variables, &copy).unwrap();
             qemu.arg("-drive").arg(format!("if=pflash,format=raw,readonly=on,file={}", code.display()));
@@ -259,10 +333,16 @@ impl Vm {
 
 /// QEMU with a kernel to start and the console on its standard output.
 pub fn qemu(kernel: Kernel, initrd: &Path, command_line: &str, accelerator: &str) -> Command {
-    let mut qemu = Command::new("qemu-system-x86_64");
     // cx16=off: with cmpxchg16b emulated, QEMU 7.2 and a 6.12 kernel double-fault
     // in about one boot of ten, with or without a kexec.
-    qemu.args(["-M", "q35", "-cpu", "max,cx16=off", "-accel", accelerator])
+    let (program, arguments): (_, &[&str]) = match kernel {
+        Kernel::Debian | Kernel::Alpine => ("qemu-system-x86_64", &["-M", "q35", "-cpu", "max,cx16=off"]),
+        Kernel::I386 => ("qemu-system-i386", &["-M", "q35", "-cpu", "max"]),
+        Kernel::Arm64 => ("qemu-system-aarch64", &["-cpu", "cortex-a57"]),
+    };
+    let mut qemu = Command::new(program);
+    qemu.args(arguments)
+        .args(["-accel", accelerator])
         .args(["-display", "none", "-serial", "stdio", "-monitor", "none", "-nic", "none"])
         .arg("-kernel")
         .arg(kernel.path())
@@ -291,11 +371,16 @@ pub fn note_time(console: &Console) {
     let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
 }
 
-/// OVMF's code and variables.
-fn firmware() -> (PathBuf, PathBuf) {
-    let pairs =
+/// UEFI's code and variables: OVMF, or AAVMF on arm64.
+fn firmware(kernel: Kernel) -> (PathBuf, PathBuf) {
+    let ovmf =
         [("OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"), ("OVMF_CODE.fd", "OVMF_VARS.fd"), ("OVMF.fd", "OVMF.fd")];
-    for dir in ["/usr/share/OVMF", "/usr/share/ovmf"] {
+    let aavmf = [("AAVMF_CODE.fd", "AAVMF_VARS.fd"), ("QEMU_EFI.fd", "QEMU_VARS.fd")];
+    let (dirs, pairs, package): (_, &[_], _) = match kernel {
+        Kernel::Arm64 => (["/usr/share/AAVMF", "/usr/share/aavmf"], &aavmf, "qemu-efi-aarch64"),
+        _ => (["/usr/share/OVMF", "/usr/share/ovmf"], &ovmf, "ovmf"),
+    };
+    for dir in dirs {
         for (code, variables) in pairs {
             let (code, variables) = (Path::new(dir).join(code), Path::new(dir).join(variables));
             if code.exists() && variables.exists() {
@@ -304,7 +389,8 @@ fn firmware() -> (PathBuf, PathBuf) {
         }
     }
     panic!(
-        "no OVMF firmware in /usr/share/OVMF\n  install it: apt-get install ovmf (make test does, as root)"
+        "no UEFI firmware in {}\n  install it: apt-get install {package} (make test does, as root)",
+        dirs[0]
     );
 }
 
@@ -312,9 +398,10 @@ fn firmware() -> (PathBuf, PathBuf) {
 /// the last, or when the time is over.
 pub fn watch(mut qemu: Command, limit: Duration, is_last: &mut dyn FnMut(&str) -> bool) -> Console {
     let start = Instant::now();
+    let program = qemu.get_program().to_string_lossy().into_owned();
     let child = qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.unwrap_or_else(|error| {
-        panic!("qemu-system-x86_64: {error}\n  install it: apt-get install qemu-system-x86 (make test does, as root)")
+        panic!("{program}: {error}\n  install it: apt-get install qemu-system-x86 qemu-system-arm (make test does, as root)")
     });
     let (sender, receiver) = mpsc::channel::<Vec<u8>>();
     let mut stdout = child.stdout.take().unwrap();

@@ -9,7 +9,10 @@
     clippy::arithmetic_side_effects
 )]
 
+mod arm64;
 mod cpio;
+mod forms;
+mod i386;
 mod machine;
 mod openrc;
 mod services;
@@ -639,4 +642,130 @@ echo "SCREEN $(hexdump -v -e '1/1 "%02x"' -n 64 /sys/kernel/boot_params/data)"
         assert_eq!(console.only("KINDS").trim(), if uefi { "0x4 0x9" } else { "0x9" }, "{}", console.shown());
         assert_eq!(console.only("LOADER"), "208", "{}", console.shown());
     }
+}
+
+/// A kernel in another form, as /boot/kernel, by `call`.
+fn jump_to(kernel: Kernel, form: &[u8], call: &str, options: &str) -> Vm {
+    let first = format!(
+        "memmap FIRST\npack\n\
+         run kexec-load /boot/kernel --type\n\
+         run kexec-load /boot/kernel --syscall {call} {options}\n\
+         echo LOADED $(cat /sys/kernel/kexec_loaded)\n\
+         run kexec -e\n"
+    );
+    Vm::new(kernel).memory("1024M").file("boot/kernel", form).stage(1, &first).stage(2, SAY)
+}
+
+fn second_by_options() -> String {
+    format!("--initrd /tmp/next.cpio --command-line '{SECOND}'")
+}
+
+/// Debian's and the Alpine-like kernel's vmlinux, out of their bzImages.
+#[test]
+fn vmlinux_by_both_calls() {
+    let form = forms::vmlinux("debian/vmlinuz");
+    for call in ["load", "file"] {
+        let console = jump_to(Kernel::Debian, &form, call, &second_by_options()).run();
+        assert_second(&console);
+        console.has("/boot/kernel: an ELF vmlinux, Linux 6.12.").has("-cloud-amd64, for x86_64, ");
+        console.has(if call == "load" { "loaded with kexec_load;" } else { "loaded with kexec_file_load;" });
+    }
+    let form = forms::vmlinux("alpine/vmlinuz");
+    assert_second(&jump_to(Kernel::Alpine, &form, "auto", &second_by_options()).run());
+}
+
+#[test]
+fn a_compressed_vmlinux_and_a_compressed_bzimage() {
+    let form = forms::through(&["xz", "-c", "-0"], &forms::vmlinux("alpine/vmlinuz"));
+    let console = jump_to(Kernel::Alpine, &form, "auto", &second_by_options()).run();
+    assert_second(&console);
+    console.has("/boot/kernel: xz of an ELF vmlinux, Linux 6.12.");
+    let form = forms::through(&["zstd", "-q", "-c", "-1"], &Kernel::Debian.image());
+    let console = jump_to(Kernel::Debian, &form, "file", &second_by_options()).run();
+    assert_second(&console);
+    console.has("/boot/kernel: zstd of a bzImage, Linux 6.12.").has("loaded with kexec_file_load;");
+}
+
+/// A root file system that says what it was started with.
+fn small_root() -> Vec<u8> {
+    let init = "#!/bin/busybox sh\n\
+        /bin/busybox mkdir /proc /sys\n/bin/busybox mount -t proc proc /proc\n\
+        echo STAGE 2 BEGINS\necho CMDLINE $(/bin/busybox cat /proc/cmdline)\n\
+        echo MICROCODE $(/bin/busybox cat /kernel/x86/microcode/note)\n/bin/busybox reboot -f\n";
+    ["bin", "dev"]
+        .iter()
+        .fold(Cpio::default(), |cpio, name| cpio.dir(name))
+        .char_device("dev/console", (5, 1))
+        .file("bin/busybox", 0o755, &Kernel::Debian.busybox())
+        .file("init", 0o755, init.as_bytes())
+        .finish()
+}
+
+#[test]
+fn unified_images_by_both_calls() {
+    let microcode = ["kernel", "kernel/x86", "kernel/x86/microcode"]
+        .iter()
+        .fold(Cpio::default(), |cpio, name| cpio.dir(name))
+        .file("kernel/x86/microcode/note", 0o644, b"first\n")
+        .finish();
+    let root = forms::through(&["gzip", "-c", "-1"], &small_root());
+    let embedded = format!("{SECOND} embedded");
+    let form = forms::unified(
+        0x8664,
+        &[
+            (".osrel", b"ID=test\n"),
+            (".cmdline", format!("{embedded}\n").as_bytes()),
+            (".ucode", &microcode),
+            (".initrd", &root),
+            (".uname", b"6.12.0-of-the-section"),
+            (".linux", &Kernel::Debian.image()),
+        ],
+    );
+    for call in ["load", "file"] {
+        // Its own command line and initrds, when nothing else is asked for.
+        let console = jump_to(Kernel::Debian, &form, call, "").run();
+        console.has(
+            "/boot/kernel: a unified kernel image of a bzImage, Linux 6.12.0-of-the-section, for x86_64",
+        );
+        console
+            .has("note: the command line is the unified image's own (.cmdline)")
+            .has("EXIT 0 of kexec-load");
+        assert_eq!(console.only("CMDLINE"), embedded, "{}", console.shown());
+        assert_eq!(console.only("MICROCODE"), "first", "{}", console.shown());
+        // The user's win.
+        let console = jump_to(Kernel::Debian, &form, call, &second_by_options()).run();
+        assert_second(&console);
+        console.has("the one asked for; the unified image's own (.cmdline) is left out");
+        // One of them.
+        let line = "--command-line 'console=ttyS0 panic=-1 mine'";
+        let console = jump_to(Kernel::Debian, &form, call, line).run();
+        assert_eq!(console.only("CMDLINE"), "console=ttyS0 panic=-1 mine", "{}", console.shown());
+        assert_eq!(console.only("MICROCODE"), "first", "{}", console.shown());
+    }
+}
+
+#[test]
+fn none_is_no_initrd_of_a_unified_image_either() {
+    let form = forms::unified(0x8664, &[(".initrd", &small_root()), (".linux", &Kernel::Debian.image())]);
+    let console = jump_to(Kernel::Debian, &form, "load", "--append x --dry-run").run();
+    console.has("initrd: /boot/kernel .initrd, 1 cpio, ");
+    let console = jump_to(Kernel::Debian, &form, "load", "--initrd none --append x --dry-run").run();
+    console.has("kernel: /boot/kernel, a unified kernel image of ").has_not("initrd: /boot/kernel");
+}
+
+#[test]
+fn what_decodes_to_more_than_there_is_room_for_loads_nothing() {
+    let form = forms::through(&["gzip", "-c", "-9"], &vec![0u8; 600 << 20]);
+    let console = Vm::new(Kernel::Alpine)
+        .file("boot/bomb", &form)
+        .stage(
+            1,
+            "run kexec-load /boot/vmlinuz --append x\nrun kexec-load /boot/bomb --append x\n\
+             echo LOADED $(cat /sys/kernel/kexec_loaded)\necho LEFT $(df -k /tmp | wc -l)\n",
+        )
+        .run();
+    console
+        .has("unable to load /boot/bomb: its gzip data decode to more than ")
+        .has("EXIT 1 of kexec-load")
+        .has("LOADED 1");
 }

@@ -9,7 +9,6 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 vm=${CARGO_TARGET_DIR:-$top/target}/vm
-suite=trixie
 
 fail() { echo "parts: $*" >&2; exit 1; }
 mkdir -p "$vm/debs"
@@ -27,10 +26,15 @@ if ! command -v apt-get >/dev/null 2>&1 && command -v apk >/dev/null 2>&1; then
     exit 0
 fi
 
+# The packages of which release, for which machines.
+suite=trixie arch=amd64
+
+# apt COMMAND...: with a configuration of its own for each release and architecture.
 apt() {
     command -v apt-get >/dev/null 2>&1 ||
         fail "the test kernels come from Debian's packages, by apt-get, which this machine lacks"
-    if [ ! -e "$vm/apt/conf" ]; then
+    of=$vm/apt/$suite-$arch
+    if [ ! -e "$of/conf" ]; then
         keyring=/usr/share/keyrings/debian-archive-keyring.gpg
         [ -e "$keyring" ] || fail "$keyring is missing; run: apt-get install debian-archive-keyring"
         # The mirror of this machine's own Debian sources.
@@ -38,27 +42,28 @@ apt() {
             sed -n -e 's/^URIs: *\([^ ]*\/debian\)\/* *$/\1/p' -e 's/^deb  *\(\[[^]]*\] *\)\{0,1\}\([^ ]*\/debian\)\/* .*/\2/p' |
             head -n 1)
         [ -n "$mirror" ] || fail "no Debian mirror is among this machine's apt sources"
-        mkdir -p "$vm/apt/state/lists/partial" "$vm/apt/cache/archives/partial"
-        printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' \
-            "$mirror" "$suite" "$keyring" >"$vm/apt/debian.sources"
-        cat >"$vm/apt/conf" <<CONF
-Dir::Etc::sourcelist "$vm/apt/debian.sources";
+        mkdir -p "$of/state/lists/partial" "$of/cache/archives/partial"
+        printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nArchitectures: %s\nSigned-By: %s\n' \
+            "$mirror" "$suite" "$arch" "$keyring" >"$of/debian.sources"
+        cat >"$of/conf" <<CONF
+Dir::Etc::sourcelist "$of/debian.sources";
 Dir::Etc::sourceparts "-";
-Dir::State "$vm/apt/state";
+Dir::State "$of/state";
 Dir::State::status "/dev/null";
-Dir::Cache "$vm/apt/cache";
-APT::Architecture "amd64";
+Dir::Cache "$of/cache";
+APT::Architecture "$arch";
+APT::Architectures "$arch";
 APT::Sandbox::User "";
 CONF
     fi
-    APT_CONFIG="$vm/apt/conf" "$@"
+    [ -e "$of/updated" ] || { APT_CONFIG="$of/conf" apt-get -qq update && : >"$of/updated"; }
+    APT_CONFIG="$of/conf" "$@"
 }
 
 # unpack PACKAGE FOLDER: once, with a mark when it is whole.
 unpack() {
     [ -e "$vm/$2/.$1" ] && return
-    [ -e "$vm/apt/updated" ] || { apt apt-get -qq update && : >"$vm/apt/updated"; }
-    echo "parts: fetching $1"
+    echo "parts: fetching $1 ($suite, $arch)"
     (cd "$vm/debs" && apt apt-get -qq download "$1") || fail "apt-get download $1"
     mkdir -p "$vm/$2"
     deb=$(find "$vm/debs" -name "${1}_*.deb" | head -n 1)
@@ -67,16 +72,19 @@ unpack() {
     : >"$vm/$2/.$1"
 }
 
+# unpack_kernel PACKAGE FOLDER: the kernel that a package without one stands for.
+unpack_kernel() {
+    [ -e "$vm/$2/vmlinuz" ] && return
+    image=$(apt apt-cache depends "$1" | sed -n 's/.*Depends: \(linux-image-[^ ]*\)$/\1/p' | head -n 1)
+    [ -n "$image" ] || fail "no linux-image for $1"
+    unpack "$image" "$2"
+    cp "$vm/$2"/boot/vmlinuz-* "$vm/$2/vmlinuz.new"
+    mv "$vm/$2/vmlinuz.new" "$vm/$2/vmlinuz"
+}
+
 unpack busybox-static busybox
 
-if [ ! -e "$vm/debian/vmlinuz" ]; then
-    [ -e "$vm/apt/updated" ] || { apt apt-get -qq update && : >"$vm/apt/updated"; }
-    image=$(apt apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: \(linux-image-[^ ]*\)$/\1/p' | head -n 1)
-    [ -n "$image" ] || fail "no linux-image for linux-image-cloud-amd64"
-    unpack "$image" debian
-    cp "$vm"/debian/boot/vmlinuz-* "$vm/debian/vmlinuz.new"
-    mv "$vm/debian/vmlinuz.new" "$vm/debian/vmlinuz"
-fi
+unpack_kernel linux-image-cloud-amd64 debian
 [ "${1:-}" = demo ] && exit 0
 
 # Where the disks are: on Alpine's kernels that driver is a module, too, and its
@@ -97,11 +105,25 @@ for package in openrc librc1t64 libeinfo1 libpam0g libaudit1 libselinux1 libpcre
 done
 unpack sysvinit-core sysvinit
 
-# The peer, for the bench, with the libraries that it needs.
-for package in kexec-tools libc6 zlib1g liblzma5 libzstd1 libxenmisc4.20 libxentoollog1 libxentoolcore1 libxencall1 \
-    libxendevicemodel1 libxenevtchn1 libxenforeignmemory1 libxengnttab1 libxenhypfs1 libxenstore4; do
-    unpack "$package" peer
-done
+# unpack_peer FOLDER: kexec-tools, for the bench, with the libraries that it needs.
+unpack_peer() {
+    for package in kexec-tools libc6 zlib1g liblzma5 libzstd1 libxenmisc4.20 libxentoollog1 libxentoolcore1 libxencall1 \
+        libxendevicemodel1 libxenevtchn1 libxenforeignmemory1 libxengnttab1 libxenhypfs1 libxenstore4; do
+        unpack "$package" "$1"
+    done
+}
+unpack_peer peer
+
+# Machines of other architectures.
+arch=arm64
+unpack busybox-static arm64/busybox
+unpack_kernel linux-image-cloud-arm64 arm64
+unpack_peer arm64/peer
+# The last release of Debian that has a kernel for 32-bit x86.
+suite=bookworm arch=i386
+unpack busybox-static i386/busybox
+unpack_kernel linux-image-686-pae i386
+suite=trixie arch=amd64
 
 # A kernel configured as Alpine's: KEXEC without KEXEC_FILE, and disabled unless
 # the boot option says otherwise.
