@@ -78,20 +78,26 @@ fn map(path: &str) -> &'static [u8] {
 
 fn floor(kernel: &str, initrd: &str) {
     let (kernel, initrd) = (map(kernel), map(initrd));
-    let setup = (kernel[0x1f1] as usize + 1) * 512;
-    let init_size = u32::from_le_bytes(kernel[0x260..0x264].try_into().unwrap()) as usize;
     let pages = |size: usize| size.next_multiple_of(4096);
-    let code = &kernel[setup..];
+    // A bzImage's code, or an arm64 Image: what is copied, and the memory it takes.
+    let number = |at: usize| u32::from_le_bytes(kernel[at..at + 4].try_into().unwrap()) as usize;
+    // Where: as a loader that knows the allocator would have it, see layout/aarch64.rs.
+    let (code, size, places) = if &kernel[56..60] == b"ARM\x64" {
+        (kernel, number(16), [0x9000_0000, 0x8000_0000, 0x7000_0000])
+    } else {
+        let code = &kernel[(kernel[0x1f1] as usize + 1) * 512..];
+        (code, number(0x260), [0x100_0000, 0x2000_0000, 0x10_0000])
+    };
     // buf, bufsz, mem, memsz (kexec_load(2)): what a loader passes at the least.
     let parameters = [0u8; 4096];
     let segments = [
-        [code.as_ptr() as usize, code.len(), 0x100_0000, pages(init_size)],
-        [initrd.as_ptr() as usize, initrd.len(), 0x2000_0000, pages(initrd.len())],
-        [parameters.as_ptr() as usize, 4096, 0x10_0000, 8192],
+        [code.as_ptr() as usize, code.len(), places[0], pages(size)],
+        [initrd.as_ptr() as usize, initrd.len(), places[1], pages(initrd.len())],
+        [parameters.as_ptr() as usize, 4096, places[2], 8192],
     ];
     let start = Instant::now();
     let result =
-        unsafe { libc::syscall(libc::SYS_kexec_load, 0x10_0000, segments.len(), segments.as_ptr(), 0) };
+        unsafe { libc::syscall(libc::SYS_kexec_load, places[2], segments.len(), segments.as_ptr(), 0) };
     let time = start.elapsed().as_micros();
     println!(
         "{time} us, {}",
