@@ -7,7 +7,7 @@
 
 use super::device_tree::{self, Chosen};
 use super::placer::Placer;
-use super::range::{Range, RangeSet, align_down, align_up};
+use super::range::{Range, RangeSet, align_up};
 use super::trampoline;
 use super::{NoPlan, Plan, Purpose, Segment};
 use crate::image::arm64::{Arm64Image, BASE_ALIGNMENT, COMMAND_LINE_SIZE};
@@ -72,8 +72,6 @@ pub fn plan<'a>(
     let mut placer = Placer::new(&mut free, UNIT, machine.bounds, u64::MAX)?;
 
     let kernel_place = place_kernel(kernel, &mut placer)?;
-    let entry = align_down(kernel_place.start(), BASE_ALIGNMENT).checked_add(kernel.text_offset);
-    let entry = entry.ok_or(NoPlan::Broken("text_offset"))?;
     // The window that ends last of those with the kernel at their end, where it most
     // likely is.
     let end = align_up(kernel_place.end(), WINDOW_ALIGNMENT).unwrap_or(u64::MAX);
@@ -91,8 +89,12 @@ pub fn plan<'a>(
         .or_else(|_| placer.lowest(Purpose::Parameters, size, UNIT, 0, u64::MAX))?;
 
     let at = place.start();
-    trampoline::write_arm64(parameters, at.saturating_add(trampoline::ARM64_SIZE as u64), entry)
-        .ok_or(NoPlan::Broken("no room for the trampoline"))?;
+    trampoline::write_arm64(
+        parameters,
+        at.saturating_add(trampoline::ARM64_SIZE as u64),
+        kernel_place.start(),
+    )
+    .ok_or(NoPlan::Broken("no room for the trampoline"))?;
 
     let parameters: &'a [u8] = parameters;
     let parameters = parameters.get(..length).unwrap_or_default();
@@ -108,13 +110,8 @@ pub fn plan<'a>(
 /// or, where it goes by EFI's map, what was there when the running kernel started.
 fn keep_to_known_memory(free: &mut RangeSet, machine: &Machine) -> Result<(), NoPlan> {
     let mut known = RangeSet::new();
-    let mut by_efi = RangeSet::new();
-    let by_tree = device_tree::memory(machine.tree, &mut known)?;
-    let running_by_tree = match machine.running {
-        Some(running) => device_tree::memory(running, &mut by_efi)?,
-        None => true,
-    };
-    Ok(free.intersect(if by_tree && running_by_tree { &known } else { machine.settled })?)
+    let by_tree = device_tree::memory(machine.tree, machine.running, &mut known)?;
+    Ok(free.intersect(if by_tree { &known } else { machine.settled })?)
 }
 
 /// "The Image must be placed text_offset bytes from a 2MB aligned base address

@@ -126,6 +126,8 @@ impl<'t> Tree<'t> {
     fn walk(&self, each: &mut dyn FnMut(Token<'t>) -> Result<(), Defect>) -> Result<(), Defect> {
         let damaged = Defect::Damaged("its structure block is damaged");
         let mut depth = 0usize;
+        // "Properties [...] precede subnodes": what follows a node's end has no name here.
+        let mut node: &[u8] = b"";
         let mut at = 0usize;
         loop {
             let rest = self.structure.get(at..).unwrap_or_default();
@@ -136,6 +138,7 @@ impl<'t> Tree<'t> {
                     let end = body.iter().position(|&byte| byte == 0).ok_or(damaged)?;
                     let name = body.get(..end).unwrap_or_default();
                     depth = depth.saturating_add(1);
+                    node = name;
                     (Token::Begin { depth, name }, end.saturating_add(1))
                 }
                 PROP => {
@@ -144,10 +147,11 @@ impl<'t> Tree<'t> {
                     let value = body.get(8..).and_then(|value| value.get(..size)).ok_or(damaged)?;
                     let name = usize::try_from(name_at).ok().and_then(|name_at| self.strings.get(name_at..));
                     let name = name.and_then(|name| name.split(|&byte| byte == 0).next()).ok_or(damaged)?;
-                    (Token::Property { depth, name, name_at, value }, size.saturating_add(8))
+                    (Token::Property { depth, node, name, name_at, value }, size.saturating_add(8))
                 }
                 END_NODE => {
                     depth = depth.checked_sub(1).ok_or(damaged)?;
+                    node = b"";
                     (Token::End { depth }, 0)
                 }
                 NOP => (Token::Nop, 0),
@@ -168,8 +172,10 @@ enum Token<'t> {
         depth: usize,
         name: &'t [u8],
     },
+    /// `node` is the name of the node that it is in.
     Property {
         depth: usize,
+        node: &'t [u8],
         name: &'t [u8],
         name_at: u32,
         value: &'t [u8],
@@ -199,9 +205,9 @@ impl Writer<'_> {
     }
 
     /// Bytes, and zeros up to a multiple of four.
-    fn padded(&mut self, bytes: &[u8], align: usize) -> Result<(), Defect> {
+    fn padded(&mut self, bytes: &[u8]) -> Result<(), Defect> {
         self.bytes(bytes)?;
-        while !self.at.is_multiple_of(align) {
+        while !self.at.is_multiple_of(4) {
             self.bytes(&[0])?;
         }
         Ok(())
@@ -213,7 +219,7 @@ impl Writer<'_> {
         self.number(u32_of(first.len().saturating_add(second.len()))?)?;
         self.number(name_at)?;
         self.bytes(first)?;
-        self.padded(second, 4)
+        self.padded(second)
     }
 }
 
@@ -249,49 +255,35 @@ pub fn edit(tree: &[u8], chosen: &Chosen, buffer: &mut [u8]) -> Result<usize, De
     out.bytes(tree.reservations)?;
     let structure_at = out.at;
 
-    let mut in_chosen = false;
     let mut done = false;
-    let mut has_memory = false;
-    let mut in_memory = false;
     tree.walk(&mut |token| match token {
         Token::Nop => Ok(()),
         Token::Begin { depth, name } => {
-            // A node may have properties only before its first child.
             out.number(BEGIN_NODE)?;
             out.bytes(name)?;
-            out.padded(&[0], 4)?;
-            in_chosen = depth == 2 && name == b"chosen" && !done;
-            in_memory = depth == 2 && (name == b"memory" || name.starts_with(b"memory@"));
-            if in_chosen {
+            out.padded(&[0])?;
+            if depth == 2 && name == b"chosen" && !done {
                 done = true;
-                has_memory |= add_chosen(&mut out, &tree, chosen)?;
+                add_chosen(&mut out, &tree, chosen)?;
             }
             Ok(())
         }
-        Token::Property { depth: 2, name, .. } if in_chosen && is_replaced(name) => Ok(()),
-        Token::Property { depth: 2, name, .. } if in_chosen && is_efi(name) && chosen.running.is_some() => {
+        Token::Property { depth: 2, node: b"chosen", name, .. }
+            if is_replaced(name) || is_efi(name) && chosen.running.is_some() =>
+        {
             Ok(())
         }
-        Token::Property { depth, name, name_at, value } => {
-            let tells = in_memory && name == b"reg" || in_chosen && is_efi(name);
-            has_memory |= depth == 2 && tells && value.iter().any(|&byte| byte != 0);
-            out.property(name_at, [value, b""])
-        }
+        Token::Property { name_at, value, .. } => out.property(name_at, [value, b""]),
         Token::End { depth } => {
-            in_chosen = false;
-            in_memory = false;
             if depth == 0 && !done {
                 out.number(BEGIN_NODE)?;
-                out.padded(b"chosen\0", 4)?;
-                has_memory |= add_chosen(&mut out, &tree, chosen)?;
+                out.padded(b"chosen\0")?;
+                add_chosen(&mut out, &tree, chosen)?;
                 out.number(END_NODE)?;
             }
             out.number(END_NODE)
         }
     })?;
-    if !has_memory {
-        return Err(Defect::NoMemory);
-    }
     out.number(END)?;
     let strings_at = out.at;
     out.bytes(tree.strings)?;
@@ -327,8 +319,22 @@ fn is_efi(name: &[u8]) -> bool {
     NAMES.iter().skip(FIRST_OF_EFI).any(|known| *known == name)
 }
 
-/// Writes the new properties of /chosen; answers whether memory is told of by EFI.
-fn add_chosen(out: &mut Writer, tree: &Tree, chosen: &Chosen) -> Result<bool, Defect> {
+/// Is given a property's number in [`NAMES`] and its value.
+type Taker<'e> = &'e mut dyn FnMut(usize, &[u8]) -> Result<(), Defect>;
+
+/// Calls `each` with what a tree's /chosen says of EFI.
+fn each_of_efi(tree: &Tree, each: Taker) -> Result<(), Defect> {
+    tree.walk(&mut |token| match token {
+        Token::Property { depth: 2, node: b"chosen", name, value, .. } if is_efi(name) => {
+            let index = NAMES.iter().position(|known| *known == name);
+            index.map_or(Ok(()), |index| each(index, value))
+        }
+        _ => Ok(()),
+    })
+}
+
+/// Writes the new properties of /chosen.
+fn add_chosen(out: &mut Writer, tree: &Tree, chosen: &Chosen) -> Result<(), Defect> {
     let at = |index| name_at(tree.strings, index);
     // A string's value has its NUL.
     out.property(at(BOOTARGS)?, [chosen.bootargs, b"\0"])?;
@@ -340,52 +346,45 @@ fn add_chosen(out: &mut Writer, tree: &Tree, chosen: &Chosen) -> Result<bool, De
         out.property(at(KASLR_SEED)?, [kaslr, b""])?;
         out.property(at(RNG_SEED)?, [rng, b""])?;
     }
-    let mut has_efi = false;
-    if let Some(running) = chosen.running {
-        let mut in_chosen = false;
-        Tree::new(running)?.walk(&mut |token| {
-            match token {
-                Token::Begin { depth, name } => in_chosen = depth == 2 && name == b"chosen",
-                Token::Property { depth: 2, name, value, .. } if in_chosen => {
-                    if let Some(index) = NAMES.iter().position(|known| *known == name && is_efi(name)) {
-                        out.property(at(index)?, [value, b""])?;
-                        has_efi = true;
-                    }
-                }
-                Token::End { .. } => in_chosen = false,
-                _ => {}
-            }
-            Ok(())
-        })?;
+    match chosen.running {
+        Some(running) => {
+            each_of_efi(&Tree::new(running)?, &mut |index, value| out.property(at(index)?, [value, b""]))
+        }
+        None => Ok(()),
     }
-    Ok(has_efi)
 }
 
-/// Puts the memory that a tree tells of into `memory`, less what it reserves; false,
-/// and nothing, where the next kernel goes by EFI's memory map instead.
+/// Puts the memory that [`edit`]'s tree tells of into `memory`, less what it reserves;
+/// false, and nothing, where the next kernel goes by EFI's memory map instead: that of
+/// the `running` tree, where it is another.
 ///
 /// Devicetree Specification v0.4, 3.4 "/memory node", 2.3.5 "#address-cells and
 /// #size-cells", 5.3 "Memory Reservation Block".
-pub fn memory(tree: &[u8], memory: &mut RangeSet) -> Result<bool, NoPlan> {
-    let tree = Tree::new(tree).map_err(NoPlan::DeviceTree)?;
+pub fn memory(tree: &[u8], running: Option<&[u8]>, memory: &mut RangeSet) -> Result<bool, NoPlan> {
+    let new = |bytes| Tree::new(bytes).map_err(NoPlan::DeviceTree);
+    let mut by_efi = false;
+    let mut note = |_, _: &[u8]| {
+        by_efi = true;
+        Ok(())
+    };
+    each_of_efi(&new(running.unwrap_or(tree))?, &mut note).map_err(NoPlan::DeviceTree)?;
+    if by_efi {
+        return Ok(false);
+    }
+    let tree = new(tree)?;
     let (mut address_cells, mut size_cells) = (2usize, 1usize);
-    let (mut in_memory, mut in_chosen, mut by_efi) = (false, false, false);
     let mut full = None;
     tree.walk(&mut |token| {
         match token {
-            Token::Begin { depth, name } => {
-                in_memory = depth == 2 && (name == b"memory" || name.starts_with(b"memory@"));
-                in_chosen = depth == 2 && name == b"chosen";
-            }
-            Token::End { .. } => (in_memory, in_chosen) = (false, false),
             Token::Property { depth: 1, name: b"#address-cells", value, .. } => {
                 address_cells = number(value, 0).unwrap_or(2) as usize;
             }
             Token::Property { depth: 1, name: b"#size-cells", value, .. } => {
                 size_cells = number(value, 0).unwrap_or(1) as usize;
             }
-            Token::Property { name, .. } if in_chosen && is_efi(name) => by_efi = true,
-            Token::Property { depth: 2, name: b"reg", value, .. } if in_memory => {
+            Token::Property { depth: 2, node, name: b"reg", value, .. }
+                if node == b"memory" || node.starts_with(b"memory@") =>
+            {
                 let entry = address_cells.saturating_add(size_cells).saturating_mul(4).max(4);
                 for entry in value.chunks_exact(entry) {
                     let (address, size) =
@@ -400,13 +399,16 @@ pub fn memory(tree: &[u8], memory: &mut RangeSet) -> Result<bool, NoPlan> {
         Ok(())
     })
     .map_err(NoPlan::DeviceTree)?;
+    if memory.is_empty() {
+        return Err(NoPlan::DeviceTree(Defect::NoMemory));
+    }
     for entry in tree.reservations.chunks_exact(16) {
         let (address, size) = entry.split_at_checked(8).unwrap_or_default();
         if let Some(range) = Range::sized(cells(address), cells(size)) {
             full = memory.remove(range).err().or(full);
         }
     }
-    full.map_or(Ok(!by_efi), |full| Err(full.into()))
+    full.map_or(Ok(true), |full| Err(full.into()))
 }
 
 /// A number of several cells.
@@ -554,7 +556,7 @@ pub(crate) mod tests {
     fn the_memory_that_a_tree_tells_of() {
         let found = |tree: &[u8]| {
             let mut set = RangeSet::new();
-            let by_tree = memory(tree, &mut set).unwrap();
+            let by_tree = memory(tree, None, &mut set).unwrap();
             (by_tree, set.iter().map(|range| (range.start(), range.end())).collect::<Vec<_>>())
         };
         assert_eq!(found(VIRT), (true, vec![(0x4000_0000, 0x7000_0000)]));
@@ -570,6 +572,11 @@ pub(crate) mod tests {
         }
         assert_eq!(found(&tree), (true, vec![(0x1_0000_1000, 0x1_0001_0000)]));
         assert!(!found(&efi_tree()).0);
+        // The running tree's EFI is handed on, the other's own is not.
+        let mut set = RangeSet::new();
+        assert_eq!(memory(&made(&[]), Some(&efi_tree()), &mut set), Ok(false));
+        let refused = memory(&efi_tree(), Some(&made(&[])), &mut set);
+        assert_eq!(refused, Err(NoPlan::DeviceTree(Defect::NoMemory)));
     }
 
     #[test]
@@ -614,10 +621,11 @@ pub(crate) mod tests {
 
     #[test]
     fn a_tree_without_memory_is_refused() {
+        let told_of = |tree: &[u8]| memory(tree, None, &mut RangeSet::new());
         for nodes in
             [&[][..], &[("memory@0", &[("reg", &[0; 16][..])][..])], &[("cpus", &[("reg", &[1][..])][..])]]
         {
-            assert_eq!(edited(&made(nodes), &chosen()), Err(Defect::NoMemory));
+            assert_eq!(told_of(&made(nodes)), Err(NoPlan::DeviceTree(Defect::NoMemory)));
         }
     }
 

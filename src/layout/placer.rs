@@ -40,8 +40,7 @@ impl<'p> Placer<'p> {
         max: u64,
     ) -> Result<Range, NoPlan> {
         let bounds = self.bounds(purpose, size, min, max)?;
-        let place = self.free.lowest(size, align, bounds);
-        self.take(place.ok_or(NoPlan::NoRoom { purpose, size, bounds })?)
+        self.take(self.free.lowest(size, align, bounds), purpose, size, bounds)
     }
 
     /// As [`Placer::lowest`], the highest one.
@@ -54,8 +53,7 @@ impl<'p> Placer<'p> {
         max: u64,
     ) -> Result<Range, NoPlan> {
         let bounds = self.bounds(purpose, size, min, max)?;
-        let place = self.free.highest(size, align, bounds);
-        self.take(place.ok_or(NoPlan::NoRoom { purpose, size, bounds })?)
+        self.take(self.free.highest(size, align, bounds), purpose, size, bounds)
     }
 
     /// One place for all initrds, end to end, as high as may be: where, and the length
@@ -74,7 +72,14 @@ impl<'p> Placer<'p> {
         Ok((Some(place), size))
     }
 
-    fn take(&mut self, place: Range) -> Result<Range, NoPlan> {
+    fn take(
+        &mut self,
+        place: Option<Range>,
+        purpose: Purpose,
+        size: u64,
+        bounds: Range,
+    ) -> Result<Range, NoPlan> {
+        let place = place.ok_or(NoPlan::NoRoom { purpose, size, bounds })?;
         self.free.remove(place)?;
         Ok(place)
     }
