@@ -12,7 +12,6 @@ use crate::image::{self, Content, Image, NotLoadable};
 use crate::layout::draw::Size;
 use crate::running_kernel::files::Input;
 use crate::running_kernel::{facts, syscalls};
-use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display, Formatter};
 use std::os::fd::OwnedFd;
@@ -58,16 +57,20 @@ fn keep<T>(value: T) -> &'static T {
     Box::leak(Box::new(value))
 }
 
+/// Opens a file of the user's, until the program ends.
+pub fn open(path: &OsStr) -> Answer<&'static Input> {
+    Ok(keep(Input::open(path).map_err(|why| Failure::unusable(path, why))?))
+}
+
 /// Whether a file is a unified kernel image.
 pub fn is_unified(path: &OsStr) -> Answer<bool> {
-    let input = Input::open(path).map_err(|why| Failure::unusable(path, why))?;
-    Ok(Unified::looks_like(input.bytes()))
+    Ok(Unified::looks_like(open(path)?.bytes()))
 }
 
 impl KernelFile {
     /// Opens a kernel file, and unpacks it where it has to be unpacked.
     pub fn open(path: &OsStr) -> Answer<KernelFile> {
-        let input = keep(Input::open(path).map_err(|why| Failure::unusable(path, why))?);
+        let input = open(path)?;
         let refused = |why: NotLoadable| Failure::Kernel { path: path.to_os_string(), why };
         let mut kernel_bytes = input.bytes();
         let mut file = Some(&input.file);
@@ -100,8 +103,8 @@ impl KernelFile {
                     if version.is_none() {
                         return Err(refused(NotLoadable::Known("an ELF file, without a Linux in it")).into());
                     }
-                    if vmlinux.flat_size() > facts::memory_for_images() {
-                        let limit = facts::memory_for_images();
+                    let limit = facts::memory_for_images();
+                    if vmlinux.flat_size() > limit {
                         return Err(refused(NotLoadable::TooLarge(limit)).into());
                     }
                     // No header says whether it can be entered with five-level paging on.
@@ -140,10 +143,14 @@ impl KernelFile {
     }
 
     /// The image as a file for kexec_file_load: the user's own, or one in memory.
-    pub fn file(&self) -> Result<&OwnedFd, Errno> {
+    pub fn file(&self) -> Answer<&OwnedFd> {
         match self.file {
             Some(file) => Ok(file),
-            None => Ok(keep(syscalls::memory_file(c"rc-kexec-kernel", self.bytes)?)),
+            None => Ok(&in_memory(&self.path, &mut |sink| {
+                let _ = sink(self.bytes);
+                Ok(())
+            })?
+            .file),
         }
     }
 

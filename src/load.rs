@@ -17,7 +17,7 @@ use crate::layout::range::Range;
 use crate::layout::x86_64::{self, Efi, EfiState, Parameters};
 use crate::layout::{NoPlan, PAGE, Plan};
 use crate::running_kernel::facts::{self, MapSource, Memory};
-use crate::running_kernel::files::{self, Input};
+use crate::running_kernel::files;
 use crate::running_kernel::syscalls;
 use crate::{exec, find};
 use nix::errno::Errno;
@@ -194,8 +194,7 @@ fn open_initrds(paths: &[OsString], request: &LoadRequest, kernel: &KernelFile) 
     }
     let mut initrds = Vec::new();
     for path in paths {
-        let input = Input::open(path).map_err(|why| Failure::unusable(path, why))?;
-        let input: &'static Input = Box::leak(Box::new(input));
+        let input = kernel_file::open(path)?;
         initrds.push(Initrd { name: path.clone(), bytes: input.bytes(), file: Some(&input.file) });
     }
     if let (Some(unified), []) = (kernel.unified, request.initrds.as_slice()) {
@@ -321,8 +320,7 @@ impl Job<'_> {
                 "note: kexec_file_load takes no device tree: the unified image's own (.dtb) is left out\n"
             ));
         }
-        let unpack = |errno| Failure::Unpack { path: self.kernel.path.clone(), errno };
-        let kernel = self.kernel.file().map_err(unpack)?;
+        let kernel = self.kernel.file()?;
         let initrd = self.one_initrd().map_err(Failure::JoinInitrds)?;
         syscalls::kexec_file_load(kernel, initrd.as_ref(), &self.command_line)
             .map_err(|errno| self.refused(Call::FileLoad, errno, 0))

@@ -309,14 +309,6 @@ pub fn memfd(name: &CStr) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// A sealed memfd with `bytes` in it.
-pub fn memory_file(name: &CStr, bytes: &[u8]) -> Result<OwnedFd, Errno> {
-    let memfd = memfd(name)?;
-    write_all(&memfd, bytes)?;
-    seal(&memfd)?;
-    Ok(memfd)
-}
-
 /// fcntl(2), F_ADD_SEALS: the memfd can be changed no more.
 pub fn seal(memfd: &OwnedFd) -> Result<(), Errno> {
     let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
