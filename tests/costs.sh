@@ -11,7 +11,10 @@ nm -S -C --defined-only "$1" | awk '
         name = $0
         sub(/^[^ ]+ [^ ]+ [^ ]+ /, "", name)
         crate = "musl (C library, start)"
-        if (match(name, /(rc_kexec|argh|goblin|heapless|lz4_flex|lzma_rust2|miniz_oxide|nix|plain|scroll)::/)) {
+        # The own part of a decoder or a format has a line beside its crate.
+        if (match(name, /rc_kexec::image::(zstd|pe|elf)|rc_kexec::image::unpack::(gzip|xz|lz4)|rc_kexec::kernel_file/)) {
+            crate = substr(name, RSTART, RLENGTH)
+        } else if (match(name, /(rc_kexec|argh|goblin|heapless|lz4_flex|lzma_rust2|miniz_oxide|nix|plain|scroll)::/)) {
             crate = substr(name, RSTART, RLENGTH - 2)
         } else if (name == "main") crate = "rc_kexec"
         else if (name ~ /^OUTLINED_FUNCTION/) crate = "outlined, of all"
