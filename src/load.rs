@@ -38,10 +38,13 @@ const REACHABLE: Range = match Range::new(0, usize::MAX as u64) {
 /// What is to be loaded: checked files and a command line.
 struct Job<'a> {
     request: &'a LoadRequest,
-    kernel: &'a KernelFile,
-    initrds: &'a [Initrd],
-    dtb: Option<&'a [u8]>,
+    kernel: KernelFile,
+    initrds: Vec<Initrd>,
+    dtb: Option<&'static [u8]>,
+    /// The next kernel's.
     command_line: CString,
+    /// The running kernel's, as far as it can be read.
+    running: Vec<u8>,
 }
 
 /// An initrd: a file of the user's, or a section of a unified image.
@@ -66,13 +69,8 @@ pub fn run(request: &LoadRequest) -> Answer<()> {
         files::print(format_args!("{}: {kernel}\n", path.shown()));
         return Ok(());
     }
-    kernel.check_machine(syscalls::machine())?;
-    let initrds = open_initrds(&initrd_paths, request, &kernel)?;
-    let dtb = open_dtb(request, &kernel)?;
-    let running = files::command_line();
-    let command_line = new_command_line(request, &running, &kernel)?;
-    let job = Job { request, kernel: &kernel, initrds: &initrds, dtb, command_line };
-    job.warn_and_explain(&running.unwrap_or_default());
+    let job = Job::new(request, kernel, &initrd_paths, &mut Rehearsal::default())?;
+    job.warn_and_explain();
 
     if request.dry_run {
         return job.draw();
@@ -99,24 +97,8 @@ pub fn rehearse(request: &LoadRequest) -> Rehearsal {
         let (path, initrd_paths) = named_or_found(request)?;
         let kernel = open_kernel(&path, request)?;
         found.kernel = Some(format!("{}, {kernel}", path.shown()));
-        kernel.check_machine(syscalls::machine())?;
-
-        let initrds = open_initrds(&initrd_paths, request, &kernel)?;
-        let mut text = String::new();
-        for (index, initrd) in initrds.iter().enumerate() {
-            text.push_str(if index > 0 { "; " } else { "" });
-            let _ = describe_initrd(&mut text, initrd);
-        }
-        found.initrds = Some(if initrds.is_empty() { "none".to_string() } else { text });
-
-        let running = files::command_line();
-        let command_line = new_command_line(request, &running, &kernel)?;
-        let dtb = open_dtb(request, &kernel)?;
-        let job = Job { request, kernel: &kernel, initrds: &initrds, dtb, command_line };
-        let length = job.command_line.as_bytes().len();
-        found.loses_root = job.loses_root(&running.unwrap_or_default());
-        found.command_line = Some(format!("{length} of {} bytes", kernel.image.cmdline_size()));
-
+        let job = Job::new(request, kernel, &initrd_paths, &mut found)?;
+        found.loses_root = job.loses_root();
         job.with_plan(false, &mut |plan, memory| {
             let half = memory.total_pages.saturating_mul(PAGE / 2);
             found.memory = Some((plan.memory_size(), half));
@@ -282,7 +264,31 @@ fn describe_initrd(out: &mut dyn Write, initrd: &Initrd) -> fmt::Result {
     write!(out, "{}", Size(initrd.bytes.len() as u64))
 }
 
-impl Job<'_> {
+impl<'a> Job<'a> {
+    /// Opens and checks all that goes with a kernel, and notes what it found on the way.
+    fn new(
+        request: &'a LoadRequest,
+        kernel: KernelFile,
+        initrd_paths: &[OsString],
+        found: &mut Rehearsal,
+    ) -> Answer<Job<'a>> {
+        kernel.check_machine(syscalls::machine())?;
+        let initrds = open_initrds(initrd_paths, request, &kernel)?;
+        let mut text = String::new();
+        for (index, initrd) in initrds.iter().enumerate() {
+            text.push_str(if index > 0 { "; " } else { "" });
+            let _ = describe_initrd(&mut text, initrd);
+        }
+        found.initrds = Some(if initrds.is_empty() { "none".to_string() } else { text });
+
+        let dtb = open_dtb(request, &kernel)?;
+        let running = files::command_line();
+        let command_line = new_command_line(request, &running, &kernel)?;
+        let length = command_line.as_bytes().len();
+        found.command_line = Some(format!("{length} of {} bytes", kernel.image.cmdline_size()));
+        Ok(Job { request, kernel, initrds, dtb, command_line, running: running.unwrap_or_default() })
+    }
+
     /// Which call to load with; `None` when only trying would tell.
     fn call(&self) -> Option<Call> {
         match self.request.choice {
@@ -329,7 +335,7 @@ impl Job<'_> {
     /// The one initrd that kexec_file_load takes: the file itself, or several put
     /// end to end in memory, each on a page as kexec_load has them, and sealed.
     fn one_initrd(&self) -> Result<Option<OwnedFd>, Errno> {
-        match self.initrds {
+        match self.initrds.as_slice() {
             [] => Ok(None),
             [Initrd { file: Some(only), .. }] => Ok(Some(nix::unistd::dup(only)?)),
             several => {
@@ -371,7 +377,7 @@ impl Job<'_> {
         memory.read()?;
         let memory = &memory;
         let mut bytes = heapless::Vec::<&[u8], MAX_INITRDS>::new();
-        for initrd in self.initrds {
+        for initrd in &self.initrds {
             let full = |_| Failure::TooManyInitrds { given: self.initrds.len(), limit: MAX_INITRDS };
             bytes.push(initrd.bytes).map_err(full)?;
         }
@@ -498,7 +504,7 @@ impl Job<'_> {
     /// What would be loaded, a line each.
     fn describe(&self, out: &mut dyn Write) -> fmt::Result {
         write!(out, "kernel: {}, {}", self.kernel.path.shown(), self.kernel)?;
-        for initrd in self.initrds {
+        for initrd in &self.initrds {
             out.write_str("\ninitrd: ")?;
             describe_initrd(out, initrd)?;
         }
@@ -508,13 +514,13 @@ impl Job<'_> {
     }
 
     /// Whether the running kernel has a root= and the next one would not.
-    fn loses_root(&self, running: &[u8]) -> bool {
+    fn loses_root(&self) -> bool {
         let has_root = |line: &[u8]| command_line::words(line).any(|word| word.starts_with(b"root="));
-        has_root(running) && !has_root(self.command_line.as_bytes())
+        has_root(&self.running) && !has_root(self.command_line.as_bytes())
     }
 
     /// What the user should see before the load, and with -d all that is known.
-    fn warn_and_explain(&self, running: &[u8]) {
+    fn warn_and_explain(&self) {
         let running_kib = syscalls::page_size() >> 10;
         match &self.kernel.image {
             Image::Arm64(Arm64Image { page_kib: Some(kib), .. }) if *kib as usize != running_kib => {
@@ -527,13 +533,13 @@ impl Job<'_> {
         if self.kernel.unified.is_some_and(|unified| unified.cmdline.is_some()) {
             files::complain(format_args!(
                 "note: the command line is {}\n",
-                match own_command_line(self.request, self.kernel) {
+                match own_command_line(self.request, &self.kernel) {
                     Some(_) => "the unified image's own (.cmdline)",
                     None => "the one asked for; the unified image's own (.cmdline) is left out",
                 }
             ));
         }
-        if self.loses_root(running) {
+        if self.loses_root() {
             files::complain(format_args!(
                 "note: the new command line has no root=, and the running kernel's has one\n"
             ));
