@@ -134,6 +134,8 @@ fn load_of(settings: Settings) -> LoadRequest {
     // Its initrds are looked for beside a kernel that is named.
     load.boot = settings.boot.or_else(|| Some("/boot".into()));
     load.initrds = settings.initrds;
+    load.crypt_key = settings.crypt_key;
+    load.force = settings.force;
     load.reuse = added;
     load.own_line = added && settings.append.is_none();
     load.append = if added { settings.append } else { settings.command_line };

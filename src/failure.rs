@@ -139,8 +139,15 @@ pub enum Failure {
         /// Why.
         errno: Errno,
     },
-    /// The initrds could not be put together for kexec_file_load.
+    /// The initrds, or the files that are added to them, could not be put together.
     JoinInitrds(Errno),
+    /// A key file that is not handed on.
+    Key {
+        /// The file.
+        path: OsString,
+        /// Why.
+        why: BadKey,
+    },
     /// The kernel refused a load.
     Refused {
         /// The kernel file.
@@ -215,6 +222,19 @@ pub enum Failure {
     NoReboot(Errno),
     /// Something that users of kexec(8) know and this program does not do.
     NotDone(&'static str),
+}
+
+/// Why a key file is not handed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadKey {
+    /// Others than root can read it: its permission bits and its owner.
+    Readable(u32, u32),
+    /// Its file system is not known to be encrypted.
+    Bare,
+    /// There is nothing in it.
+    Empty,
+    /// The memory for it cannot be kept out of swap space.
+    NotLocked(Errno),
 }
 
 /// What a refused load was.
@@ -364,6 +384,7 @@ impl Failure {
             Unusable::System(errno) => Failure::Unreadable { path, errno },
             Unusable::Directory => Failure::NotAFile { path, what: "a directory" },
             Unusable::Special => Failure::NotAFile { path, what: "no regular file" },
+            Unusable::Shrank => Failure::NotAFile { path, what: "shorter than a moment ago" },
         })
     }
 }
@@ -423,6 +444,23 @@ impl Display for Failure {
             }
             Failure::JoinInitrds(errno) => {
                 write!(f, "unable to join the initrds in memory: {}", strerror(*errno))
+            }
+            Failure::Key { path, why } => {
+                let f = unable(f, "hand on the key ", path)?;
+                let shown = path.shown();
+                match why {
+                    BadKey::Readable(mode, owner) => write!(
+                        f,
+                        "others than root can read it (mode {mode:04o}, owner {owner})\n  chown 0 {shown} && chmod 0400 {shown}"
+                    ),
+                    BadKey::Bare => f.write_str(
+                        "its file system is not known to be encrypted, and who has the disk would have the key\n  put it on the encrypted root; --force takes it as it is",
+                    ),
+                    BadKey::Empty => f.write_str("there is nothing in it"),
+                    BadKey::NotLocked(errno) => {
+                        write!(f, "the memory for it cannot be locked: {}", strerror(*errno))
+                    }
+                }
             }
             Failure::Refused { path, call, errno, load, facts } => {
                 write!(f, "unable to load {} with {call}: ", path.shown())?;

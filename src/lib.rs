@@ -15,6 +15,7 @@ pub mod image;
 pub mod kernel_file;
 pub mod layout;
 pub mod load;
+pub mod overlay;
 pub mod running_kernel;
 pub mod settings;
 pub mod status;

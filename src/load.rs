@@ -18,8 +18,8 @@ use crate::layout::x86_64::{self, Efi, EfiState, Parameters};
 use crate::layout::{NoPlan, PAGE, Plan};
 use crate::running_kernel::facts::{self, MapSource, Memory};
 use crate::running_kernel::files;
-use crate::running_kernel::syscalls;
-use crate::{exec, find};
+use crate::running_kernel::syscalls::{self, MemoryFile};
+use crate::{exec, find, overlay};
 use nix::errno::Errno;
 use std::ffi::{CString, OsStr, OsString};
 use std::fmt::{self, Write};
@@ -50,9 +50,36 @@ struct Job<'a> {
 /// An initrd: a file of the user's, or a section of a unified image.
 struct Initrd {
     name: OsString,
-    bytes: &'static [u8],
-    /// The file that holds these bytes and no others.
-    file: Option<&'static OwnedFd>,
+    content: Content,
+}
+
+/// Where an initrd's bytes are.
+enum Content {
+    /// In a file of the user's or a part of one, and the file that holds these bytes and
+    /// no others.
+    Mapped(&'static [u8], Option<&'static OwnedFd>),
+    /// In memory alone; wiped with the job.
+    Made(MemoryFile),
+}
+
+impl Initrd {
+    fn mapped(name: OsString, bytes: &'static [u8], file: Option<&'static OwnedFd>) -> Initrd {
+        Initrd { name, content: Content::Mapped(bytes, file) }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match &self.content {
+            Content::Mapped(bytes, _) => bytes,
+            Content::Made(memory) => memory.bytes(),
+        }
+    }
+
+    fn file(&self) -> Option<&OwnedFd> {
+        match &self.content {
+            Content::Mapped(_, file) => *file,
+            Content::Made(memory) => Some(&memory.file),
+        }
+    }
 }
 
 /// Loads, or draws, what `request` says.
@@ -76,6 +103,8 @@ pub fn run(request: &LoadRequest) -> Answer<()> {
         return job.draw();
     }
     let call = job.load()?;
+    // What was added is wiped before anything else happens.
+    drop(job);
     if request.say {
         files::print(format_args!("loaded with {call}; the next reboot by kexec starts it\n"));
     }
@@ -177,7 +206,7 @@ fn open_initrds(paths: &[OsString], request: &LoadRequest, kernel: &KernelFile) 
     let mut initrds = Vec::new();
     for path in paths {
         let input = kernel_file::open(path)?;
-        initrds.push(Initrd { name: path.clone(), bytes: input.bytes(), file: Some(&input.file) });
+        initrds.push(Initrd::mapped(path.clone(), input.bytes(), Some(&input.file)));
     }
     if let (Some(unified), []) = (kernel.unified, request.initrds.as_slice()) {
         for (section, bytes) in [(".ucode", unified.ucode), (".initrd", unified.initrd)] {
@@ -185,17 +214,29 @@ fn open_initrds(paths: &[OsString], request: &LoadRequest, kernel: &KernelFile) 
             let mut name = kernel.path.clone();
             name.push(" ");
             name.push(section);
-            initrds.push(Initrd { name, bytes, file: None });
+            initrds.push(Initrd::mapped(name, bytes, None));
         }
     }
     // A kernel without an initrd would take the one of the first boot from a table of
     // EFI's (drivers/firmware/efi/efi.c, LINUX_EFI_INITRD_MEDIA_GUID), whose memory holds
     // anything by now.
-    if initrds.is_empty() && facts::is_efi() {
-        initrds.push(Initrd { name: "an empty one".into(), bytes: initrd::NOTHING, file: None });
+    if initrds.is_empty() && !request.adds() && facts::is_efi() {
+        initrds.push(Initrd::mapped("an empty one".into(), initrd::NOTHING, None));
     }
     for initrd in &initrds {
-        initrd::check(initrd.bytes).map_err(|why| Failure::Initrd { path: initrd.name.clone(), why })?;
+        initrd::check(initrd.bytes()).map_err(|why| Failure::Initrd { path: initrd.name.clone(), why })?;
+    }
+    if request.adds() {
+        // A bootconfig is looked for at the end of it all, and goes there.
+        let mut tail = &[][..];
+        if let Some(Initrd { content: Content::Mapped(bytes, file), .. }) = initrds.last_mut() {
+            let (archives, bootconfig) = initrd::without_bootconfig(bytes);
+            if !bootconfig.is_empty() {
+                (tail, *bytes, *file) = (bootconfig, archives, None);
+            }
+        }
+        let name = OsString::from("the files that are added");
+        initrds.push(Initrd { name, content: Content::Made(overlay::build(request, tail)?) });
     }
     Ok(initrds)
 }
@@ -238,12 +279,20 @@ fn new_command_line(
         }
         line.extend_from_slice(append.as_bytes());
     }
+    if request.crypt_key.is_some() && cryptkey(&line).is_none() {
+        line.extend_from_slice(if line.is_empty() { b"cryptkey" } else { b" cryptkey" });
+    }
     let (length, limit) = (line.len(), kernel.image.cmdline_size());
     if length > limit {
         let why = NoPlan::CommandLineTooLong { length, limit };
         return Err(Failure::NoPlan { path: kernel.path.clone(), why }.into());
     }
     CString::new(line).map_err(|_| Failure::NulInCommandLine.into())
+}
+
+/// The word `cryptkey` or `cryptkey=...` of a command line.
+fn cryptkey(line: &[u8]) -> Option<&[u8]> {
+    command_line::words(line).find(|word| *word == b"cryptkey" || word.starts_with(b"cryptkey="))
 }
 
 /// A unified image's own command line, where the user says nothing of one.
@@ -253,7 +302,7 @@ fn own_command_line<'k>(request: &LoadRequest, kernel: &'k KernelFile) -> Option
 
 /// An initrd in a line: its name, what is in it, its size.
 fn describe_initrd(out: &mut dyn Write, initrd: &Initrd) -> fmt::Result {
-    let found = initrd::check(initrd.bytes).unwrap_or_default();
+    let found = initrd::check(initrd.bytes()).unwrap_or_default();
     write!(out, "{}, ", initrd.name.shown())?;
     if found.plain > 0 {
         write!(out, "{} cpio, ", found.plain)?;
@@ -261,7 +310,7 @@ fn describe_initrd(out: &mut dyn Write, initrd: &Initrd) -> fmt::Result {
     if let Some(compression) = found.compressed {
         write!(out, "{compression}, ")?;
     }
-    write!(out, "{}", Size(initrd.bytes.len() as u64))
+    write!(out, "{}", Size(initrd.bytes().len() as u64))
 }
 
 impl<'a> Job<'a> {
@@ -295,6 +344,9 @@ impl<'a> Job<'a> {
             Choice::Only(call) => Some(call),
             // kexec_file_load takes neither bounds nor a device tree.
             Choice::Auto if self.request.bounds != Range::ALL || self.dtb.is_some() => Some(Call::Load),
+            // It reads the initrd into memory that it does not wipe afterwards
+            // (kernel/kexec_file.c, kimage_file_post_load_cleanup).
+            Choice::Auto if self.request.crypt_key.is_some() => Some(Call::Load),
             Choice::Auto if self.kernel.only_by_segments() => Some(Call::Load),
             Choice::Auto => {
                 syscalls::has_kexec_file_load().map(|has| if has { Call::FileLoad } else { Call::Load })
@@ -321,6 +373,9 @@ impl<'a> Job<'a> {
         if self.request.dtb.is_some() {
             return Err(Failure::NotDone("unable to hand on --dtb: kexec_file_load takes no device tree; leave the system call to rc-kexec").into());
         }
+        if self.request.crypt_key.is_some() {
+            return Err(Failure::NotDone("unable to hand on --crypt-key: kexec_file_load leaves copies of the key in memory; leave the system call to rc-kexec").into());
+        }
         if self.dtb.is_some() {
             files::complain(format_args!(
                 "note: kexec_file_load takes no device tree: the unified image's own (.dtb) is left out\n"
@@ -337,11 +392,11 @@ impl<'a> Job<'a> {
     fn one_initrd(&self) -> Result<Option<OwnedFd>, Errno> {
         match self.initrds.as_slice() {
             [] => Ok(None),
-            [Initrd { file: Some(only), .. }] => Ok(Some(nix::unistd::dup(only)?)),
+            [only] if only.file().is_some() => only.file().map(nix::unistd::dup).transpose(),
             several => {
                 let memfd = syscalls::memfd(c"rc-kexec-initrd")?;
                 for (index, initrd) in several.iter().enumerate() {
-                    let bytes = initrd.bytes;
+                    let bytes = initrd.bytes();
                     syscalls::write_all(&memfd, bytes)?;
                     // The end stays where it is: a bootconfig is looked for there.
                     if index.saturating_add(1) == several.len() {
@@ -379,7 +434,7 @@ impl<'a> Job<'a> {
         let mut bytes = heapless::Vec::<&[u8], MAX_INITRDS>::new();
         for initrd in &self.initrds {
             let full = |_| Failure::TooManyInitrds { given: self.initrds.len(), limit: MAX_INITRDS };
-            bytes.push(initrd.bytes).map_err(full)?;
+            bytes.push(initrd.bytes()).map_err(full)?;
         }
         let line = self.command_line.as_bytes();
         // One architecture's layout is all that a program can use.
@@ -538,6 +593,20 @@ impl<'a> Job<'a> {
                     None => "the one asked for; the unified image's own (.cmdline) is left out",
                 }
             ));
+        }
+        if self.request.crypt_key.is_some() {
+            let line = self.command_line.as_bytes();
+            if !command_line::words(line).any(|word| word.starts_with(b"cryptroot=")) {
+                files::complain(format_args!(
+                    "note: the command line has no cryptroot=, without which Alpine's initramfs unlocks nothing\n"
+                ));
+            }
+            let words = [&b"cryptkey"[..], b"cryptkey=/crypto_keyfile.bin"];
+            if cryptkey(line).is_some_and(|word| !words.contains(&word)) {
+                files::complain(format_args!(
+                    "note: cryptkey= on the command line names another file than /crypto_keyfile.bin, where the key is\n"
+                ));
+            }
         }
         if self.loses_root() {
             files::complain(format_args!(

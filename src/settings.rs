@@ -21,6 +21,10 @@ pub struct Settings {
     pub append: Option<OsString>,
     /// kexec_boot
     pub boot: Option<OsString>,
+    /// kexec_crypt_key, where kexec_load_at lets it count.
+    pub crypt_key: Option<OsString>,
+    /// Whether kexec_crypt_key_force is yes.
+    pub force: bool,
     /// Whether kexec_when_unknown is kexec.
     pub kexec_when_unknown: bool,
     /// The first line, counted from 1, that takes a shell to read.
@@ -30,6 +34,7 @@ pub struct Settings {
 /// Reads assignments such as `kexec_boot="/boot"`. An empty value is as good as none.
 pub fn parse(text: &[u8]) -> Settings {
     let mut settings = Settings::default();
+    let mut at_shutdown = true;
     for (number, line) in (1usize..).zip(parts(text, b'\n')) {
         let line = line.trim_ascii();
         if line.is_empty() || line.starts_with(b"#") {
@@ -46,6 +51,9 @@ pub fn parse(text: &[u8]) -> Settings {
             "kexec_command_line" => settings.command_line = text,
             "kexec_append" => settings.append = text,
             "kexec_boot" => settings.boot = text,
+            "kexec_crypt_key" => settings.crypt_key = text,
+            "kexec_crypt_key_force" => settings.force = is_yes(value),
+            "kexec_load_at" => at_shutdown = value != b"start",
             "kexec_when_unknown" => settings.kexec_when_unknown = value == b"kexec",
             "kexec_initrds" => {
                 let words = value.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
@@ -55,7 +63,15 @@ pub fn parse(text: &[u8]) -> Settings {
             _ => {}
         }
     }
+    if !at_shutdown {
+        settings.crypt_key = None;
+    }
     settings
+}
+
+/// OpenRC's yesno.
+fn is_yes(value: &[u8]) -> bool {
+    ["yes", "true", "on", "1"].iter().any(|yes| value.eq_ignore_ascii_case(yes.as_bytes()))
 }
 
 /// The name and the value of a plain assignment (POSIX, Shell Command Language,
@@ -107,12 +123,17 @@ mod tests {
             command_line: Some("x y".into()),
             append: Some("x y".into()),
             boot: Some("/boot".into()),
+            crypt_key: Some("x y".into()),
+            force: false,
             kexec_when_unknown: false,
             odd_line: None,
         };
         assert_eq!(parse(set.as_bytes()), wanted);
         let unknown = set.replace("kexec_when_unknown=\"reboot\"", "kexec_when_unknown=kexec");
         assert!(parse(unknown.as_bytes()).kexec_when_unknown);
+        let at_start = set.replace("kexec_load_at=\"shutdown\"", "kexec_load_at=start");
+        assert_eq!(parse(at_start.as_bytes()).crypt_key, None);
+        assert!(parse(set.replace("force=\"no\"", "force=Yes").as_bytes()).force);
     }
 
     #[test]

@@ -216,6 +216,54 @@ fn dry_run_draws_the_memory_of_this_machine() {
 }
 
 /// `bytes` as gzip without compression (RFC 1952, and RFC 1951, 3.2.4).
+#[test]
+fn files_to_add_are_drawn_or_refused() {
+    let dir = Dir::new("add");
+    let kernel = dir.file("kernel", &bzimage());
+    let file = dir.file("file", b"twelve bytes");
+    let add = |destination: &str| {
+        let word = format!("{}:{destination}", file.display());
+        let args = ["--append", "x", "--dry-run", "--add-file", &word];
+        run("kexec-load", &[&[kernel.to_str().unwrap()], &args[..]].concat())
+    };
+    for destination in ["etc/x", "/etc/x:0600", "new\nline", &format!("{}y", "x/".repeat(2047)), "..."] {
+        let output = add(destination);
+        // As above: where there is no memory map, nothing is drawn.
+        if !String::from_utf8_lossy(&output.stderr).contains("/proc/iomem") {
+            assert_says(&output, 0, "initrd: the files that are added, 1 cpio, ");
+        }
+    }
+    let long = "x".repeat(5000);
+    for destination in
+        ["../x", "/a/../../x", "a/./b", "a//b", "a/", "", "x:0999", "x:0600:y", "TRAILER!!!", &long]
+    {
+        assert_says(&add(destination), 2, "it is SRC:DEST[:MODE]");
+    }
+    let missing = run("kexec-load", &[kernel.to_str().unwrap(), "--add-file", "/nowhere/x:y"]);
+    assert_says(&missing, 1, "unable to read /nowhere/x: No such file or directory");
+    let folder = format!("{}:y", dir.0.display());
+    assert_says(
+        &run("kexec-load", &[kernel.to_str().unwrap(), "--add-file", &folder]),
+        1,
+        "it is a directory",
+    );
+}
+
+#[test]
+fn a_key_that_others_can_read_is_refused_with_what_to_do() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = Dir::new("key");
+    let kernel = dir.file("kernel", &bzimage());
+    let key = dir.file("key", b"secret");
+    for mode in [0o644, 0o440, 0o404] {
+        std::fs::set_permissions(&key, PermissionsExt::from_mode(mode)).unwrap();
+        let args = ["--dry-run", "--append", "x", "--crypt-key", key.to_str().unwrap(), "--force"];
+        let output = run("kexec-load", &[&[kernel.to_str().unwrap()], &args[..]].concat());
+        assert_says(&output, 1, &format!("others than root can read it (mode {mode:04o}, owner "));
+        assert_says(&output, 1, "&& chmod 0400 ");
+    }
+}
+
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let length = u16::try_from(bytes.len()).unwrap();
     let crc = bytes.iter().fold(u32::MAX, |crc, &byte| {

@@ -33,6 +33,15 @@ pub struct Options {
     #[argh(switch, hidden_help)]
     reuse_commandline: bool,
     /// as for kexec-load
+    #[argh(option, arg_name = "SRC:DEST[:MODE]")]
+    add_file: Vec<String>,
+    /// as for kexec-load
+    #[argh(option, arg_name = "FILE")]
+    crypt_key: Option<String>,
+    /// as for kexec-load
+    #[argh(switch)]
+    force: bool,
+    /// as for kexec-load
     #[argh(option, arg_name = "FILE")]
     dtb: Option<String>,
     /// as for kexec-load
@@ -67,6 +76,7 @@ pub fn command(words: &Words) -> Answer<Command> {
         && load.initrds.is_empty()
         && load.append.is_none()
         && load.dtb.is_none()
+        && !load.adds()
         && !words.has("--reuse-cmdline");
     Ok(Command::Doctor(DoctorRequest {
         load: (!nothing_said).then_some(load),

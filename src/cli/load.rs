@@ -27,6 +27,17 @@ pub struct Options {
     /// another name of --reuse-cmdline
     #[argh(switch, hidden_help)]
     reuse_commandline: bool,
+    /// add SRC to the next kernel's initramfs as DEST, root's, with MODE (octal; SRC's
+    /// own by default); may be repeated
+    #[argh(option, arg_name = "SRC:DEST[:MODE]")]
+    add_file: Vec<String>,
+    /// add FILE to it as /crypto_keyfile.bin, and cryptkey to the command line:
+    /// Alpine's initramfs unlocks its root with it
+    #[argh(option, arg_name = "FILE")]
+    crypt_key: Option<String>,
+    /// take the key from a file system that is not known to be encrypted, too
+    #[argh(switch)]
+    force: bool,
     /// the device tree to hand on, in the place of the running kernel's (arm64)
     #[argh(option, arg_name = "FILE")]
     dtb: Option<String>,
@@ -68,7 +79,8 @@ pub fn command(words: &Words) -> Answer<Command> {
     load.name_only = words.has("--type");
     load.say = true;
     load.debug = words.has("--debug");
-    let loads = load.kernel.is_some() || load.dry_run || load.name_only || !load.initrds.is_empty();
+    let loads =
+        load.kernel.is_some() || load.dry_run || load.name_only || !load.initrds.is_empty() || load.adds();
     match (words.has("--unload"), words.has("--status"), loads) {
         (true, false, false) => return Ok(Command::Unload),
         (false, true, false) => {

@@ -7,8 +7,9 @@ mod kexec;
 mod load;
 mod words;
 
-use crate::bytes::Shown;
+use crate::bytes::{Shown, parts};
 use crate::failure::{Answer, Call, Failure};
+use crate::image::newc;
 use crate::layout::range::Range;
 use argh::{ArgsInfo, CommandInfoWithArgs};
 use std::ffi::{OsStr, OsString};
@@ -82,6 +83,12 @@ pub struct LoadRequest {
     pub boot: Option<OsString>,
     /// Initrds, in their order.
     pub initrds: Vec<OsString>,
+    /// Files to add to the next kernel's initramfs.
+    pub added: Vec<AddedFile>,
+    /// A key file to add to it, for Alpine's initramfs to unlock the root with.
+    pub crypt_key: Option<OsString>,
+    /// Take the key from a file system that is not known to be encrypted, too.
+    pub force: bool,
     /// A device tree to hand on in the place of the running kernel's (arm64).
     pub dtb: Option<OsString>,
     /// Whether a unified image's own command line counts: the user says nothing of one.
@@ -108,6 +115,24 @@ pub struct LoadRequest {
     pub ignored: Vec<&'static str>,
     /// What follows.
     pub after: After,
+}
+
+impl LoadRequest {
+    /// Whether files are added to the next kernel's initramfs.
+    pub fn adds(&self) -> bool {
+        self.crypt_key.is_some() || !self.added.is_empty()
+    }
+}
+
+/// A file that is added to the next kernel's initramfs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddedFile {
+    /// The file, here.
+    pub source: OsString,
+    /// Its path there, as newc::name has it.
+    pub name: OsString,
+    /// Its permission bits there; the ones that it has here when absent.
+    pub mode: Option<u32>,
 }
 
 /// A jump.
@@ -299,11 +324,40 @@ fn what_to_load(words: &Words, load: &mut LoadRequest) -> Answer<()> {
     load.kernel = only_kernel(words)?;
     load.boot = words.last("--boot").map(OsStr::to_os_string);
     load.initrds = words.all("--initrd");
+    for word in words.all("--add-file") {
+        let added = added_file(word.as_bytes()).ok_or_else(|| {
+            words.misused(&format!(
+                "unable to use --add-file {}: it is SRC:DEST[:MODE], DEST a path of at most 4095 bytes without . and .., MODE octal",
+                word.shown()
+            ))
+        })?;
+        load.added.push(added);
+    }
+    load.crypt_key = words.last("--crypt-key").map(OsStr::to_os_string);
+    load.force = words.has("--force");
     load.own_line = !reuse && append.is_none() && command_line.is_none();
     load.reuse = reuse || load.own_line;
     load.dtb = words.last("--dtb").map(OsStr::to_os_string);
     load.append = append.or(command_line).map(OsStr::to_os_string);
     Ok(())
+}
+
+/// SRC:DEST[:MODE].
+fn added_file(word: &[u8]) -> Option<AddedFile> {
+    let mut fields = parts(word, b':');
+    let (source, destination) = (fields.next()?, fields.next()?);
+    let mode = match fields.next() {
+        Some(digits) => {
+            let digits = core::str::from_utf8(digits).ok()?;
+            Some(u32::from_str_radix(digits, 8).ok().filter(|&mode| mode <= 0o7777)?)
+        }
+        None => None,
+    };
+    let os = |bytes| OsStr::from_bytes(bytes).to_os_string();
+    if source.is_empty() || fields.next().is_some() {
+        return None;
+    }
+    Some(AddedFile { source: os(source), name: os(newc::name(destination)?), mode })
 }
 
 /// At most one kernel.
@@ -415,6 +469,33 @@ mod tests {
         let Ok(Command::Load(request)) = parse(&argv).1 else { panic!() };
         assert_eq!(request.kernel.unwrap().as_bytes(), b"/boot/\xff");
         assert_eq!(request.initrds[0].as_bytes(), b"/\xfe");
+    }
+
+    #[test]
+    fn files_to_add_are_three_fields_at_most() {
+        let os = |text: &str| OsString::from(text);
+        let table = [
+            ("a:b", "a", "b", None),
+            ("/etc/a:/etc/b", "/etc/a", "etc/b", None),
+            ("a:/b:0600", "a", "b", Some(0o600)),
+            ("a:b:4755", "a", "b", Some(0o4755)),
+            ("a:new\nline:0", "a", "new\nline", Some(0)),
+        ];
+        for (word, source, name, mode) in table {
+            let wanted = AddedFile { source: os(source), name: os(name), mode };
+            assert_eq!(added_file(word.as_bytes()), Some(wanted), "{word:?}");
+        }
+        for word in
+            ["", "a", "a:", ":b", "a:/", "a:b:", "a:b:8", "a:b:10000", "a:b:-1", "a:b:c:d", "a:../b", "a:b/"]
+        {
+            assert_eq!(added_file(word.as_bytes()), None, "{word:?}");
+        }
+        let request = load("kexec-load --add-file a:b --add-file=c:d:1 --crypt-key k --force");
+        assert_eq!(request.added.len(), 2);
+        assert_eq!((request.crypt_key.as_deref(), request.force), (Some(OsStr::new("k")), true));
+        assert!(request.adds() && !load("kexec-load /k --force").adds());
+        assert!(usage("kexec-load --add-file a:../b").contains("SRC:DEST[:MODE]"));
+        assert!(usage("kexec-load --unload --crypt-key k").contains("stand alone"));
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub fn compression(bytes: &[u8]) -> Option<&'static str> {
 
 /// Checks an initrd archive by archive.
 pub fn check(bytes: &[u8]) -> Result<Initrd, Defect> {
-    let bytes = without_bootconfig(bytes);
+    let (bytes, _) = without_bootconfig(bytes);
     let mut found = Initrd::default();
     let mut offset = 0usize;
     loop {
@@ -94,10 +94,10 @@ pub fn check(bytes: &[u8]) -> Result<Initrd, Defect> {
     }
 }
 
-/// The file without the bootconfig that may end it: data, their size and checksum,
-/// and a magic (Documentation/admin-guide/bootconfig.rst, "Boot Kernel With a Boot
-/// Config"), before up to three bytes of padding.
-fn without_bootconfig(bytes: &[u8]) -> &[u8] {
+/// The file without the bootconfig that may end it, and that: data, their size and
+/// checksum, and a magic (Documentation/admin-guide/bootconfig.rst, "Boot Kernel With a
+/// Boot Config"), before up to three bytes of padding.
+pub fn without_bootconfig(bytes: &[u8]) -> (&[u8], &[u8]) {
     for padding in 0..4usize {
         let end = bytes.len().saturating_sub(padding);
         let Some(rest) = bytes.get(..end).and_then(|bytes| bytes.strip_suffix(b"#BOOTCONFIG\n")) else {
@@ -105,9 +105,10 @@ fn without_bootconfig(bytes: &[u8]) -> &[u8] {
         };
         let numbers = rest.len().saturating_sub(8);
         let size = bytes::u32_at(rest, numbers).and_then(|size| usize::try_from(size).ok());
-        return size.and_then(|size| rest.get(..numbers.checked_sub(size)?)).unwrap_or(rest);
+        let start = size.and_then(|size| numbers.checked_sub(size)).unwrap_or(rest.len());
+        return bytes.split_at_checked(start).unwrap_or((bytes, &[]));
     }
-    bytes
+    (bytes, &[])
 }
 
 fn is_cpio(bytes: &[u8]) -> bool {

@@ -5,6 +5,7 @@ pub mod bzimage;
 pub mod elf;
 pub mod initrd;
 pub mod machine;
+pub mod newc;
 pub mod pe;
 pub mod unpack;
 mod zstd;

@@ -1,7 +1,7 @@
 //! What /proc, /sys and /etc say about this machine, as plain values.
 
 use super::files::{self, exists, is_dir, names, read, read_or_empty, value};
-use super::syscalls::{self, CAP_SYS_BOOT};
+use super::syscalls::{self, CAP_SYS_BOOT, Status};
 use crate::bytes::{Shown, parse_decimal, parse_hex, parts};
 use crate::command_line;
 use crate::doctor::Facts;
@@ -437,6 +437,70 @@ fn secure_boot() -> Option<bool> {
 }
 
 /// The container that this is, by the marks that they leave.
+/// Whether all devices under a file's file system are encrypted; not when that cannot
+/// be told.
+pub fn is_on_encrypted(file: &Status) -> bool {
+    let (major, _) = file.on_device;
+    if major != 0 {
+        return is_encrypted(&block_device("/sys", file.on_device), 0);
+    }
+    // A file system that may have several devices has a number of its own, and is
+    // mounted by the name of one of them (proc_pid_mountinfo(5)).
+    let mounts = read_or_empty("/proc/self/mountinfo");
+    let device =
+        source_of_mount(&mounts, file.mount).map(|source| syscalls::status(OsStr::from_bytes(source)));
+    matches!(device, Some(Ok(status)) if btrfs_is_encrypted("/sys", status.is_device))
+}
+
+fn block_device(sys: &str, (major, minor): (u32, u32)) -> String {
+    format!("{sys}/dev/block/{major}:{minor}")
+}
+
+/// The source of a mount by its number: what follows the file system's type, which
+/// follows a hyphen.
+fn source_of_mount(mounts: &[u8], number: u64) -> Option<&[u8]> {
+    let mut fields = parts(mounts, b'\n').map(|line| parts(line, b' '));
+    let mut fields =
+        fields.find_map(|mut fields| (parse_decimal(fields.next()?)? == number).then_some(fields))?;
+    fields.find(|&field| field == b"-")?;
+    fields.nth(1)
+}
+
+/// Of btrfs, the devices are in sysfs (/sys/fs/btrfs/UUID/devices).
+fn btrfs_is_encrypted(sys: &str, (major, minor): (u32, u32)) -> bool {
+    let number = format!("{major}:{minor}");
+    for uuid in names(&format!("{sys}/fs/btrfs")) {
+        let dir = format!("{sys}/fs/btrfs/{}/devices", uuid.shown());
+        let mut devices = names(&dir);
+        devices.iter_mut().for_each(|name| *name = format!("{dir}/{}", name.shown()).into());
+        let is_it = |device: &OsString| {
+            read_or_empty(&format!("{}/dev", device.shown())).trim_ascii() == number.as_bytes()
+        };
+        if devices.iter().any(is_it) {
+            return devices.iter().all(|device| is_encrypted(&device.shown().to_string(), 0));
+        }
+    }
+    false
+}
+
+/// Whether a block device, by its folder in sysfs, is dm-crypt's, or all those are that
+/// it is made of: LVM, RAID. cryptsetup names its devices so that lvm2 leaves them alone,
+/// `CRYPT-` and the type; VERITY and INTEGRITY do not encrypt.
+fn is_encrypted(device: &str, depth: u32) -> bool {
+    let uuid = read_or_empty(&format!("{device}/dm/uuid"));
+    let types: [&[u8]; 3] = [b"CRYPT-LUKS1-", b"CRYPT-LUKS2-", b"CRYPT-PLAIN-"];
+    if types.iter().any(|kind| uuid.starts_with(kind)) {
+        return true;
+    }
+    let slaves = names(&format!("{device}/slaves"));
+    // More layers than anybody has.
+    !slaves.is_empty()
+        && depth < 16
+        && slaves
+            .iter()
+            .all(|slave| is_encrypted(&format!("{device}/slaves/{}", slave.shown()), depth.saturating_add(1)))
+}
+
 fn container() -> Option<OsString> {
     for &(file, name) in &[("/run/.containerenv", "podman"), ("/.dockerenv", "docker")] {
         if exists(file) {
@@ -452,6 +516,71 @@ fn container() -> Option<OsString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_encrypted_down_to_every_disk_and_what_is_not() {
+        let sys = std::env::temp_dir().join(format!("rc-kexec-sys-{}", std::process::id()));
+        let sys = sys.to_str().unwrap();
+        let device = |name: &str, uuid: &str, slaves: &[&str]| {
+            let dir = format!("{sys}/devices/{name}");
+            std::fs::create_dir_all(format!("{dir}/slaves")).unwrap();
+            std::fs::create_dir_all(format!("{dir}/dm")).unwrap();
+            std::fs::write(format!("{dir}/dm/uuid"), format!("{uuid}\n")).unwrap();
+            std::fs::write(format!("{dir}/dev"), format!("253:{}\n", name.len())).unwrap();
+            for slave in slaves {
+                std::os::unix::fs::symlink(format!("{sys}/devices/{slave}"), format!("{dir}/slaves/{slave}"))
+                    .unwrap();
+            }
+            dir
+        };
+        device("sda", "", &[]);
+        device("luks", "CRYPT-LUKS2-0123-root", &["sda"]);
+        device("plain", "CRYPT-PLAIN-swap", &["sda"]);
+        let table = [
+            ("1", "", &["sda"][..], false),
+            ("2", "CRYPT-LUKS1-0123-x", &["sda"], true),
+            ("3", "LVM-abc", &["luks"], true),
+            ("4", "LVM-abc", &["luks", "plain"], true),
+            ("5", "LVM-abc", &["luks", "sda"], false),
+            ("6", "CRYPT-VERITY-0123-x", &["sda"], false),
+            ("7", "CRYPT-INTEGRITY-x", &["luks"], true),
+            ("8", "", &["3"], true),
+            ("9", "LVM-CRYPT-LUKS2-", &[], false),
+        ];
+        for (name, uuid, slaves, wanted) in table {
+            assert_eq!(is_encrypted(&device(name, uuid, slaves), 0), wanted, "{name} {uuid} {slaves:?}");
+        }
+        device("loop", "", &["loop"]);
+        assert!(!is_encrypted(&format!("{sys}/devices/loop"), 0));
+        for (uuid, devices, wanted) in [
+            ("one", &["luks"][..], true),
+            ("two", &["luks", "plain"], true),
+            ("mixed", &["luks", "sda"], false),
+        ] {
+            let _ = std::fs::remove_dir_all(format!("{sys}/fs"));
+            let dir = format!("{sys}/fs/btrfs/{uuid}/devices");
+            std::fs::create_dir_all(&dir).unwrap();
+            for name in devices {
+                std::os::unix::fs::symlink(format!("{sys}/devices/{name}"), format!("{dir}/{name}")).unwrap();
+            }
+            assert_eq!(btrfs_is_encrypted(sys, (253, 4)), wanted, "{uuid}");
+            assert!(!btrfs_is_encrypted(sys, (253, 9)), "{uuid}");
+        }
+        std::fs::remove_dir_all(sys).unwrap();
+    }
+
+    #[test]
+    fn a_mount_by_its_number() {
+        let mounts = b"22 1 0:21 / / rw,relatime shared:1 - btrfs /dev/mapper/root rw,subvol=/\n\
+            231 22 0:5 / /dev rw - devtmpfs dev rw\n";
+        assert_eq!(source_of_mount(mounts, 22), Some(&b"/dev/mapper/root"[..]));
+        assert_eq!(source_of_mount(mounts, 231), Some(&b"dev"[..]));
+        for number in [2, 23, 0] {
+            assert_eq!(source_of_mount(mounts, number), None, "{number}");
+        }
+        assert_eq!(source_of_mount(b"22 1 0:21 / / rw", 22), None);
+        assert_eq!(source_of_mount(b"22 1 0:21 / / rw - btrfs", 22), None);
+    }
 
     #[test]
     fn a_line_of_sysctl_d_that_locks_and_those_that_do_not() {

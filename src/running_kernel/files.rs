@@ -3,7 +3,7 @@
 //! Straight on the system calls: the standard library's files would bring their
 //! own errors, buffers and paths (see "Sizes" in README.md).
 
-use super::syscalls::{self, Mapping};
+use super::syscalls::{self, Mapping, Status};
 use core::fmt::{self, Write};
 use core::num::NonZeroUsize;
 use libc::{O_APPEND, O_CLOEXEC, O_CREAT, O_NONBLOCK, O_RDONLY, O_TRUNC, O_WRONLY, S_IFDIR, S_IFREG};
@@ -34,6 +34,8 @@ pub enum Unusable {
     Directory,
     /// It is a device, a pipe or a socket.
     Special,
+    /// It ended before the end that it had.
+    Shrank,
 }
 
 impl From<Errno> for Unusable {
@@ -50,13 +52,7 @@ impl Input {
 
     /// Maps a regular file that is open: `path` is its name in messages.
     pub fn of(path: &OsStr, file: OwnedFd) -> Result<Input, Unusable> {
-        let (kind, size) = syscalls::status_of(&file)?;
-        match kind {
-            S_IFREG => {}
-            S_IFDIR => return Err(Unusable::Directory),
-            _ => return Err(Unusable::Special),
-        }
-        let length = usize::try_from(size).ok().and_then(NonZeroUsize::new);
+        let length = usize::try_from(regular(&file)?.size).ok().and_then(NonZeroUsize::new);
         let mapping = match length {
             Some(length) => Some(Mapping::new(&file, length)?),
             None => None,
@@ -68,6 +64,36 @@ impl Input {
     pub fn bytes(&self) -> &[u8] {
         self.mapping.as_ref().map_or(&[], Mapping::bytes)
     }
+}
+
+/// Opens a regular file that is read and not mapped.
+pub fn open_regular(path: &OsStr) -> Result<(OwnedFd, Status), Unusable> {
+    let file = open_to_read(path)?;
+    let status = regular(&file)?;
+    Ok((file, status))
+}
+
+fn regular(file: &OwnedFd) -> Result<Status, Unusable> {
+    let status = syscalls::status_of(file)?;
+    match status.kind() {
+        S_IFREG => Ok(status),
+        S_IFDIR => Err(Unusable::Directory),
+        _ => Err(Unusable::Special),
+    }
+}
+
+/// Reads a file from where it is read until `bytes` is full.
+pub fn read_exactly(file: &OwnedFd, bytes: &mut [u8]) -> Result<(), Unusable> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match nix::unistd::read(file, rest) {
+            Ok(0) => return Err(Unusable::Shrank),
+            Ok(length) => rest = core::mem::take(&mut rest).get_mut(length..).unwrap_or_default(),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(())
 }
 
 /// Opens for reading. Without O_NONBLOCK, opening a pipe would wait for its writer.
@@ -82,12 +108,12 @@ pub fn exists(path: impl AsRef<OsStr>) -> bool {
 
 /// Whether there is a regular file by this name.
 pub fn is_file(path: &OsStr) -> bool {
-    syscalls::status(path).is_ok_and(|(kind, _)| kind == S_IFREG)
+    syscalls::status(path).is_ok_and(|status| status.kind() == S_IFREG)
 }
 
 /// Whether there is a directory by this name.
 pub fn is_dir(path: &str) -> bool {
-    syscalls::status(path.as_ref()).is_ok_and(|(kind, _)| kind == S_IFDIR)
+    syscalls::status(path.as_ref()).is_ok_and(|status| status.kind() == S_IFDIR)
 }
 
 /// A small file of /proc, /sys or /etc, whole.

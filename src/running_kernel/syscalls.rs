@@ -93,16 +93,37 @@ pub fn read_link(path: &OsStr) -> Result<OsString, Errno> {
     Ok(OsStr::from_bytes(target.get(..length).unwrap_or_default()).to_os_string())
 }
 
-/// What a file is (inode(7), S_IFMT of its mode), and its size in bytes.
-pub type Status = (libc::mode_t, u64);
+/// What is known of a file without reading it (inode(7)).
+#[derive(Clone, Copy, Debug)]
+pub struct Status {
+    /// Its type and its permission bits.
+    pub mode: libc::mode_t,
+    /// Its size, in bytes.
+    pub size: u64,
+    /// Its owner.
+    pub owner: u32,
+    /// The device that it is, major and minor number; zeros for what is none.
+    pub is_device: (u32, u32),
+    /// The device that it lies on.
+    pub on_device: (u32, u32),
+    /// The mount that it lies on, as /proc/self/mountinfo numbers them.
+    pub mount: u64,
+}
+
+impl Status {
+    /// S_IFMT of its mode.
+    pub fn kind(&self) -> libc::mode_t {
+        self.mode & libc::S_IFMT
+    }
+}
 
 /// statx(2), which is the same for every architecture: of what is at `path`.
 pub fn status(path: &OsStr) -> Result<Status, Errno> {
     let mut status = [0u8; STATX_SIZE];
-    let arguments = [0, libc::STATX_BASIC_STATS as usize, status.as_mut_ptr() as usize];
+    let arguments = [0, STATX_MASK as usize, status.as_mut_ptr() as usize];
     // SAFETY: the kernel writes one struct statx to `status`.
     unsafe { at(libc::SYS_statx, path, arguments) }?;
-    mode_and_size(&status)
+    status_in(&status).ok_or(Errno::EINVAL)
 }
 
 /// statx(2), of an open file.
@@ -115,20 +136,28 @@ pub fn status_of(file: &OwnedFd) -> Result<Status, Errno> {
             file.as_raw_fd(),
             c"".as_ptr(),
             libc::AT_EMPTY_PATH,
-            libc::STATX_BASIC_STATS,
+            STATX_MASK,
             status.as_mut_ptr(),
         )
     })?;
-    mode_and_size(&status)
+    status_in(&status).ok_or(Errno::EINVAL)
 }
 
-/// struct statx (statx(2)): stx_mode is at 28, stx_size at 40.
+const STATX_MASK: libc::c_uint = libc::STATX_BASIC_STATS | libc::STATX_MNT_ID;
+
+/// struct statx (statx(2)): where its fields are is in linux/stat.h.
 const STATX_SIZE: usize = 256;
 
-fn mode_and_size(status: &[u8; STATX_SIZE]) -> Result<Status, Errno> {
-    let mode = bytes::u16_at(status, 28).ok_or(Errno::EINVAL)?;
-    let size = bytes::u64_at(status, 40).ok_or(Errno::EINVAL)?;
-    Ok((libc::mode_t::from(mode) & libc::S_IFMT, size))
+fn status_in(status: &[u8; STATX_SIZE]) -> Option<Status> {
+    let device = |at: usize| Some((bytes::u32_at(status, at)?, bytes::u32_at(status, at.checked_add(4)?)?));
+    Some(Status {
+        mode: libc::mode_t::from(bytes::u16_at(status, 28)?),
+        size: bytes::u64_at(status, 40)?,
+        owner: bytes::u32_at(status, 20)?,
+        is_device: device(128)?,
+        on_device: device(136)?,
+        mount: bytes::u64_at(status, 144)?,
+    })
 }
 
 /// A file mapped for reading: its pages are the page cache's, not ours.
@@ -162,6 +191,64 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
+        // SAFETY: the mapping is ours, and no slice of it outlives self.
+        let _ = unsafe { munmap(self.address, self.length.get()) };
+    }
+}
+
+/// A file in memory alone, mapped for reading and writing; never on a disk once it is
+/// locked. Wiped when it is dropped.
+#[derive(Debug)]
+pub struct MemoryFile {
+    /// The file.
+    pub file: OwnedFd,
+    address: NonNull<c_void>,
+    length: NonZeroUsize,
+}
+
+impl MemoryFile {
+    /// `length` bytes of zeros.
+    pub fn new(name: &CStr, length: NonZeroUsize) -> Result<MemoryFile, Errno> {
+        let file = memfd(name)?;
+        // One write at its last byte makes it as long (pwrite(2)).
+        let last = libc::off_t::try_from(length.get()).map_err(|_| Errno::EFBIG)?.saturating_sub(1);
+        // SAFETY: the kernel reads one byte of a constant.
+        Errno::result(unsafe { libc::pwrite(file.as_raw_fd(), c"".as_ptr().cast(), 1, last) })?;
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice, of a file that
+        // nobody else has: nothing that exists is changed by it.
+        let address = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, &file, 0) }?;
+        Ok(MemoryFile { file, address, length })
+    }
+
+    /// Keeps it out of swap space (mlock(2)) and of core dumps (madvise(2)).
+    pub fn lock(&self) -> Result<(), Errno> {
+        let (address, length) = (self.address.as_ptr(), self.length.get());
+        // SAFETY: advice and locks change no byte of the mapping, which is ours.
+        unsafe {
+            Errno::result(libc::madvise(address, length, libc::MADV_DONTDUMP))?;
+            Errno::result(libc::mlock(address, length)).map(drop)
+        }
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: `address` is the beginning of `length` mapped bytes, which are unmapped
+        // only when self is dropped; they are written through `bytes_mut` alone.
+        unsafe { core::slice::from_raw_parts(self.address.as_ptr().cast(), self.length.get()) }
+    }
+
+    /// Its bytes, to be written.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and self is borrowed by nobody else.
+        unsafe { core::slice::from_raw_parts_mut(self.address.as_ptr().cast(), self.length.get()) }
+    }
+}
+
+impl Drop for MemoryFile {
+    fn drop(&mut self) {
+        // The kernel is given the address after this: it is not left out as useless.
+        self.bytes_mut().fill(0);
         // SAFETY: the mapping is ours, and no slice of it outlives self.
         let _ = unsafe { munmap(self.address, self.length.get()) };
     }

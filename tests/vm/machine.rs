@@ -1,7 +1,7 @@
 //! A virtual machine: its parts, its console, its end.
 
 use crate::cpio::Cpio;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -363,7 +363,6 @@ pub fn folder() -> PathBuf {
 
 /// Adds a line to target/vm/times: how long a machine of which test ran.
 pub fn note_time(console: &Console) {
-    use std::io::Write;
     let seconds = console.lines.last().map_or(0.0, |(time, _)| *time);
     let thread = std::thread::current();
     let line = format!("{} {seconds:.1}\n", thread.name().unwrap_or("main"));
@@ -396,10 +395,22 @@ fn firmware(kernel: Kernel) -> (PathBuf, PathBuf) {
 
 /// Runs QEMU to its end, or ends it at the line of the console that `is_last` says is
 /// the last, or when the time is over.
-pub fn watch(mut qemu: Command, limit: Duration, is_last: &mut dyn FnMut(&str) -> bool) -> Console {
+pub fn watch(qemu: Command, limit: Duration, is_last: &mut dyn FnMut(&str) -> bool) -> Console {
+    watch_typing(qemu, limit, is_last, &[])
+}
+
+/// As [`watch`], with somebody at the console who types a line, the second of a pair,
+/// when the first of it stands there; each pair once, in their order.
+pub fn watch_typing(
+    mut qemu: Command,
+    limit: Duration,
+    is_last: &mut dyn FnMut(&str) -> bool,
+    answers: &[(&str, &str)],
+) -> Console {
     let start = Instant::now();
     let program = qemu.get_program().to_string_lossy().into_owned();
-    let child = qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let stdin = if answers.is_empty() { Stdio::null() } else { Stdio::piped() };
+    let child = qemu.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.unwrap_or_else(|error| {
         panic!("{program}: {error}\n  install it: apt-get install qemu-system-x86 qemu-system-arm (make test does, as root)")
     });
@@ -424,11 +435,22 @@ pub fn watch(mut qemu: Command, limit: Duration, is_last: &mut dyn FnMut(&str) -
     let mut lines = Vec::new();
     let mut begin = 0;
     let mut hung = false;
+    let mut answers = answers.iter();
+    let (mut next, mut answered) = (answers.next(), 0);
     'running: loop {
         let left = limit.saturating_sub(start.elapsed());
         match receiver.recv_timeout(left) {
             Ok(bytes) => {
                 text.extend_from_slice(&bytes);
+                while let Some((prompt, answer)) = next
+                    && let Some(at) =
+                        text[answered..].windows(prompt.len()).position(|part| part == prompt.as_bytes())
+                {
+                    let keys = child.stdin.as_mut().unwrap();
+                    keys.write_all(format!("{answer}\n").as_bytes()).and_then(|()| keys.flush()).unwrap();
+                    answered += at + prompt.len();
+                    next = answers.next();
+                }
                 while let Some(length) = text[begin..].iter().position(|&byte| byte == b'\n') {
                     let line = String::from_utf8_lossy(&text[begin..begin + length]);
                     let line = line.trim_end_matches('\r').to_string();

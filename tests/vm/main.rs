@@ -9,6 +9,7 @@
     clippy::arithmetic_side_effects
 )]
 
+mod added;
 mod arm64;
 mod cpio;
 mod forms;

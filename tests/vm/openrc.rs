@@ -4,10 +4,10 @@
 //! they are kexecs or go through the firmware.
 
 use crate::cpio::Cpio;
-use crate::machine::{Console, Kernel, folder, note_time, part, parts, program, qemu, watch};
+use crate::machine::{Console, Kernel, folder, note_time, part, parts, program, qemu, watch, watch_typing};
 use std::io::Write;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -49,7 +49,20 @@ pub struct Installed {
     boots: Vec<(String, End)>,
     boot_files: Vec<(String, Vec<u8>)>,
     root_files: Vec<(String, Vec<u8>)>,
+    encrypted: Option<Encrypted>,
 }
+
+/// An encrypted root.
+#[derive(Clone, Copy)]
+pub struct Encrypted {
+    /// What is typed when the initramfs asks for a passphrase.
+    pub passphrase: &'static str,
+    /// A key to it, in [`KEY_FILE`] on it.
+    pub key: &'static str,
+}
+
+/// Where the key to the encrypted root is, on it.
+pub const KEY_FILE: &str = "/etc/keys/root.key";
 
 /// What the machine said at one of its boots, from the user's first word to its end.
 pub struct Boot {
@@ -76,9 +89,48 @@ mount -t securityfs security /sys/kernel/security 2>/dev/null
 while [ ! -e /dev/vda ] || [ ! -e /dev/vdb ]; do sleep 0.1; done
 # The kernel's own lines would fall into the middle of others; emergencies alone may.
 dmesg -n 1
-mount -t ext4 /dev/vda /root
+root=/dev/vda
+[ ! -e /unlock ] || . /unlock
+mount -t ext4 $root /root
 for dir in proc sys dev; do mount --move /$dir /root/$dir; done
 exec switch_root /root /sbin/init
+"#;
+
+/// As Alpine's nlplug-findfs: unlocks cryptroot= as cryptdm=, with the key that cryptkey
+/// names where it fits, else with what is typed.
+const UNLOCK: &str = r#"
+for word in $(cat /proc/cmdline); do
+    case $word in
+    cryptroot=*) from=${word#*=} ;;
+    cryptdm=*) root=/dev/mapper/${word#*=} ;;
+    cryptkey) key=/crypto_keyfile.bin ;;
+    esac
+done
+open() { cryptsetup open --disable-keyring "$@" $from ${root##*/}; }
+if [ -n "$key" ] && open --key-file $key; then
+    echo "UNLOCKED BY A KEY of $(wc -c <$key) bytes, $(stat -c '%a %u %g' $key)"
+else
+    echo "Enter passphrase for $from:"
+    read -r -t 60 typed </dev/console
+    echo -n "$typed" | open --key-file - && echo "UNLOCKED BY A PASSPHRASE"
+fi
+"#;
+
+/// Makes the encrypted root of a plain one.
+const ENCRYPT: &str = r#"#!/bin/busybox sh
+/bin/busybox --install -s /bin
+export PATH=/bin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev
+dmesg -n 1
+while [ ! -e /dev/vda ] || [ ! -e /dev/vdb ]; do sleep 0.1; done
+cryptsetup luksFormat -q --type luks2 --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --key-file /passphrase /dev/vda &&
+cryptsetup luksAddKey -q --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --key-file /passphrase /dev/vda /key &&
+cryptsetup open --disable-keyring --key-file /passphrase /dev/vda root &&
+dd if=/dev/vdb of=/dev/mapper/root bs=1M 2>/dev/null &&
+sync && cryptsetup close root && echo ENCRYPTED
+poweroff -f
 "#;
 
 /// The user: types what is written down for this boot, once the machine is up.
@@ -176,7 +228,16 @@ impl Installed {
             boots: Vec::new(),
             boot_files: Vec::new(),
             root_files: Vec::new(),
+            encrypted: None,
         }
+    }
+
+    /// With an encrypted root, and swap space in use on a third disk.
+    pub fn encrypted(mut self, with: Encrypted) -> Installed {
+        let line = self.command_line.replace("root=/dev/vda", "root=/dev/mapper/root");
+        self.command_line = format!("{line} cryptroot=/dev/vda cryptdm=root");
+        self.encrypted = Some(with);
+        self
     }
 
     /// What the user types at the next boot, a line each, and how it ends.
@@ -211,9 +272,16 @@ impl Installed {
         self.fill_boot(&dir.join("boot"), &initramfs);
         let mut qemu = qemu(self.kernel, &image, &self.command_line, ACCELERATOR);
         qemu.args(["-m", "512M", "-smp", "1"]);
-        for name in ["root", "boot"] {
-            let disk = file_system(&dir.join(name));
-            qemu.arg("-drive").arg(format!("if=virtio,format=raw,cache=unsafe,file={}", disk.display()));
+        let mut disks = vec![file_system(&dir.join("root")), file_system(&dir.join("boot"))];
+        if let Some(encrypted) = &self.encrypted {
+            // What is looked for afterwards would be found.
+            assert!(holds(&disks[0], encrypted.key), "the key is not on the plain disk");
+            disks[0] = self.encrypt(&dir, encrypted, &disks[0]);
+            disks.push(dir.join("swap.disk"));
+            std::fs::write(&disks[2], vec![0; 16 << 20]).unwrap();
+        }
+        for disk in &disks {
+            attach(&mut qemu, disk);
         }
         // A machine that powers off ends by itself. One that stands still does not,
         // and one that goes through the firmware would begin again.
@@ -225,19 +293,47 @@ impl Installed {
             }
             None => false,
         };
-        let console = watch(qemu, Duration::from_secs(60 + 40 * wanted.len() as u64), &mut is_last);
+        let limit = Duration::from_secs(60 + 40 * wanted.len() as u64);
+        let passphrase = self.encrypted.map_or("", |encrypted| encrypted.passphrase);
+        let asked = [("Enter passphrase for /dev/vda:", passphrase); 2];
+        let answers = if self.encrypted.is_some() { &asked[..] } else { &[] };
+        let console = watch_typing(qemu, limit, &mut is_last, answers);
+        if let Some(encrypted) = &self.encrypted {
+            for disk in &disks {
+                let found = holds(disk, encrypted.key);
+                assert!(!found, "the key is on {}\n{}", disk.display(), console.shown());
+            }
+        }
         let _ = std::fs::remove_dir_all(&dir);
         note_time(&console);
         boots(&console, &wanted)
     }
 
+    /// A machine of its own copies the plain root to an encrypted disk.
+    #[track_caller]
+    fn encrypt(&self, dir: &Path, with: &Encrypted, plain: &Path) -> PathBuf {
+        let (image, disk) = (dir.join("encrypting"), dir.join("encrypted.disk"));
+        let cpio = with_cryptsetup(initramfs_with(ENCRYPT))
+            .file("passphrase", 0o400, with.passphrase.as_bytes())
+            .file("key", 0o400, with.key.as_bytes());
+        std::fs::write(&image, cpio.finish()).unwrap();
+        // As long as the plain one, with room for LUKS2's header before it.
+        let length = std::fs::metadata(plain).unwrap().len() + (32 << 20);
+        std::fs::File::create(&disk).unwrap().set_len(length).unwrap();
+        let mut qemu = qemu(Kernel::Alpine, &image, "console=ttyS0 panic=-1 quiet", ACCELERATOR);
+        qemu.args(["-m", "512M", "-smp", "1", "-no-reboot"]);
+        attach(&mut qemu, &disk);
+        attach(&mut qemu, plain);
+        let console = watch(qemu, Duration::from_secs(120), &mut |_| false);
+        console.has("ENCRYPTED");
+        disk
+    }
+
     fn initramfs(&self) -> Vec<u8> {
-        let mut cpio = ["bin", "proc", "sys", "dev", "root"]
-            .iter()
-            .fold(Cpio::default(), |cpio, name| cpio.dir(name))
-            .char_device("dev/console", (5, 1))
-            .file("bin/busybox", 0o755, &part("busybox/usr/bin/busybox"))
-            .file("init", 0o755, INITRAMFS.as_bytes());
+        let mut cpio = initramfs_with(INITRAMFS);
+        if self.encrypted.is_some() {
+            cpio = with_cryptsetup(cpio).file("unlock", 0o644, UNLOCK.as_bytes());
+        }
         if self.kernel == Kernel::Debian {
             cpio = cpio.file("virtio_blk.ko", 0o644, &part("debian/virtio_blk.ko"));
         }
@@ -356,6 +452,12 @@ impl Installed {
         for (path, data) in &self.root_files {
             write(path, data);
         }
+        if let Some(encrypted) = &self.encrypted {
+            let path = &KEY_FILE[1..];
+            write(path, encrypted.key.as_bytes());
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o400);
+            std::fs::set_permissions(root.join(path), mode).unwrap();
+        }
     }
 
     fn fill_boot(&self, boot: &Path, initramfs: &[u8]) {
@@ -367,6 +469,40 @@ impl Installed {
             std::fs::write(boot.join(name), data).unwrap();
         }
     }
+}
+
+/// An initramfs with BusyBox and this as its first process.
+fn initramfs_with(init: &str) -> Cpio {
+    ["bin", "proc", "sys", "dev", "run", "root", "lib", "lib64"]
+        .iter()
+        .fold(Cpio::default(), |cpio, name| cpio.dir(name))
+        .char_device("dev/console", (5, 1))
+        .file("bin/busybox", 0o755, &part("busybox/usr/bin/busybox"))
+        .file("init", 0o755, init.as_bytes())
+}
+
+/// Debian's cryptsetup, with the libraries that it needs.
+fn with_cryptsetup(cpio: Cpio) -> Cpio {
+    let libraries = "blkid.so.1 c.so.6 cap.so.2 crypto.so.3 cryptsetup.so.12 devmapper.so.1.02.1 json-c.so.5 \
+        m.so.6 pcre2-8.so.0 popt.so.0 resolv.so.2 selinux.so.1 udev.so.1 uuid.so.1 z.so.1 zstd.so.1";
+    let cpio = cpio
+        .file("bin/cryptsetup", 0o755, &part("luks/usr/sbin/cryptsetup"))
+        .file("lib64/ld-linux-x86-64.so.2", 0o755, &part("luks/usr/lib64/ld-linux-x86-64.so.2"))
+        .dir("lib/x86_64-linux-gnu");
+    libraries.split_whitespace().fold(cpio, |cpio, name| {
+        let path = format!("lib/x86_64-linux-gnu/lib{name}");
+        cpio.file(&path, 0o755, &part(&format!("luks/usr/{path}")))
+    })
+}
+
+fn attach(qemu: &mut Command, disk: &Path) {
+    qemu.arg("-drive").arg(format!("if=virtio,format=raw,cache=unsafe,file={}", disk.display()));
+}
+
+/// Whether a disk has these bytes anywhere.
+fn holds(disk: &Path, wanted: &str) -> bool {
+    let bytes = std::fs::read(disk).unwrap();
+    bytes.windows(wanted.len()).any(|part| part == wanted.as_bytes())
 }
 
 /// Compressed, as an initramfs is.
@@ -383,7 +519,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// An ext4 file system that holds a folder's files, as a disk.
-fn file_system(folder: &Path) -> std::path::PathBuf {
+fn file_system(folder: &Path) -> PathBuf {
     let disk = folder.with_extension("disk");
     let made = Command::new("mke2fs")
         .args(["-q", "-t", "ext4", "-E", "root_owner=0:0", "-d"])

@@ -105,6 +105,12 @@ for package in openrc librc1t64 libeinfo1 libpam0g libaudit1 libselinux1 libpcre
 done
 unpack sysvinit-core sysvinit
 
+# What unlocks an encrypted root, with its libraries.
+for package in cryptsetup-bin libcryptsetup12 libdevmapper1.02.1 libjson-c5 libssl3t64 libblkid1 \
+    libuuid1 libpopt0 libudev1 libcap2 libselinux1 libpcre2-8-0 zlib1g libzstd1 libc6; do
+    unpack "$package" luks
+done
+
 # unpack_peer FOLDER: kexec-tools, for the bench, with the libraries that it needs.
 unpack_peer() {
     for package in kexec-tools libc6 zlib1g liblzma5 libzstd1 libxenmisc4.20 libxentoollog1 libxentoolcore1 libxencall1 \

@@ -3,7 +3,7 @@
 //! ordinary reboot, with a reason on the console.
 
 use crate::machine::{Kernel, part};
-use crate::openrc::{Boot, End, Init, Installed};
+use crate::openrc::{Boot, Encrypted, End, Init, Installed, KEY_FILE};
 
 /// The README's lines for users, under the heading, as they stand.
 fn readme(heading: &str) -> String {
@@ -337,4 +337,56 @@ fn setup_edits_inittab_once_and_only_for_an_init_that_knows_the_action() {
     boots[1].has("\nx::once:true\n::reboot:/sbin/openrc reboot\n");
     // With the line there nothing is watched; without RC_REBOOT it is taken for a poweroff.
     boots[1].has("BusyBox; the ::reboot: line of /etc/inittab sets RC_REBOOT").has_not("Loading a kernel");
+}
+
+/// A passphrase is asked for after a boot by the firmware, and not after a kexec that
+/// brings the key; and the key is nowhere but on the encrypted root.
+#[test]
+fn an_encrypted_root_is_unlocked_without_a_passphrase_after_a_kexec() {
+    let encrypted = Encrypted {
+        passphrase: "correct horse battery staple",
+        key: "0e5a2f8c71d94b06a3f7c2d8e1b45960KEY77c3a9d2f4b8e6051d9c3a7f2e8b4d60",
+    };
+    let looked_for = format!("grep -rqF \"$(cat {KEY_FILE})\" /run /tmp /boot");
+    let first = format!(
+        "{}mkswap /dev/vdc\nswapon /dev/vdc\n\
+         echo 'kexec_crypt_key={KEY_FILE}' >>/etc/conf.d/kexec-load\nrc-service kexec-load restart\n\
+         rc-kexec doctor\nreboot",
+        readme("## Reboots by kexec")
+    );
+    let again = format!(
+        "cat /proc/cmdline\nls /crypto_keyfile.bin\n{looked_for}\n\
+         grep -rqF \"$(cat {KEY_FILE})\" /etc\nswapon /dev/vdc\n"
+    );
+    let boots = Installed::new(Init::BusyBox, Kernel::Alpine)
+        .encrypted(encrypted)
+        .boot(&first, End::Kexec)
+        .boot(&format!("{again}reboot"), End::Kexec)
+        // Nobody else may be given it: the ordinary reboot is what is left.
+        .boot(&format!("{again}chmod 440 {KEY_FILE}\nreboot"), End::Firmware)
+        .boot("cat /proc/cmdline\npoweroff", End::PowerOff)
+        .run();
+    let [first, second, third, last] = &boots[..] else { panic!("{} boots", boots.len()) };
+    first
+        .has("A reboot now would be a kexec.")
+        .has("MiB; the files that are added, 1 cpio, 324 bytes")
+        .has("Loading a kernel for the reboot ... [ ok ]");
+    let line = "root=/dev/mapper/root kexec_load_disabled=0 cryptroot=/dev/vda cryptdm=root cryptkey\n";
+    for boot in [second, third] {
+        boot.has(line).has("EXIT 1 of ls /crypto_keyfile.bin").has(&format!("EXIT 1 of {looked_for}"));
+        // What is looked for is found where it is.
+        boot.has("EXIT 0 of grep -rqF");
+    }
+    third
+        .has(
+            "unable to hand on the key /etc/keys/root.key: others than root can read it (mode 0440, owner 0)",
+        )
+        .has("No kernel is loaded: the reboot will be an ordinary one");
+    last.has_not("cryptkey");
+    // Between the boots, from the kexec on, the initramfs spoke.
+    let unlocked = |boot: &Boot, by: &str| boot.count(&format!("UNLOCKED BY A {by}"));
+    let asked = |boot: &Boot| boot.count("Enter passphrase");
+    assert_eq!([first, second, third].map(|boot| unlocked(boot, "KEY of 67 bytes, 400 0 0")), [1, 1, 0]);
+    assert_eq!([first, second, third].map(asked), [0, 0, 1], "{}", first.whole());
+    assert_eq!([first, second, third].map(|boot| unlocked(boot, "PASSPHRASE")), [0, 0, 1]);
 }

@@ -1,0 +1,111 @@
+//! Files for the next kernel's initramfs: an archive in memory, never on a disk, that goes
+//! after the initrds, so that what is in it takes the place of what they have.
+
+use crate::cli::LoadRequest;
+use crate::failure::{Answer, BadKey, Failure};
+use crate::image::newc::{Archive, Put};
+use crate::running_kernel::facts;
+use crate::running_kernel::files;
+use crate::running_kernel::syscalls::{MemoryFile, Status};
+use core::num::NonZeroUsize;
+use nix::errno::Errno;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+
+/// Where Alpine's initramfs looks for a key when the command line says `cryptkey`
+/// (mkinitfs, initramfs-init; nlplug-findfs).
+pub const KEY_NAME: &str = "crypto_keyfile.bin";
+
+/// A file to be added.
+struct Added<'r> {
+    path: &'r OsStr,
+    file: OwnedFd,
+    size: u32,
+    name: &'r [u8],
+    mode: u32,
+    /// Where its bytes go.
+    at: usize,
+}
+
+/// The archive of the files that `request` adds, with `tail` after it. A dry run reads
+/// none of them: they are zeros in it.
+pub fn build(request: &LoadRequest, tail: &[u8]) -> Answer<MemoryFile> {
+    let mut files = Vec::new();
+    for added in &request.added {
+        let (file, status) = open(&added.source)?;
+        let (name, mode) = (added.name.as_bytes(), added.mode.unwrap_or(status.mode & 0o777));
+        files.push(Added {
+            path: &added.source,
+            size: size(&added.source, &status)?,
+            file,
+            name,
+            mode,
+            at: 0,
+        });
+    }
+    if let Some(path) = &request.crypt_key {
+        let (file, status) = open(path)?;
+        check_key(&status, request.force).map_err(|why| bad_key(path, why))?;
+        let name = KEY_NAME.as_bytes();
+        files.push(Added { path, size: size(path, &status)?, file, name, mode: 0o400, at: 0 });
+    }
+
+    let failed = Failure::JoinInitrds;
+    let length = lay_out(&mut files, tail, &mut |_, _| {});
+    let length = NonZeroUsize::new(length).ok_or(failed(Errno::EFBIG))?;
+    let mut memory = MemoryFile::new(c"rc-kexec-files", length).map_err(failed)?;
+    if let Some(path) = &request.crypt_key {
+        memory.lock().map_err(|errno| bad_key(path, BadKey::NotLocked(errno)))?;
+    }
+    lay_out(&mut files, tail, &mut |at, piece| {
+        if let Some(place) = memory.bytes_mut().get_mut(at..).and_then(|rest| rest.get_mut(..piece.len())) {
+            place.copy_from_slice(piece);
+        }
+    });
+    for added in files.iter().filter(|_| !request.dry_run) {
+        let end = added.at.saturating_add(added.size as usize);
+        let place = memory.bytes_mut().get_mut(added.at..end).unwrap_or_default();
+        files::read_exactly(&added.file, place).map_err(|why| Failure::unusable(added.path, why))?;
+    }
+    Ok(memory)
+}
+
+/// Every entry with its header and name, and the tail: the length of it all.
+fn lay_out(files: &mut [Added], tail: &[u8], put: Put) -> usize {
+    let mut archive = Archive::default();
+    for added in files {
+        added.at = archive.file(added.name, added.mode, added.size, put);
+    }
+    archive.end(put);
+    put(archive.length, tail);
+    archive.length.saturating_add(tail.len())
+}
+
+fn open(path: &OsStr) -> Answer<(OwnedFd, Status)> {
+    files::open_regular(path).map_err(|why| Failure::unusable(path, why))
+}
+
+/// A newc header has 32 bits for it.
+fn size(path: &OsStr, status: &Status) -> Answer<u32> {
+    let too_large = |_| Failure::Unreadable { path: path.to_os_string(), errno: Errno::EFBIG };
+    Ok(u32::try_from(status.size).map_err(too_large)?)
+}
+
+/// Whether a key file is one that root alone can read, here and on the disk.
+fn check_key(status: &Status, force: bool) -> Result<(), BadKey> {
+    let mode = status.mode & 0o7777;
+    if mode & 0o077 != 0 || status.owner != 0 {
+        Err(BadKey::Readable(mode, status.owner))
+    } else if status.size == 0 {
+        Err(BadKey::Empty)
+    } else if !force && !facts::is_on_encrypted(status) {
+        Err(BadKey::Bare)
+    } else {
+        Ok(())
+    }
+}
+
+fn bad_key(path: &OsStr, why: BadKey) -> Box<Failure> {
+    Box::new(Failure::Key { path: OsString::from(path), why })
+}

@@ -1,0 +1,112 @@
+//! Files that are added to the next kernel's initramfs (--add-file), as that kernel
+//! finds them, and the key that may not be (--crypt-key).
+
+use crate::machine::{Kernel, Vm};
+use crate::{SAY, assert_second, load_and_jump};
+
+/// What is added, and where it is looked at by the second kernel. The initramfs has
+/// /etc/replaced, /mnt with a mode of its own, and /lib, which is a link.
+const ADD: &str = r#"
+rmdir /mnt && mkdir -m 700 /mnt
+mkdir -p /usr/lib
+ln -s usr/lib /lib
+echo old >/etc/replaced
+echo text >/tmp/file
+chmod 640 /tmp/file
+chown 12:34 /tmp/file
+head -c 5001 /dev/zero | tr '\0' x >/tmp/large
+: >/tmp/empty
+"#;
+const LOOK: &str = r#"
+for file in /new/dir/file /etc/replaced /lib/under-a-link /usr/lib/under-a-link /large /empty /mnt/file /strange*; do
+    echo "FILE $(stat -c '%a %u:%g %h %s' "$file") $(head -c 4 "$file") $(echo "$file" | tr '\n' '|')"
+done
+echo "LINK $(readlink /lib)"
+echo "LENGTH $(tr -d x </large | wc -c)"
+"#;
+
+fn added_by(kernel: Kernel, call: &str) {
+    let options = "--add-file /tmp/file:/new/dir/file --add-file /tmp/file:etc/replaced:4755 \
+        --add-file /tmp/large:/large --add-file /tmp/file:lib/under-a-link --add-file /tmp/empty:empty:0 \
+        --add-file /tmp/file:/mnt/file --add-file \"$(printf '/tmp/file:/strange\nname|')\"";
+    let first = load_and_jump(call)
+        .replace("pack\n", &format!("{ADD}pack\n"))
+        .replace("--initrd /tmp/next.cpio", &format!("--initrd /tmp/next.cpio {options}"));
+    let console = Vm::new(kernel).stage(1, &first).stage(2, &format!("{SAY}{LOOK}")).run();
+    assert_second(&console);
+    let wanted = [
+        "640 0:0 1 5 text /new/dir/file|",
+        "4755 0:0 1 5 text /etc/replaced|",
+        "640 0:0 1 5 text /lib/under-a-link|",
+        "640 0:0 1 5 text /usr/lib/under-a-link|",
+        "644 0:0 1 5001 xxxx /large|",
+        "0 0:0 1 0  /empty|",
+        "640 0:0 1 5 text /mnt/file|",
+        "640 0:0 1 5 text /strange|name||",
+    ];
+    assert_eq!(console.marked("FILE"), wanted, "{}", console.shown());
+    assert_eq!(console.only("LINK"), "usr/lib", "{}", console.shown());
+    assert_eq!(console.only("LENGTH"), "0", "{}", console.shown());
+}
+
+#[test]
+fn added_files_arrive_by_the_load_call() {
+    added_by(Kernel::Alpine, "load");
+}
+
+#[test]
+fn added_files_arrive_by_the_file_call() {
+    added_by(Kernel::Debian, "file");
+}
+
+/// At the end of the last initrd it would be hidden by the archive that follows.
+#[test]
+fn a_bootconfig_stays_at_the_end() {
+    let text = b"answer = 42\n\0";
+    let mut config = text.to_vec();
+    config.resize(text.len().next_multiple_of(4), 0);
+    let sum: u32 = config.iter().map(|&byte| u32::from(byte)).sum();
+    let size = config.len() as u32;
+    config.extend_from_slice(&size.to_le_bytes());
+    config.extend_from_slice(&sum.to_le_bytes());
+    config.extend_from_slice(b"#BOOTCONFIG\n");
+    let first = load_and_jump("load")
+        .replace("pack\n", "pack\ncat /bootconfig >>/tmp/next.cpio\n")
+        .replace("--initrd /tmp/next.cpio", "--initrd /tmp/next.cpio --add-file /bootconfig:/copied")
+        .replace("mark=second", "mark=second bootconfig");
+    let look = "echo CONFIG $(cat /proc/bootconfig)\ncmp /bootconfig /copied && echo SAME 1\n";
+    let console = Vm::new(Kernel::Alpine).file("bootconfig", &config).stage(1, &first).stage(2, look).run();
+    assert_eq!(console.only("CONFIG"), "answer = \"42\"", "{}", console.shown());
+    assert_eq!(console.only("SAME"), "1", "{}", console.shown());
+}
+
+/// A file system in memory is none that is encrypted; and by the file call the kernel
+/// would keep copies.
+#[test]
+fn a_key_is_refused_where_it_is_not_safe() {
+    let stage = "
+        echo secret >/etc/key
+        load() { run kexec-load /boot/vmlinuz --append \"$@\" 2>&1 | sed \"s/^/$mark /\"; run kexec-load --status; }
+        mark=OTHERS; chmod 644 /etc/key; load x --crypt-key /etc/key --force
+        mark=OWNER; chmod 400 /etc/key; chown 5 /etc/key; load x --crypt-key /etc/key --force
+        mark=BARE; chown 0 /etc/key; load x --crypt-key /etc/key
+        mark=EMPTY; : >/etc/empty; chmod 400 /etc/empty; load x --crypt-key /etc/empty --force
+        mark=CALL; load x --crypt-key /etc/key --force --syscall file
+        mark=FORCED; load cryptroot=x --crypt-key /etc/key --force
+    ";
+    let console = Vm::new(Kernel::Debian).stage(1, stage).run();
+    let refused = [
+        ("OTHERS", "others than root can read it (mode 0644, owner 0)"),
+        ("OWNER", "others than root can read it (mode 0400, owner 5)"),
+        ("BARE", "its file system is not known to be encrypted, and who has the disk would have the key"),
+        ("EMPTY", "there is nothing in it"),
+        ("CALL", "kexec_file_load leaves copies of the key in memory; leave the system call to rc-kexec"),
+    ];
+    for (mark, why) in refused {
+        console.has(&format!("{mark} kexec-load: unable to hand on ")).has(why);
+        console.has(&format!("{mark} EXIT 1 of kexec-load"));
+    }
+    console.has("FORCED loaded with kexec_load").has("FORCED EXIT 0 of kexec-load");
+    assert_eq!(console.text.matches("\nEXIT 1 of kexec-load").count(), 5, "{}", console.shown());
+    assert_eq!(console.text.matches("\nEXIT 0 of kexec-load").count(), 1, "{}", console.shown());
+}
