@@ -126,6 +126,18 @@ pub fn parse_hex(text: &[u8]) -> Option<u64> {
     Some(value)
 }
 
+/// A number in octal, as modes are written.
+pub fn parse_octal(text: &[u8]) -> Option<u32> {
+    if text.is_empty() || text.len() > 10 {
+        return None;
+    }
+    let mut value = 0u32;
+    for &digit in text {
+        value = (value << 3) | char::from(digit).to_digit(8)?;
+    }
+    Some(value)
+}
+
 /// A number in decimal, as procfs prints them.
 pub fn parse_decimal(text: &[u8]) -> Option<u64> {
     let text = text.trim_ascii();

@@ -15,7 +15,7 @@ use std::os::unix::ffi::OsStrExt;
 
 /// Where Alpine's initramfs looks for a key when the command line says `cryptkey`
 /// (mkinitfs, initramfs-init; nlplug-findfs).
-pub const KEY_NAME: &str = "crypto_keyfile.bin";
+const KEY_NAME: &[u8] = b"crypto_keyfile.bin";
 
 /// A file to be added.
 struct Added<'r> {
@@ -33,24 +33,16 @@ struct Added<'r> {
 pub fn build(request: &LoadRequest, tail: &[u8]) -> Answer<MemoryFile> {
     let mut files = Vec::new();
     for added in &request.added {
-        let (file, status) = open(&added.source)?;
-        let (name, mode) = (added.name.as_bytes(), added.mode.unwrap_or(status.mode & 0o777));
-        files.push(Added {
-            path: &added.source,
-            size: size(&added.source, &status)?,
-            file,
-            name,
-            mode,
-            at: 0,
-        });
+        let (mut file, status) = open(&added.source)?;
+        file.name = added.name.as_bytes();
+        file.mode = added.mode.unwrap_or(status.mode & 0o777);
+        files.push(file);
     }
     if let Some(path) = &request.crypt_key {
         let (file, status) = open(path)?;
         check_key(&status, request.force).map_err(|why| bad_key(path, why))?;
-        let name = KEY_NAME.as_bytes();
-        files.push(Added { path, size: size(path, &status)?, file, name, mode: 0o400, at: 0 });
+        files.push(file);
     }
-
     let failed = Failure::JoinInitrds;
     let length = lay_out(&mut files, tail, &mut |_, _| {});
     let length = NonZeroUsize::new(length).ok_or(failed(Errno::EFBIG))?;
@@ -82,14 +74,14 @@ fn lay_out(files: &mut [Added], tail: &[u8], put: Put) -> usize {
     archive.length.saturating_add(tail.len())
 }
 
-fn open(path: &OsStr) -> Answer<(OwnedFd, Status)> {
-    files::open_regular(path).map_err(|why| Failure::unusable(path, why))
-}
-
-/// A newc header has 32 bits for it.
-fn size(path: &OsStr, status: &Status) -> Answer<u32> {
-    let too_large = |_| Failure::Unreadable { path: path.to_os_string(), errno: Errno::EFBIG };
-    Ok(u32::try_from(status.size).map_err(too_large)?)
+/// Opens a file, for now to be the key.
+fn open(path: &OsStr) -> Answer<(Added<'_>, Status)> {
+    let (file, status) = files::open_regular(path).map_err(|why| Failure::unusable(path, why))?;
+    // A newc header has 32 bits for it.
+    let Ok(size) = u32::try_from(status.size) else {
+        return Err(Failure::unusable(path, Errno::EFBIG.into()));
+    };
+    Ok((Added { path, file, size, name: KEY_NAME, mode: 0o400, at: 0 }, status))
 }
 
 /// Whether a key file is one that root alone can read, here and on the disk.

@@ -7,7 +7,7 @@ mod kexec;
 mod load;
 mod words;
 
-use crate::bytes::{Shown, parts};
+use crate::bytes::{Shown, parse_octal, parts};
 use crate::failure::{Answer, Call, Failure};
 use crate::image::newc;
 use crate::layout::range::Range;
@@ -347,10 +347,7 @@ fn added_file(word: &[u8]) -> Option<AddedFile> {
     let mut fields = parts(word, b':');
     let (source, destination) = (fields.next()?, fields.next()?);
     let mode = match fields.next() {
-        Some(digits) => {
-            let digits = core::str::from_utf8(digits).ok()?;
-            Some(u32::from_str_radix(digits, 8).ok().filter(|&mode| mode <= 0o7777)?)
-        }
+        Some(digits) => Some(parse_octal(digits).filter(|&mode| mode <= 0o7777)?),
         None => None,
     };
     let os = |bytes| OsStr::from_bytes(bytes).to_os_string();

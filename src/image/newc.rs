@@ -4,6 +4,7 @@
 //! Documentation/driver-api/early-userspace/buffer-format.rst says what the kernel
 //! takes; what it does with it is init/initramfs.c.
 
+use crate::bytes::parts;
 use core::fmt::Write;
 
 /// init/initramfs.c, do_header: an entry whose name, with its NUL, is longer than
@@ -27,7 +28,7 @@ pub fn name(path: &[u8]) -> Option<&[u8]> {
     let name = path.strip_prefix(b"/").unwrap_or(path);
     let plain = |part: &[u8]| !matches!(part, b"" | b"." | b"..") && part.len() <= LONGEST_PART;
     let fits = name.len() <= LONGEST_NAME && name != TRAILER && !name.contains(&0);
-    (fits && name.split(|&byte| byte == b'/').all(plain)).then_some(name)
+    (fits && parts(name, b'/').all(plain)).then_some(name)
 }
 
 /// Where the next entry of an archive begins.
@@ -61,17 +62,16 @@ impl Archive {
         // "The cpio header": c_magic, then c_ino, c_mode, c_uid, c_gid, c_nlink, c_mtime,
         // c_filesize, c_maj, c_min, c_rmaj, c_rmin, c_namesize (with the NUL), c_chksum,
         // each "Zero-padded ... hexadecimal".
-        let name_size = u32::try_from(name.len()).unwrap_or(u32::MAX).saturating_add(1);
-        let mut header = heapless::String::<112>::new();
-        let _ = header.push_str("070701");
-        for field in [0, mode, 0, 0, 1, 0, size, 0, 0, 0, 0, name_size, 0] {
+        let name_size = name.len().saturating_add(1);
+        let mut header = String::from("070701");
+        for field in [0, mode as usize, 0, 0, 1, 0, size as usize, 0, 0, 0, 0, name_size, 0] {
             let _ = write!(header, "{field:08x}");
         }
         put(self.length, header.as_bytes());
         let name_at = self.length.saturating_add(header.len());
         put(name_at, name);
         // The name with its NUL and the file are each padded to four bytes.
-        let data_at = pad4(name_at.saturating_add(name_size as usize));
+        let data_at = pad4(name_at.saturating_add(name_size));
         self.length = pad4(data_at.saturating_add(size as usize));
         data_at
     }

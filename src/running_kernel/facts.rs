@@ -471,13 +471,14 @@ fn btrfs_is_encrypted(sys: &str, (major, minor): (u32, u32)) -> bool {
     let number = format!("{major}:{minor}");
     for uuid in names(&format!("{sys}/fs/btrfs")) {
         let dir = format!("{sys}/fs/btrfs/{}/devices", uuid.shown());
-        let mut devices = names(&dir);
-        devices.iter_mut().for_each(|name| *name = format!("{dir}/{}", name.shown()).into());
-        let is_it = |device: &OsString| {
-            read_or_empty(&format!("{}/dev", device.shown())).trim_ascii() == number.as_bytes()
-        };
-        if devices.iter().any(is_it) {
-            return devices.iter().all(|device| is_encrypted(&device.shown().to_string(), 0));
+        let (mut is_ours, mut all) = (false, true);
+        for name in names(&dir) {
+            let device = format!("{dir}/{}", name.shown());
+            is_ours |= read_or_empty(&format!("{device}/dev")).trim_ascii() == number.as_bytes();
+            all &= is_encrypted(&device, 0);
+        }
+        if is_ours {
+            return all;
         }
     }
     false
