@@ -32,7 +32,8 @@ fn run(shell: &[&str], script: &str, argument: &str) -> Output {
 /// the next kernel's command line, and what was said.
 fn read(shell: &[&str], command_line: &str) -> (String, String, String) {
     let whole = source("rc-kexec-init");
-    let functions = whole.strip_suffix("main \"$@\"\n").expect("its last line is not `main \"$@\"`");
+    // All but its last line.
+    let functions = whole.strip_suffix("main \"$@\"\n").unwrap();
     let script = format!(
         "{functions}
         read_options \"$1\"

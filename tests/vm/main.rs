@@ -12,6 +12,7 @@
 mod arm64;
 mod cpio;
 mod forms;
+mod hooks;
 mod i386;
 mod machine;
 mod openrc;
