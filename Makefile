@@ -9,6 +9,8 @@ PREFIX ?= /usr
 DESTDIR ?=
 # yes: kexec is a link to rc-kexec, too, in the place of kexec-tools.
 KEXEC_LINK ?= no
+# mkinitfs, dracut, mkinitcpio, initramfs-tools: for which of them, by commas, hooks are installed.
+INITRAMFS ?=
 CARGO ?= cargo
 
 out = $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
@@ -19,6 +21,20 @@ binary = $(out)/rc-kexec$(call added,$(ARCH))
 tiny = $(call tiny_of,$(ARCH))
 sbin = $(DESTDIR)$(PREFIX)/sbin
 etc = $(DESTDIR)/etc
+
+# The hooks are where their generators look, whatever PREFIX is.
+comma := ,
+generators = mkinitfs dracut mkinitcpio initramfs-tools
+asked_for = $(subst $(comma), ,$(INITRAMFS))
+features = $(etc)/mkinitfs/features.d
+dracut_module = $(DESTDIR)/usr/lib/dracut/modules.d/90rc-kexec
+mkinitcpio_hook = $(DESTDIR)/usr/lib/initcpio/install/rc-kexec
+initramfs_tools_hook = $(DESTDIR)/usr/share/initramfs-tools/hooks/rc-kexec
+# install_hook GENERATOR,FILE,AS,MODE: when it is asked for, with PREFIX in its paths.
+define install_hook
+	@$(if $(filter $(1),$(asked_for)),install -d "$(dir $(3))" && \
+		sed 's|/usr/sbin/|$(PREFIX)/sbin/|g' "initramfs-hook/$(2)" >"$(3)" && chmod $(4) "$(3)",:)
+endef
 
 # Each flag was measured: see "Sizes" in README.md. They are for the program alone;
 # the tests' builds keep what they need to unwind.
@@ -57,6 +73,8 @@ tiny: toolchain
 # BINARY=target/rc-kexec-tiny installs the small build.
 BINARY ?= $(binary)
 install:
+	@[ -z "$(filter-out $(generators),$(asked_for))" ] || \
+		{ echo "make install: INITRAMFS=$(INITRAMFS) is not known; it is one or more, by commas, of: $(generators)" >&2; exit 1; }
 	@[ -e "$(BINARY)" ] || { echo "make install: $(BINARY) is not there; run: make" >&2; exit 1; }
 	install -d "$(sbin)"
 	install -m 755 "$(BINARY)" "$(sbin)/rc-kexec"
@@ -68,10 +86,19 @@ install:
 	install -m 755 openrc/kexec-exec.initd "$(etc)/init.d/kexec-exec"
 	@# What somebody has set stays.
 	[ -e "$(etc)/conf.d/kexec-load" ] || install -m 644 openrc/kexec-load.confd "$(etc)/conf.d/kexec-load"
+	[ -z "$(asked_for)" ] || install -m 755 initramfs-hook/rc-kexec-init "$(sbin)/rc-kexec-init"
+	$(call install_hook,mkinitfs,mkinitfs.files,$(features)/rc-kexec.files,644)
+	$(call install_hook,mkinitfs,mkinitfs.modules,$(features)/rc-kexec.modules,644)
+	$(call install_hook,dracut,dracut.sh,$(dracut_module)/module-setup.sh,755)
+	$(call install_hook,mkinitcpio,mkinitcpio,$(mkinitcpio_hook),644)
+	$(call install_hook,initramfs-tools,initramfs-tools,$(initramfs_tools_hook),755)
 
 uninstall:
 	rm -f "$(sbin)/rc-kexec" "$(sbin)/kexec-load" "$(sbin)/kexec-exec"
 	rm -f "$(etc)/init.d/kexec-load" "$(etc)/init.d/kexec-exec"
+	rm -f "$(sbin)/rc-kexec-init" "$(features)/rc-kexec.files" "$(features)/rc-kexec.modules"
+	rm -f "$(dracut_module)/module-setup.sh" "$(mkinitcpio_hook)" "$(initramfs_tools_hook)"
+	@[ ! -d "$(dracut_module)" ] || rmdir "$(dracut_module)"
 	@cmp -s openrc/kexec-load.confd "$(etc)/conf.d/kexec-load" && rm -f "$(etc)/conf.d/kexec-load" || :
 	[ ! -L "$(sbin)/kexec" ] || [ "$$(readlink "$(sbin)/kexec")" != rc-kexec ] || rm -f "$(sbin)/kexec"
 
@@ -84,14 +111,15 @@ test: check lint vm-test
 # Without root, QEMU or network, once the toolchain is there.
 check: all tiny sizes
 	$(CARGO) test --locked --target $(TARGET) --lib --bins
-	RC_KEXEC=$(binary) $(CARGO) test --locked --target $(TARGET) --test cli --test trampoline --test install
+	RC_KEXEC=$(binary) $(CARGO) test --locked --target $(TARGET) --test cli --test trampoline --test install --test initramfs
 	RC_KEXEC=$(tiny) $(CARGO) test --locked --target $(TARGET) --test cli
 
 lint: toolchain
 	sh tests/toolchain.sh lint
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --quiet --target $(TARGET) --all-targets -- -D warnings
-	shellcheck tests/*.sh tests/vm/*.sh .ci/run openrc/*.initd
+	shellcheck tests/*.sh tests/vm/*.sh .ci/run openrc/*.initd \
+		initramfs-hook/rc-kexec-init initramfs-hook/dracut.sh initramfs-hook/mkinitcpio initramfs-hook/initramfs-tools
 
 # The program for the other machines that are booted.
 others:

@@ -52,6 +52,87 @@ fn kexec_only_when_asked_for_and_another_prefix() {
     std::fs::remove_dir_all(dir).unwrap();
 }
 
+/// The files and links below a folder, by their paths in it.
+fn tree(dir: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![dir.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for name in names(&folder) {
+            let path = folder.join(name);
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.push(path.strip_prefix(dir).unwrap().display().to_string());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+const MKINITFS: [&str; 2] =
+    ["etc/mkinitfs/features.d/rc-kexec.files", "etc/mkinitfs/features.d/rc-kexec.modules"];
+const DRACUT: [&str; 1] = ["usr/lib/dracut/modules.d/90rc-kexec/module-setup.sh"];
+const MKINITCPIO: [&str; 1] = ["usr/lib/initcpio/install/rc-kexec"];
+const INITRAMFS_TOOLS: [&str; 1] = ["usr/share/initramfs-tools/hooks/rc-kexec"];
+
+#[test]
+fn the_hooks_of_those_generators_that_are_named() {
+    let dir = install("no-hooks", &[]);
+    let without = tree(&dir);
+    std::fs::remove_dir_all(dir).unwrap();
+    let all = [&MKINITFS[..], &DRACUT, &MKINITCPIO, &INITRAMFS_TOOLS].concat();
+    let table: [(&str, &[&str]); 6] = [
+        ("mkinitfs", &MKINITFS),
+        ("dracut", &DRACUT),
+        ("mkinitcpio", &MKINITCPIO),
+        ("initramfs-tools", &INITRAMFS_TOOLS),
+        ("mkinitcpio,mkinitfs", &[&MKINITFS[..], &MKINITCPIO].concat()),
+        ("mkinitfs,dracut,mkinitcpio,initramfs-tools", &all),
+    ];
+    for (named, wanted) in table {
+        let more = format!("INITRAMFS={named}");
+        let dir = install("hooks", &[&more]);
+        let added: Vec<String> = tree(&dir).into_iter().filter(|path| !without.contains(path)).collect();
+        let mut wanted = [wanted, &["usr/sbin/rc-kexec-init"]].concat();
+        wanted.sort_unstable();
+        assert_eq!(added, wanted, "{named}");
+        // Whatever was asked for then.
+        make("uninstall", &dir, &[]);
+        assert_eq!(tree(&dir), [""; 0], "{named}");
+        assert!(!dir.join("usr/lib/dracut/modules.d/90rc-kexec").exists(), "{named}");
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+}
+
+#[test]
+fn hooks_are_where_their_generators_look_with_the_prefix_in_their_paths() {
+    let dir = install("hooks-prefix", &["INITRAMFS=dracut,mkinitfs", "PREFIX=/opt/x"]);
+    assert!(dir.join("opt/x/sbin/rc-kexec-init").exists());
+    for path in [MKINITFS[0], DRACUT[0]] {
+        let text = std::fs::read_to_string(dir.join(path)).unwrap();
+        assert!(text.contains("/opt/x/sbin/rc-kexec-init") && !text.contains("/usr/sbin"), "{path}: {text}");
+    }
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn a_generator_that_is_not_known_is_an_error_that_names_the_known_ones() {
+    let dir = std::env::temp_dir().join(format!("rc-kexec-install-unknown-{}", std::process::id()));
+    let output = Command::new("make")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["install", "INITRAMFS=mkinitfs,booster", &format!("DESTDIR={}", dir.display())])
+        .env_remove("MAKEFLAGS")
+        .output()
+        .unwrap();
+    assert!(!output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    for name in ["INITRAMFS=mkinitfs,booster is not known", "mkinitfs dracut mkinitcpio initramfs-tools"] {
+        assert!(said.contains(name), "{name}: {said}");
+    }
+    assert!(!dir.exists(), "something was installed");
+}
+
 #[test]
 fn settings_stay_over_an_installation_and_what_was_set_over_its_end() {
     let dir = install("settings", &[]);

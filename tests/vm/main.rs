@@ -13,6 +13,7 @@ mod added;
 mod arm64;
 mod cpio;
 mod forms;
+mod hooks;
 mod i386;
 mod machine;
 mod openrc;

@@ -120,6 +120,15 @@ unpack_peer() {
 }
 unpack_peer peer
 
+# Generators of initramfs images, for their hooks: of a release whose dracut runs on newer
+# ones, too; and klibc, which an image has where there is no BusyBox.
+suite=bookworm
+unpack dracut-core dracut
+for package in initramfs-tools-core klibc-utils libklibc; do
+    unpack "$package" initramfs-tools
+done
+suite=trixie
+
 # Machines of other architectures.
 arch=arm64
 unpack busybox-static arm64/busybox
