@@ -17,6 +17,8 @@ added = $(if $(filter-out $(HOST),$(1)),-$(1))
 tiny_of = $(out)/rc-kexec-tiny$(call added,$(1))
 binary = $(out)/rc-kexec$(call added,$(ARCH))
 tiny = $(call tiny_of,$(ARCH))
+# What cargo adds to the flags of .cargo/config.toml.
+rustflags = CARGO_TARGET_$(shell echo $(TARGET) | tr a-z- A-Z_)_RUSTFLAGS
 sbin = $(DESTDIR)$(PREFIX)/sbin
 etc = $(DESTDIR)/etc
 
@@ -37,9 +39,13 @@ flags_tiny = $(flags_stable) $(fixed) -Lnative=$(nounwind) -Zunstable-options -C
 	-Zfmt-debug=none -Cllvm-args=-inline-threshold=0 $(outliner) -Cllvm-args=-enable-pre=false \
 	-Cllvm-args=-min-jump-table-entries=8
 
-.PHONY: all tiny install uninstall demo test check lint others vm-test vm-test-long bench sizes costs toolchain vm-parts clean
+.PHONY: all tiny install uninstall demo test check lint others vm-test vm-test-long bench \
+	sizes costs toolchain vm-parts clean
 
+# Fetched first: remap.sh looks at where the crates are. For all crates, unlike the other flags.
 all: toolchain
+	$(CARGO) fetch --quiet --locked --target $(TARGET)
+	$(rustflags)="$$(sh link/remap.sh)" \
 	$(CARGO) rustc --locked --release --target $(TARGET) --bin rc-kexec -- $(flags_stable)
 	cp $(release)/rc-kexec $(binary)
 
@@ -49,7 +55,7 @@ tiny: toolchain
 	mkdir -p $(nounwind)
 	printf '!<arch>\n' >$(nounwind)/libunwind.a
 	RUSTC_BOOTSTRAP=1 \
-	CARGO_TARGET_$(shell echo $(TARGET) | tr a-z- A-Z_)_RUSTFLAGS="$(flags_tiny)" \
+	$(rustflags)="$(flags_tiny)" \
 	$(CARGO) build --locked --release --target $(TARGET) --target-dir $(out)/tiny --bin rc-kexec \
 		-Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size
 	cp $(out)/tiny/$(TARGET)/release/rc-kexec $(tiny)
@@ -91,7 +97,7 @@ lint: toolchain
 	sh tests/toolchain.sh lint
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --quiet --target $(TARGET) --all-targets -- -D warnings
-	shellcheck tests/*.sh tests/vm/*.sh .ci/run openrc/*.initd
+	shellcheck tests/*.sh tests/vm/*.sh link/*.sh .ci/run openrc/*.initd
 
 # The program for the other machines that are booted.
 others:
