@@ -19,6 +19,8 @@ added = $(if $(filter-out $(HOST),$(1)),-$(1))
 tiny_of = $(out)/rc-kexec-tiny$(call added,$(1))
 binary = $(out)/rc-kexec$(call added,$(ARCH))
 tiny = $(call tiny_of,$(ARCH))
+# What cargo adds to the flags of .cargo/config.toml.
+rustflags = CARGO_TARGET_$(shell echo $(TARGET) | tr a-z- A-Z_)_RUSTFLAGS
 sbin = $(DESTDIR)$(PREFIX)/sbin
 etc = $(DESTDIR)/etc
 
@@ -53,9 +55,13 @@ flags_tiny = $(flags_stable) $(fixed) -Lnative=$(nounwind) -Zunstable-options -C
 	-Zfmt-debug=none -Cllvm-args=-inline-threshold=0 $(outliner) -Cllvm-args=-enable-pre=false \
 	-Cllvm-args=-min-jump-table-entries=8
 
-.PHONY: all tiny install uninstall demo test check lint others vm-test vm-test-long bench sizes costs toolchain vm-parts clean
+.PHONY: all tiny install uninstall demo test check lint others reproducible reproducible-all vm-test vm-test-long bench \
+	sizes costs dist toolchain vm-parts clean
 
+# Fetched first: remap.sh looks at where the crates are. For all crates, unlike the other flags.
 all: toolchain
+	$(CARGO) fetch --quiet --locked --target $(TARGET)
+	$(rustflags)="$$(sh link/remap.sh)" \
 	$(CARGO) rustc --locked --release --target $(TARGET) --bin rc-kexec -- $(flags_stable)
 	cp $(release)/rc-kexec $(binary)
 
@@ -65,7 +71,7 @@ tiny: toolchain
 	mkdir -p $(nounwind)
 	printf '!<arch>\n' >$(nounwind)/libunwind.a
 	RUSTC_BOOTSTRAP=1 \
-	CARGO_TARGET_$(shell echo $(TARGET) | tr a-z- A-Z_)_RUSTFLAGS="$(flags_tiny)" \
+	$(rustflags)="$(flags_tiny)" \
 	$(CARGO) build --locked --release --target $(TARGET) --target-dir $(out)/tiny --bin rc-kexec \
 		-Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size
 	cp $(out)/tiny/$(TARGET)/release/rc-kexec $(tiny)
@@ -106,25 +112,38 @@ demo: all
 	sh tests/vm/setup.sh demo
 	RC_KEXEC=$(binary) $(CARGO) bench --locked --quiet --target $(TARGET) --bench demo
 
-test: check lint vm-test
+test: check lint reproducible vm-test
 
 # Without root, QEMU or network, once the toolchain is there.
 check: all tiny sizes
 	$(CARGO) test --locked --target $(TARGET) --lib --bins
 	RC_KEXEC=$(binary) $(CARGO) test --locked --target $(TARGET) --test cli --test trampoline --test install --test initramfs
 	RC_KEXEC=$(tiny) $(CARGO) test --locked --target $(TARGET) --test cli
+	sh tests/toolchain.sh package
+	RC_KEXEC=$(binary) $(CARGO) test --locked --target $(TARGET) --test package
 
 lint: toolchain
 	sh tests/toolchain.sh lint
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --quiet --target $(TARGET) --all-targets -- -D warnings
-	shellcheck tests/*.sh tests/vm/*.sh .ci/run openrc/*.initd \
+	shellcheck tests/*.sh tests/vm/*.sh link/*.sh .ci/run openrc/*.initd \
 		initramfs-hook/rc-kexec-init initramfs-hook/dracut.sh initramfs-hook/mkinitcpio initramfs-hook/initramfs-tools
+	shellcheck tests/alpine/*.sh alpine/dist.sh alpine/kernel-hook
+	@# abuild reads what an APKBUILD sets, in BusyBox ash.
+	shellcheck --shell=dash --exclude=SC2034,SC2154 alpine/APKBUILD alpine/*.post-install
 
 # The program for the other machines that are booted.
 others:
 	$(MAKE) --no-print-directory all ARCH=aarch64
 	$(MAKE) --no-print-directory all ARCH=i686
+
+# The same bytes from the tarball, in another folder, as here.
+reproducible: all tiny
+	ARCH=$(ARCH) RC_KEXEC=$(binary) RC_KEXEC_TINY=$(tiny) \
+		$(CARGO) test --locked --target $(HOST)-unknown-linux-musl --test reproducible -- --test-threads=1
+
+reproducible-all:
+	for arch in x86_64 aarch64 i686; do $(MAKE) --no-print-directory reproducible ARCH=$$arch || exit; done
 
 vm-test: all others vm-parts
 	@rm -f $(out)/vm/times
@@ -155,6 +174,10 @@ tiny-%:
 costs:
 	$(MAKE) --no-print-directory tiny out=$(out)/costs CARGO_PROFILE_RELEASE_STRIP=none
 	@sh tests/costs.sh $(out)/costs/rc-kexec-tiny
+
+# target/rc-kexec-VERSION.tar.gz, of what is committed; and target/alpine for abuild.
+dist:
+	@sh alpine/dist.sh $(out)
 
 toolchain:
 	@sh tests/toolchain.sh $(TARGET)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Sees to the Rust toolchain: toolchain.sh TARGET | source | lint
+# Sees to the Rust toolchain: toolchain.sh TARGET | source | lint | package
 # Adds what is missing by rustup where there is rustup; else says what to run.
 set -eu
 
@@ -17,16 +17,21 @@ add() {
     fi
 }
 
-# What the crates' build scripts and macros are linked with.
-if ! command -v cc >/dev/null 2>&1; then
+# installed PROGRAM DEBIAN ALPINE: by these packages' names, where it is missing.
+installed() {
+    ! command -v "$1" >/dev/null 2>&1 || return 0
+    # shellcheck disable=SC2086 # lists of words
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-        apt-get -qq update && apt-get -qq install -y --no-install-recommends gcc libc6-dev
+        apt-get -qq update && apt-get -qq install -y --no-install-recommends $2
     elif [ "$(id -u)" = 0 ] && command -v apk >/dev/null 2>&1; then
-        apk add -q gcc musl-dev
+        apk add -q $3
     else
-        fail "cc is missing; run: sudo apt-get install gcc libc6-dev (or: apk add gcc musl-dev)"
+        fail "$1 is missing; run: sudo apt-get install $2 (or: apk add $3)"
     fi
-fi
+}
+
+# What the crates' build scripts and macros are linked with.
+installed cc "gcc libc6-dev" "gcc musl-dev"
 
 sysroot=$(rustc --print sysroot)
 case $1 in
@@ -38,15 +43,13 @@ source)
 lint)
     cargo fmt --version >/dev/null 2>&1 || add component add rustfmt
     cargo clippy --version >/dev/null 2>&1 || add component add clippy
-    if ! command -v shellcheck >/dev/null 2>&1; then
-        if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-            apt-get -qq update && apt-get -qq install -y --no-install-recommends shellcheck
-        elif [ "$(id -u)" = 0 ] && command -v apk >/dev/null 2>&1; then
-            apk add -q shellcheck
-        else
-            fail "shellcheck is missing; run: sudo apt-get install shellcheck (or: apk add shellcheck)"
-        fi
-    fi
+    installed shellcheck shellcheck shellcheck
+    ;;
+package)
+    installed busybox busybox busybox
+    installed git git git
+    # rustup's Rust brings one that gcc can be told of.
+    [ -n "$(ls "$sysroot"/lib/rustlib/*/bin/gcc-ld/ld.lld 2>/dev/null)" ] || installed ld.lld lld lld
     ;;
 *)
     [ -d "$sysroot/lib/rustlib/$1/lib" ] || add target add "$1"

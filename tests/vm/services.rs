@@ -310,6 +310,48 @@ fn settings() {
     boots[2].has("kexec_load_disabled=0 c=3 b=2\n").has("no kernel is loaded");
 }
 
+/// What Alpine's package rc-kexec-kernel-hook installs, as kernel-hooks runs it after an
+/// upgrade: the settings that it is loaded by again show that it was.
+#[test]
+fn the_kernel_hook_loads_again_after_an_upgrade() {
+    let hook = "/etc/kernel-hooks.d/90-rc-kexec.hook virt 6.12.1-0 6.12.0-0";
+    let (vmlinuz, initrd) = Kernel::Alpine.names();
+    let by = |what: &str| {
+        format!(
+            "sed -i '/^kexec_append/d' /etc/conf.d/kexec-load\necho 'kexec_append=\"by={what}\"' >>/etc/conf.d/kexec-load\n"
+        )
+    };
+    let release = "usr/share/kernel/virt/kernel.release";
+    let boots = Installed::new(Init::BusyBox, Kernel::Alpine)
+        .file(&hook[1..hook.find(' ').unwrap()], include_bytes!("../../alpine/kernel-hook"))
+        .file(release, b"6.12.1-0-virt")
+        .boot(
+            &format!(
+                "{}echo kexec_load_at=start >>/etc/conf.d/kexec-load\nrc-service kexec-load restart\n{}{hook}\nreboot",
+                readme("## Reboots by kexec"),
+                by("hook")
+            ),
+            End::Kexec,
+        )
+        // The kernel is there, the initramfs not yet.
+        .boot(
+            &format!("cat /proc/cmdline\nkexec-load --status\n{}echo 6.12.2-0-virt >/{release}\n{hook}\nkexec-load --status\nreboot", by("reboot")),
+            End::Kexec,
+        )
+        // What cannot be loaded again leaves nothing loaded.
+        .boot(
+            &format!("cat /proc/cmdline\ntouch /boot/{initrd}\ntruncate -s 1000000 /boot/{vmlinuz}\n{hook}\nkexec-load --status\nreboot"),
+            End::Firmware,
+        )
+        .run();
+    // At the restart, by the hook, and at the next start.
+    assert_eq!(boots[0].count("Loading a kernel for the reboot ... [ ok ]"), 3, "{}", boots[0].whole());
+    boots[1].has(" by=hook\n").has("\na kernel is loaded\n").has("loading waits for the reboot");
+    boots[1].has("\nno kernel is loaded\n").has("Loading a kernel for the reboot ... [ ok ]");
+    boots[2].has(" by=reboot\n").has("the file is cut short").has("\nno kernel is loaded\n");
+    boots[2].has(&format!("EXIT 0 of {hook}")).has_not("Starting the loaded kernel");
+}
+
 /// The line for BusyBox's own init is added once, where the init knows it. This init
 /// is told from Alpine's by bytes at its end alone: it reads the line as a bad one.
 #[test]
