@@ -18,6 +18,11 @@ pub fn has_word(line: &[u8], wanted: &[u8]) -> bool {
     words(line).take_while(|&word| word != b"--").any(|word| word == wanted)
 }
 
+/// What a key to the root adds: the word for Alpine's initramfs after one that says whose it
+/// is. For a command line that is used again the key's file is not there, and then
+/// nlplug-findfs, told of it, asks for no passphrase either.
+pub const KEY_WORDS: &[u8] = b" rc_kexec.key cryptkey";
+
 /// Whether a word is a boot loader's mark and not the user's: it was true for the
 /// boot that is over.
 fn is_boot_loaders_mark(word: &[u8]) -> bool {
@@ -25,21 +30,24 @@ fn is_boot_loaders_mark(word: &[u8]) -> bool {
     bare.starts_with(b"BOOT_IMAGE=") || bare.starts_with(b"initrd=")
 }
 
-/// `line` without the marks of the boot loader that started the running kernel;
-/// as it was, to the byte, when there are none, so that a chain of kexecs leaves
-/// it unchanged.
+/// `line` without the marks of the boot loader that started the running kernel and without
+/// [`KEY_WORDS`]; as it was, to the byte, when there are none, so that a chain of kexecs
+/// leaves it unchanged.
 pub fn without_marks(line: &[u8]) -> Vec<u8> {
-    if !words(line).any(is_boot_loaders_mark) {
-        return line.to_vec();
-    }
     let mut kept = Vec::new();
-    for word in words(line).filter(|word| !is_boot_loaders_mark(word)) {
+    let (mut all, mut of_key) = (true, false);
+    for word in words(line) {
+        if is_boot_loaders_mark(word) || word == b"rc_kexec.key" || of_key && word == b"cryptkey" {
+            all = false;
+            of_key |= word == b"rc_kexec.key";
+            continue;
+        }
         if !kept.is_empty() {
             kept.push(b' ');
         }
         kept.extend_from_slice(word);
     }
-    kept
+    if all { line.to_vec() } else { kept }
 }
 
 #[cfg(test)]
@@ -59,6 +67,10 @@ mod tests {
             ("a  b\tc ", "a  b\tc "),
             ("", ""),
             ("BOOT_IMAGE=x", ""),
+            ("a rc_kexec.key cryptkey b", "a b"),
+            ("rc_kexec.key cryptkey", ""),
+            ("cryptkey a", "cryptkey a"),
+            ("cryptkey=/x rc_kexec.key cryptkey=/y", "cryptkey=/x cryptkey=/y"),
             ("a=\"never closed initrd=b", "a=\"never closed initrd=b"),
         ];
         for (line, wanted) in table {

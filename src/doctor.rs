@@ -285,6 +285,9 @@ fn what_is_loaded(tell: &mut Tell, facts: &Facts, load_matters: Status) {
                 Status::Note,
                 format_args!("{text}; it has no root=, and the running kernel's has one"),
             ),
+            (Some(text), _) if name == "command-line" && found.unlocks_nothing => {
+                tell(name, Status::Note, format_args!("{text}; it has no cryptroot=, and there is a key"))
+            }
             (Some(text), _) => tell(name, Status::Ok, format_args!("{text}")),
             (None, Some(failure)) if !ended => {
                 let more = match **failure {
@@ -741,6 +744,7 @@ mod tests {
             facts.installed = Some("6.12.40-0-virt".into());
         });
         is_a_note("command-line", "no root=", |facts| facts.rehearsal.loses_root = true);
+        is_a_note("command-line", "no cryptroot=", |facts| facts.rehearsal.unlocks_nothing = true);
         is_a_note("kexec-load", "rc-update add", |facts| facts.load_enabled = false);
         is_a_note("trace", "told to end", |facts| facts.trace = Trace::First(Signal::Reboot));
         is_a_note("init", "not watched", |facts| {

@@ -384,7 +384,7 @@ impl Failure {
             Unusable::System(errno) => Failure::Unreadable { path, errno },
             Unusable::Directory => Failure::NotAFile { path, what: "a directory" },
             Unusable::Special => Failure::NotAFile { path, what: "no regular file" },
-            Unusable::Shrank => Failure::NotAFile { path, what: "shorter than a moment ago" },
+            Unusable::Changed => Failure::NotAFile { path, what: "being written to" },
         })
     }
 }

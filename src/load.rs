@@ -12,7 +12,7 @@ use crate::image::{Image, initrd, pe};
 use crate::kernel_file::{self, KernelFile};
 use crate::layout::aarch64;
 use crate::layout::draw::{Size, draw};
-use crate::layout::placer::MAX_INITRDS;
+use crate::layout::placer::{self, MAX_INITRDS};
 use crate::layout::range::Range;
 use crate::layout::x86_64::{self, Efi, EfiState, Parameters};
 use crate::layout::{NoPlan, PAGE, Plan};
@@ -128,6 +128,7 @@ pub fn rehearse(request: &LoadRequest) -> Rehearsal {
         found.kernel = Some(format!("{}, {kernel}", path.shown()));
         let job = Job::new(request, kernel, &initrd_paths, &mut found)?;
         found.loses_root = job.loses_root();
+        found.unlocks_nothing = job.unlocks_nothing();
         job.with_plan(false, &mut |plan, memory| {
             let half = memory.total_pages.saturating_mul(PAGE / 2);
             found.memory = Some((plan.memory_size(), half));
@@ -149,6 +150,8 @@ pub struct Rehearsal {
     pub command_line: Option<String>,
     /// Whether the running kernel has a root= and the next one would not.
     pub loses_root: bool,
+    /// Whether there is a key and nothing that it is for.
+    pub unlocks_nothing: bool,
     /// The memory that it takes, and the most that the kernel allows, in bytes.
     pub memory: Option<(u64, u64)>,
     /// Why it ended.
@@ -280,7 +283,8 @@ fn new_command_line(
         line.extend_from_slice(append.as_bytes());
     }
     if request.crypt_key.is_some() && cryptkey(&line).is_none() {
-        line.extend_from_slice(if line.is_empty() { b"cryptkey" } else { b" cryptkey" });
+        let words = &command_line::KEY_WORDS[usize::from(line.is_empty())..];
+        line.extend_from_slice(words);
     }
     let (length, limit) = (line.len(), kernel.image.cmdline_size());
     if length > limit {
@@ -322,6 +326,14 @@ impl<'a> Job<'a> {
         found: &mut Rehearsal,
     ) -> Answer<Job<'a>> {
         kernel.check_machine(syscalls::machine())?;
+        if request.crypt_key.is_some() {
+            if syscalls::has_kexec_load() == Some(false) {
+                return Err(Failure::NotDone("unable to hand on --crypt-key: it takes kexec_load, which this kernel does not have; kexec_file_load would leave copies of the key in memory").into());
+            }
+            if facts::lockdown().is_some() {
+                return Err(Failure::NotDone("unable to hand on --crypt-key: it takes kexec_load, which this kernel's lockdown forbids; kexec_file_load would leave copies of the key in memory").into());
+            }
+        }
         let initrds = open_initrds(initrd_paths, request, &kernel)?;
         let mut text = String::new();
         for (index, initrd) in initrds.iter().enumerate() {
@@ -402,8 +414,11 @@ impl<'a> Job<'a> {
                     if index.saturating_add(1) == several.len() {
                         break;
                     }
-                    let padding = bytes.len().next_multiple_of(PAGE as usize).saturating_sub(bytes.len());
-                    syscalls::write_all(&memfd, [0u8; PAGE as usize].get(..padding).unwrap_or_default())?;
+                    const END: usize = placer::END as usize;
+                    let length = bytes.len().saturating_add(END).next_multiple_of(PAGE as usize);
+                    let padding = length.saturating_sub(bytes.len());
+                    let zeros = [0u8; PAGE as usize + END];
+                    syscalls::write_all(&memfd, zeros.get(..padding).unwrap_or_default())?;
                 }
                 syscalls::seal(&memfd)?;
                 Ok(Some(memfd))
@@ -574,6 +589,12 @@ impl<'a> Job<'a> {
         has_root(&self.running) && !has_root(self.command_line.as_bytes())
     }
 
+    /// Whether a key is handed on to an initramfs that is told of nothing to unlock.
+    fn unlocks_nothing(&self) -> bool {
+        let mut words = command_line::words(self.command_line.as_bytes());
+        self.request.crypt_key.is_some() && !words.any(|word| word.starts_with(b"cryptroot="))
+    }
+
     /// What the user should see before the load, and with -d all that is known.
     fn warn_and_explain(&self) {
         let running_kib = syscalls::page_size() >> 10;
@@ -596,7 +617,7 @@ impl<'a> Job<'a> {
         }
         if self.request.crypt_key.is_some() {
             let line = self.command_line.as_bytes();
-            if !command_line::words(line).any(|word| word.starts_with(b"cryptroot=")) {
+            if self.unlocks_nothing() {
                 files::complain(format_args!(
                     "note: the command line has no cryptroot=, without which Alpine's initramfs unlocks nothing\n"
                 ));

@@ -17,6 +17,9 @@ use std::os::unix::ffi::OsStrExt;
 /// (mkinitfs, initramfs-init; nlplug-findfs).
 const KEY_NAME: &[u8] = b"crypto_keyfile.bin";
 
+/// The largest page of the machine, in bytes.
+const WHOLE: usize = if cfg!(target_arch = "aarch64") { 64 << 10 } else { 4 << 10 };
+
 /// A file to be added.
 struct Added<'r> {
     path: &'r OsStr,
@@ -73,8 +76,11 @@ fn lay_out(files: &mut [Added], tail: &[u8], put: Put) -> usize {
         added.at = archive.file(added.name, added.mode, added.size, put);
     }
     archive.end(put);
-    put(archive.length, tail);
-    archive.length.saturating_add(tail.len())
+    // To the end of the pages that it lies in: what is left of the last one the kernel does
+    // not wipe and free on arm64 (mm/page_alloc.c, free_reserved_area rounds down).
+    let length = archive.length.checked_next_multiple_of(WHOLE).unwrap_or(usize::MAX);
+    put(length, tail);
+    length.saturating_add(tail.len())
 }
 
 /// Opens a file, for now to be the key.

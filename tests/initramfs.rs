@@ -95,6 +95,9 @@ fn options_are_read_and_the_rest_is_the_next_kernels() {
         ),
         ("rckexec.dir=/ -- c", "asked=yes wait=30 dir=/", "-- c"),
         ("a -- rckexec.dir=/", "wait=30", "a -- rckexec.dir=/"),
+        // So does the word for a key that kexec-load added, which this initramfs has.
+        ("a rc_kexec.key cryptkey rckexec.dir=/ b", "asked=yes wait=30 dir=/", "a b"),
+        ("cryptkey rckexec.dir=/ b", "asked=yes wait=30 dir=/", "cryptkey b"),
         // What a boot loader put there goes; another's rdinit= stays.
         (
             "BOOT_IMAGE=/vmlinuz initrd=\\initramfs rckexec.dir=/ rdinit=/bin/sh noinitrd",

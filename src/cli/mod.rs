@@ -333,6 +333,18 @@ fn what_to_load(words: &Words, load: &mut LoadRequest) -> Answer<()> {
         })?;
         load.added.push(added);
     }
+    // The kernel would leave one of them out without a word.
+    let above = |name: &OsStr, other: &AddedFile| {
+        other.name.as_bytes().strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"/"))
+    };
+    for added in &load.added {
+        if load.added.iter().any(|other| above(&added.name, other)) {
+            return Err(words.misused(&format!(
+                "unable to add {} as a file: another file is added below it",
+                added.name.shown()
+            )));
+        }
+    }
     load.crypt_key = words.last("--crypt-key").map(OsStr::to_os_string);
     load.force = words.has("--force");
     load.own_line = !reuse && append.is_none() && command_line.is_none();
@@ -492,6 +504,8 @@ mod tests {
         assert_eq!((request.crypt_key.as_deref(), request.force), (Some(OsStr::new("k")), true));
         assert!(request.adds() && !load("kexec-load /k --force").adds());
         assert!(usage("kexec-load --add-file a:../b").contains("SRC:DEST[:MODE]"));
+        assert!(usage("kexec-load --add-file a:b/c --add-file a:b").contains("added below it"));
+        assert!(load("kexec-load --add-file a:b --add-file a:bc --add-file a:b").adds());
         assert!(usage("kexec-load --unload --crypt-key k").contains("stand alone"));
     }
 

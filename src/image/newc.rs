@@ -18,8 +18,9 @@ const TRAILER: &[u8] = b"TRAILER!!!";
 /// A file's type in its mode (inode(7)).
 const REGULAR: u32 = 0o100_000;
 const DIRECTORY: u32 = 0o040_000;
+const LINK: u32 = 0o120_000;
 
-/// Every directory above a file that is not there yet.
+/// Every directory above a file; one that is there already becomes so, too.
 const DIRECTORY_MODE: u32 = DIRECTORY | 0o755;
 
 /// A path in the next kernel's initramfs, without the slash before it: `None` for what
@@ -50,6 +51,10 @@ impl Archive {
             // (clean_path). This one follows the link.
             self.entry(name.get(..=at).unwrap_or_default(), DIRECTORY_MODE, 0, put);
         }
+        // A link first, for which the kernel takes away what has the name: it writes a file
+        // into one that is there, and so into all its names, which BusyBox may have many of.
+        let target = self.entry(name, LINK | 0o777, 1, put);
+        put(target, b"-");
         self.entry(name, REGULAR | mode & 0o7777, size, put)
     }
 
@@ -112,7 +117,7 @@ mod tests {
     fn an_entry_byte_by_byte() {
         let bytes = made(&|archive, put| {
             let at = archive.file(b"a/new\nline", 0o640, 3, put);
-            assert_eq!(at, 116 + 124);
+            assert_eq!(at, 116 + 128 + 124);
             put(at, b"123");
         });
         let directory = "070701\
@@ -129,6 +134,20 @@ mod tests {
             00000000\
             00000003\
             00000000a/\0\0\0\0";
+        let link = "070701\
+            00000000\
+            0000a1ff\
+            00000000\
+            00000000\
+            00000001\
+            00000000\
+            00000001\
+            00000000\
+            00000000\
+            00000000\
+            00000000\
+            0000000b\
+            00000000a/new\nline\0\0\0\0-\0\0\0";
         let file = "070701\
             00000000\
             000081a0\
@@ -143,7 +162,7 @@ mod tests {
             00000000\
             0000000b\
             00000000a/new\nline\0\0\0\x00123\0";
-        assert_eq!(String::from_utf8(bytes).unwrap(), format!("{directory}{file}"));
+        assert_eq!(String::from_utf8(bytes).unwrap(), format!("{directory}{link}{file}"));
     }
 
     #[test]

@@ -6,6 +6,11 @@ use super::{MAX_SEGMENTS, NoPlan, Purpose, Segment};
 /// How many initrds fit beside the kernel and the parameters.
 pub const MAX_INITRDS: usize = MAX_SEGMENTS - 2;
 
+/// The zeros that follow an initrd at the least, in bytes. The kernel's lz4 decoder takes
+/// the next four for the size of another block, and ends when they are 0
+/// (lib/decompress_unlz4.c).
+pub const END: u64 = 4;
+
 /// The RAM that is still free, and what all segments keep to.
 pub struct Placer<'p> {
     free: &'p mut RangeSet,
@@ -65,7 +70,7 @@ impl<'p> Placer<'p> {
         let mut size = 0u64;
         for bytes in initrds {
             size = whole.saturating_add(bytes.len() as u64);
-            whole = align_up(size, self.unit).ok_or(NoPlan::Broken("initrd size"))?;
+            whole = align_up(size.saturating_add(END), self.unit).ok_or(NoPlan::Broken("initrd size"))?;
         }
         let Some(last) = initrds.len().checked_sub(1) else { return Ok((None, 0)) };
         let place = self.highest(Purpose::Initrd(last), whole, self.unit, min, max)?;
@@ -93,7 +98,8 @@ impl<'p> Placer<'p> {
     ) -> Result<(), NoPlan> {
         let mut next = place.map_or(0, Range::start);
         for (number, &bytes) in initrds.iter().enumerate() {
-            let place = align_up(bytes.len() as u64, self.unit).and_then(|size| Range::sized(next, size));
+            let size = align_up((bytes.len() as u64).saturating_add(END), self.unit);
+            let place = size.and_then(|size| Range::sized(next, size));
             let place = place.ok_or(NoPlan::Broken("an initrd without a place"))?;
             let segment = Segment { purpose: Purpose::Initrd(number), bytes, place };
             segments.push(segment).map_err(|_| NoPlan::TooManySegments)?;

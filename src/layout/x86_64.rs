@@ -228,10 +228,13 @@ pub fn plan<'a>(
 
     let parameters: &'a [u8] = parameters;
     let mut segments = heapless::Vec::new();
-    let mut push = |segment| segments.push(segment).map_err(|_| NoPlan::TooManySegments);
-    push(Segment { purpose: Purpose::Kernel, bytes: kernel.protected_mode(), place: kernel_place })?;
-    push(Segment { purpose: Purpose::Parameters, bytes: parameters, place: parameters_place })?;
+    let segment = Segment { purpose: Purpose::Kernel, bytes: kernel.protected_mode(), place: kernel_place };
+    segments.push(segment).map_err(|_| NoPlan::TooManySegments)?;
     placer.push_initrds(&mut segments, initrds, initrd_place)?;
+    // The last, which is copied last: its last page stays in the page that the kernel
+    // copies by (relocate_kernel_64.S, swap_pages), and an initrd may hold a key.
+    let segment = Segment { purpose: Purpose::Parameters, bytes: parameters, place: parameters_place };
+    segments.push(segment).map_err(|_| NoPlan::TooManySegments)?;
     let entry = at.saturating_add(TRAMPOLINE as u64);
     let plan = Plan::new(entry, segments, machine.usable, machine.total_pages)?;
     Ok((plan, efi))
@@ -628,11 +631,12 @@ mod tests {
         let initrds: [&[u8]; 3] = [&[1; 4097], &[2; 4096], &[3; 10]];
         let laid = Fixture::new().plan(&sample(), &initrds, b"root=/dev/vda").unwrap();
         assert_eq!((laid.kernel.start(), laid.kernel.size()), (0x100_0000, 0x200_0000));
-        assert_eq!(laid.initrds[0].start(), 0x2_0000_0000 - 4 * PAGE);
+        // Four bytes of zeros follow each at the least.
+        assert_eq!(laid.initrds[0].start(), 0x2_0000_0000 - 5 * PAGE);
         assert_eq!(laid.initrds[0].end(), laid.initrds[1].start());
         assert_eq!(laid.initrds[1].end(), laid.initrds[2].start());
         assert_eq!(laid.split(bp::RAMDISK_IMAGE, bp::EXT_RAMDISK_IMAGE), laid.initrds[0].start());
-        assert_eq!(laid.split(bp::RAMDISK_SIZE, bp::EXT_RAMDISK_SIZE), 3 * PAGE + 10);
+        assert_eq!(laid.split(bp::RAMDISK_SIZE, bp::EXT_RAMDISK_SIZE), 4 * PAGE + 10);
         assert_eq!(laid.at, 0x10_0000);
         assert_eq!(laid.entry, laid.at + 0x1000);
         let line = (laid.split(bp::CMD_LINE_PTR, bp::EXT_CMD_LINE_PTR) - laid.at) as usize;

@@ -297,7 +297,7 @@ fn stuck_cpus() -> bool {
 }
 
 /// The lockdown in force: the word in brackets, `none` left out.
-fn lockdown() -> Option<OsString> {
+pub fn lockdown() -> Option<OsString> {
     let text = read_or_empty("/sys/kernel/security/lockdown");
     let word = parts(parts(&text, b'[').nth(1)?, b']').next()?;
     (word != b"none").then(|| OsStr::from_bytes(word).to_os_string())
@@ -440,30 +440,32 @@ fn secure_boot() -> Option<bool> {
 /// Whether all devices under a file's file system are encrypted; not when that cannot
 /// be told.
 pub fn is_on_encrypted(file: &Status) -> bool {
-    let (major, _) = file.on_device;
-    if major != 0 {
-        return is_encrypted(&block_device("/sys", file.on_device), 0);
-    }
-    // A file system that may have several devices has a number of its own, and is
-    // mounted by the name of one of them (proc_pid_mountinfo(5)).
     let mounts = read_or_empty("/proc/self/mountinfo");
-    let device =
-        source_of_mount(&mounts, file.mount).map(|source| syscalls::status(OsStr::from_bytes(source)));
-    matches!(device, Some(Ok(status)) if btrfs_is_encrypted("/sys", status.is_device))
+    let Some((kind, source, options)) = mount(&mounts, file.mount) else { return false };
+    match core::str::from_utf8(kind).unwrap_or_default() {
+        // One that has several devices has a number of its own, and is mounted by the name
+        // of one of them.
+        "btrfs" => syscalls::status(OsStr::from_bytes(source))
+            .is_ok_and(|source| btrfs_is_encrypted("/sys", source.is_device)),
+        // These have one, but for a journal or a device for data of their own.
+        "ext4" | "ext3" | "ext2" | "xfs" => {
+            let elsewhere = |option: &[u8]| option == b"data=journal" || option.starts_with(b"rtdev=");
+            let (major, minor) = file.on_device;
+            !parts(options, b',').any(elsewhere)
+                && is_encrypted(&format!("/sys/dev/block/{major}:{minor}"), 0)
+        }
+        _ => false,
+    }
 }
 
-fn block_device(sys: &str, (major, minor): (u32, u32)) -> String {
-    format!("{sys}/dev/block/{major}:{minor}")
-}
-
-/// The source of a mount by its number: what follows the file system's type, which
-/// follows a hyphen.
-fn source_of_mount(mounts: &[u8], number: u64) -> Option<&[u8]> {
-    let mut fields = parts(mounts, b'\n').map(|line| parts(line, b' '));
+/// A mount by its number (proc_pid_mountinfo(5)): what follows the hyphen, its type, its
+/// source and the options of its file system.
+fn mount(mounts: &[u8], number: u64) -> Option<(&[u8], &[u8], &[u8])> {
+    let mut lines = parts(mounts, b'\n').map(|line| parts(line, b' '));
     let mut fields =
-        fields.find_map(|mut fields| (parse_decimal(fields.next()?)? == number).then_some(fields))?;
+        lines.find_map(|mut fields| (parse_decimal(fields.next()?)? == number).then_some(fields))?;
     fields.find(|&field| field == b"-")?;
-    fields.nth(1)
+    Some((fields.next()?, fields.next()?, fields.next()?))
 }
 
 /// Of btrfs, the devices are in sysfs (/sys/fs/btrfs/UUID/devices).
@@ -493,13 +495,18 @@ fn is_encrypted(device: &str, depth: u32) -> bool {
     if types.iter().any(|kind| uuid.starts_with(kind)) {
         return true;
     }
-    let slaves = names(&format!("{device}/slaves"));
+    // A partition's are its disk's. Only of these is it known that their slaves hold all:
+    // DRBD has its disk for one, and a network.
+    let whole = if exists(format!("{device}/partition")) { "/.." } else { "" };
+    let known = ["dm", "md", "bcache"].iter().any(|kind| exists(format!("{device}{whole}/{kind}")));
+    let slaves = names(&format!("{device}{whole}/slaves"));
     // More layers than anybody has.
     !slaves.is_empty()
+        && known
         && depth < 16
-        && slaves
-            .iter()
-            .all(|slave| is_encrypted(&format!("{device}/slaves/{}", slave.shown()), depth.saturating_add(1)))
+        && slaves.iter().all(|slave| {
+            is_encrypted(&format!("{device}{whole}/slaves/{}", slave.shown()), depth.saturating_add(1))
+        })
 }
 
 fn container() -> Option<OsString> {
@@ -551,6 +558,11 @@ mod tests {
         for (name, uuid, slaves, wanted) in table {
             assert_eq!(is_encrypted(&device(name, uuid, slaves), 0), wanted, "{name} {uuid} {slaves:?}");
         }
+        // A partition of RAID, and DRBD, by their folders.
+        std::fs::create_dir_all(format!("{sys}/devices/3/p1/partition")).unwrap();
+        assert!(is_encrypted(&format!("{sys}/devices/3/p1"), 0));
+        std::fs::remove_dir_all(format!("{}/dm", device("drbd", "", &["luks"]))).unwrap();
+        assert!(!is_encrypted(&format!("{sys}/devices/drbd"), 0));
         device("loop", "", &["loop"]);
         assert!(!is_encrypted(&format!("{sys}/devices/loop"), 0));
         for (uuid, devices, wanted) in [
@@ -574,13 +586,14 @@ mod tests {
     fn a_mount_by_its_number() {
         let mounts = b"22 1 0:21 / / rw,relatime shared:1 - btrfs /dev/mapper/root rw,subvol=/\n\
             231 22 0:5 / /dev rw - devtmpfs dev rw\n";
-        assert_eq!(source_of_mount(mounts, 22), Some(&b"/dev/mapper/root"[..]));
-        assert_eq!(source_of_mount(mounts, 231), Some(&b"dev"[..]));
+        let root = (&b"btrfs"[..], &b"/dev/mapper/root"[..], &b"rw,subvol=/"[..]);
+        assert_eq!(mount(mounts, 22), Some(root));
+        assert_eq!(mount(mounts, 231), Some((&b"devtmpfs"[..], &b"dev"[..], &b"rw"[..])));
         for number in [2, 23, 0] {
-            assert_eq!(source_of_mount(mounts, number), None, "{number}");
+            assert_eq!(mount(mounts, number), None, "{number}");
         }
-        assert_eq!(source_of_mount(b"22 1 0:21 / / rw", 22), None);
-        assert_eq!(source_of_mount(b"22 1 0:21 / / rw - btrfs", 22), None);
+        assert_eq!(mount(b"22 1 0:21 / / rw", 22), None);
+        assert_eq!(mount(b"22 1 0:21 / / rw - btrfs x", 22), None);
     }
 
     #[test]

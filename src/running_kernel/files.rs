@@ -34,8 +34,8 @@ pub enum Unusable {
     Directory,
     /// It is a device, a pipe or a socket.
     Special,
-    /// It ended before the end that it had.
-    Shrank,
+    /// It is not as long as it was a moment ago.
+    Changed,
 }
 
 impl From<Errno> for Unusable {
@@ -82,18 +82,21 @@ fn regular(file: &OwnedFd) -> Result<Status, Unusable> {
     }
 }
 
-/// Reads a file from where it is read until `bytes` is full.
+/// Reads a file of as many bytes as `bytes` has.
 pub fn read_exactly(file: &OwnedFd, bytes: &mut [u8]) -> Result<(), Unusable> {
     let mut rest = bytes;
     while !rest.is_empty() {
         match nix::unistd::read(file, rest) {
-            Ok(0) => return Err(Unusable::Shrank),
+            Ok(0) => return Err(Unusable::Changed),
             Ok(length) => rest = core::mem::take(&mut rest).get_mut(length..).unwrap_or_default(),
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
         }
     }
-    Ok(())
+    match nix::unistd::read(file, &mut [0]) {
+        Ok(0) => Ok(()),
+        _ => Err(Unusable::Changed),
+    }
 }
 
 /// Opens for reading. Without O_NONBLOCK, opening a pipe would wait for its writer.

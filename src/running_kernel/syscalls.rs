@@ -571,3 +571,29 @@ pub fn machine() -> Machine {
     let x86_64 = names.machine.iter().zip(b"x86_64\0").all(|(own, &byte)| own.to_ne_bytes() == [byte]);
     if x86_64 { Machine::X86_64 } else { Machine::X86 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_locked_kept_out_of_dumps_and_wiped() {
+        let mut memory = MemoryFile::new(c"rc-kexec-test", NonZeroUsize::new(5000).unwrap()).unwrap();
+        assert_eq!(memory.bytes(), [0; 5000]);
+        memory.lock().unwrap();
+        memory.bytes_mut().fill(7);
+        // proc_pid_smaps(5): the flags of the mapping that begins at this address.
+        let address = format!("{:x}-", memory.address.as_ptr() as usize);
+        let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let of_it = smaps.split_once(&address).unwrap().1;
+        let flags = of_it.lines().find_map(|line| line.strip_prefix("VmFlags:")).unwrap();
+        for flag in ["lo", "dd"] {
+            assert!(flags.split_whitespace().any(|own| own == flag), "{flag} in {flags}");
+        }
+        let file = nix::unistd::dup(&memory.file).unwrap();
+        drop(memory);
+        let mut left = vec![1; 6000];
+        assert_eq!(nix::unistd::read(&file, &mut left).unwrap(), 5000);
+        assert_eq!(left[..5000], [0; 5000]);
+    }
+}

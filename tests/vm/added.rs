@@ -11,6 +11,7 @@ rmdir /mnt && mkdir -m 700 /mnt
 mkdir -p /usr/lib
 ln -s usr/lib /lib
 echo old >/etc/replaced
+ln /etc/replaced /etc/other-name
 echo text >/tmp/file
 chmod 640 /tmp/file
 chown 12:34 /tmp/file
@@ -22,6 +23,8 @@ for file in /new/dir/file /etc/replaced /lib/under-a-link /usr/lib/under-a-link 
     echo "FILE $(stat -c '%a %u:%g %h %s' "$file") $(head -c 4 "$file") $(echo "$file" | tr '\n' '|')"
 done
 echo "LINK $(readlink /lib)"
+echo "ABOVE $(stat -c '%a %u' /mnt)"
+echo "OTHER $(cat /etc/other-name)"
 echo "LENGTH $(tr -d x </large | wc -c)"
 "#;
 
@@ -47,6 +50,10 @@ fn added_by(kernel: Kernel, call: &str) {
     assert_eq!(console.marked("FILE"), wanted, "{}", console.shown());
     assert_eq!(console.only("LINK"), "usr/lib", "{}", console.shown());
     assert_eq!(console.only("LENGTH"), "0", "{}", console.shown());
+    // A directory that is there becomes as those that are made.
+    assert_eq!(console.only("ABOVE"), "755 0", "{}", console.shown());
+    // Another name of the file that was replaced is another file now.
+    assert_eq!(console.only("OTHER"), "old", "{}", console.shown());
 }
 
 #[test]
@@ -57,6 +64,22 @@ fn added_files_arrive_by_the_load_call() {
 #[test]
 fn added_files_arrive_by_the_file_call() {
     added_by(Kernel::Debian, "file");
+}
+
+/// Without any initrd: all that the next kernel finds was added.
+#[test]
+fn added_files_alone_are_an_initramfs() {
+    let init = "#!/bin/busybox sh\n/bin/busybox mount -t devtmpfs dev /dev\n\
+        /bin/busybox mkdir /proc\n/bin/busybox mount -t proc proc /proc\n\
+        exec >/dev/console\necho ALONE $(/bin/busybox cat /proc/cmdline)\n/bin/busybox reboot -f\n";
+    for (kernel, call) in [(Kernel::Alpine, "load"), (Kernel::Debian, "file")] {
+        let first = format!(
+            "run kexec-load /boot/vmlinuz --syscall {call} --command-line 'console=ttyS0 panic=-1 x' \
+             --add-file /bin/busybox:/bin/busybox --add-file /alone:/init:755\nkexec -e\n"
+        );
+        let console = Vm::new(kernel).file("alone", init.as_bytes()).stage(1, &first).run();
+        assert_eq!(console.only("ALONE"), "console=ttyS0 panic=-1 x", "{}", console.shown());
+    }
 }
 
 /// At the end of the last initrd it would be hidden by the archive that follows.

@@ -97,7 +97,8 @@ exec switch_root /root /sbin/init
 "#;
 
 /// As Alpine's nlplug-findfs: unlocks cryptroot= as cryptdm=, with the key that cryptkey
-/// names where it fits, else with what is typed.
+/// names where it fits, else with what is typed. Where the key's file is not there, it asks
+/// for none: it waits for it.
 const UNLOCK: &str = r#"
 for word in $(cat /proc/cmdline); do
     case $word in
@@ -107,7 +108,10 @@ for word in $(cat /proc/cmdline); do
     esac
 done
 open() { cryptsetup open --disable-keyring "$@" $from ${root##*/}; }
-if [ -n "$key" ] && open --key-file $key; then
+if [ -n "$key" ] && [ ! -e $key ]; then
+    echo "WAITING FOR $key"
+    poweroff -f
+elif [ -n "$key" ] && open --key-file $key; then
     echo "UNLOCKED BY A KEY of $(wc -c <$key) bytes, $(stat -c '%a %u %g' $key)"
 else
     echo "Enter passphrase for $from:"
@@ -295,7 +299,7 @@ impl Installed {
         };
         let limit = Duration::from_secs(60 + 40 * wanted.len() as u64);
         let passphrase = self.encrypted.map_or("", |encrypted| encrypted.passphrase);
-        let asked = [("Enter passphrase for /dev/vda:", passphrase); 2];
+        let asked = [("Enter passphrase for /dev/vda:", passphrase); 8];
         let answers = if self.encrypted.is_some() { &asked[..] } else { &[] };
         let console = watch_typing(qemu, limit, &mut is_last, answers);
         if let Some(encrypted) = &self.encrypted {

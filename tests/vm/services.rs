@@ -397,38 +397,59 @@ fn an_encrypted_root_is_unlocked_without_a_passphrase_after_a_kexec() {
         readme("## Reboots by kexec")
     );
     let again = format!(
-        "cat /proc/cmdline\nls /crypto_keyfile.bin\n{looked_for}\n\
+        "cat /proc/cmdline\n{looked_for}\n\
          grep -rqF \"$(cat {KEY_FILE})\" /etc\nswapon /dev/vdc\n"
     );
+    // A plain file system is one that whoever has the disk can read.
+    let bare = "cat /etc/keys/root.key | wc -c\n(umask 277; echo x >/boot/key)\n\
+        kexec-load --crypt-key /boot/key\nrm -f /boot/key\n";
+    let setting = |line: &str| format!("sed -i '/^kexec_/d' /etc/conf.d/kexec-load\n{line}\n");
+    let at_start = format!(
+        "printf 'kexec_crypt_key={KEY_FILE}\\nkexec_load_at=start\\n' >>/etc/conf.d/kexec-load\n\
+         rc-service kexec-load restart\nkexec-load --status"
+    );
+    let back = format!("echo kexec_crypt_key={KEY_FILE} >>/etc/conf.d/kexec-load\nkexec-load --unload");
     let boots = Installed::new(Init::BusyBox, Kernel::Alpine)
         .encrypted(encrypted)
         .boot(&first, End::Kexec)
         .boot(&format!("{again}reboot"), End::Kexec)
+        // With the setting gone the word for it is, too: else nobody would be asked.
+        .boot(&format!("{again}{bare}{}reboot", setting("")), End::Kexec)
+        .boot(&format!("cat /proc/cmdline\n{}reboot", setting(&at_start)), End::Kexec)
         // Nobody else may be given it: the ordinary reboot is what is left.
-        .boot(&format!("{again}chmod 440 {KEY_FILE}\nreboot"), End::Firmware)
+        .boot(&format!("cat /proc/cmdline\n{}chmod 440 {KEY_FILE}\nreboot", setting(&back)), End::Firmware)
         .boot("cat /proc/cmdline\npoweroff", End::PowerOff)
         .run();
-    let [first, second, third, last] = &boots[..] else { panic!("{} boots", boots.len()) };
+    let [first, second, third, fourth, fifth, last] = &boots[..] else { panic!("{} boots", boots.len()) };
     first
         .has("A reboot now would be a kexec.")
-        .has("MiB; the files that are added, 1 cpio, 324 bytes")
+        .has("MiB; the files that are added, 1 cpio, ")
         .has("Loading a kernel for the reboot ... [ ok ]");
-    let line = "root=/dev/mapper/root kexec_load_disabled=0 cryptroot=/dev/vda cryptdm=root cryptkey\n";
+    let line = "root=/dev/mapper/root kexec_load_disabled=0 cryptroot=/dev/vda cryptdm=root";
     for boot in [second, third] {
-        boot.has(line).has("EXIT 1 of ls /crypto_keyfile.bin").has(&format!("EXIT 1 of {looked_for}"));
+        boot.has(&format!("{line} rc_kexec.key cryptkey\n")).has(&format!("EXIT 1 of {looked_for}"));
         // What is looked for is found where it is.
         boot.has("EXIT 0 of grep -rqF");
     }
     third
+        .has("unable to hand on the key /boot/key: its file system is not known to be encrypted")
+        .has("EXIT 1 of kexec-load --crypt-key /boot/key");
+    for boot in [fourth, fifth, last] {
+        boot.has(&format!("{line}\n"));
+    }
+    fourth
+        .has("kexec_crypt_key is left out: it takes kexec_load_at=\"shutdown\"")
+        .has("EXIT 0 of kexec-load --status");
+    fifth
         .has(
             "unable to hand on the key /etc/keys/root.key: others than root can read it (mode 0440, owner 0)",
         )
         .has("No kernel is loaded: the reboot will be an ordinary one");
-    last.has_not("cryptkey");
-    // Between the boots, from the kexec on, the initramfs spoke.
+    // Between the boots, from the end of one on, the initramfs spoke.
+    let boots = [first, second, third, fourth, fifth];
     let unlocked = |boot: &Boot, by: &str| boot.count(&format!("UNLOCKED BY A {by}"));
-    let asked = |boot: &Boot| boot.count("Enter passphrase");
-    assert_eq!([first, second, third].map(|boot| unlocked(boot, "KEY of 67 bytes, 400 0 0")), [1, 1, 0]);
-    assert_eq!([first, second, third].map(asked), [0, 0, 1], "{}", first.whole());
-    assert_eq!([first, second, third].map(|boot| unlocked(boot, "PASSPHRASE")), [0, 0, 1]);
+    let by_key = boots.map(|boot| unlocked(boot, "KEY of 67 bytes, 400 0 0"));
+    assert_eq!(by_key, [1, 1, 0, 0, 0], "{}", first.whole());
+    assert_eq!(boots.map(|boot| unlocked(boot, "PASSPHRASE")), [0, 0, 1, 1, 1], "{}", first.whole());
+    assert_eq!(boots.map(|boot| boot.count("Enter passphrase")), [0, 0, 1, 1, 1], "{}", first.whole());
 }
