@@ -283,8 +283,8 @@ fn new_command_line(
         line.extend_from_slice(append.as_bytes());
     }
     if request.crypt_key.is_some() && cryptkey(&line).is_none() {
-        let words = &command_line::KEY_WORDS[usize::from(line.is_empty())..];
-        line.extend_from_slice(words);
+        let words = command_line::KEY_WORDS;
+        line.extend_from_slice(if line.is_empty() { words.trim_ascii_start() } else { words });
     }
     let (length, limit) = (line.len(), kernel.image.cmdline_size());
     if length > limit {
