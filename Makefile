@@ -11,6 +11,8 @@ DESTDIR ?=
 KEXEC_LINK ?= no
 # mkinitfs, dracut, mkinitcpio, initramfs-tools: for which of them, by commas, hooks are installed.
 INITRAMFS ?=
+# yes: the unit for systemd in the place of the OpenRC services.
+SYSTEMD ?= no
 CARGO ?= cargo
 
 out = $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
@@ -23,6 +25,7 @@ tiny = $(call tiny_of,$(ARCH))
 rustflags = CARGO_TARGET_$(shell echo $(TARGET) | tr a-z- A-Z_)_RUSTFLAGS
 sbin = $(DESTDIR)$(PREFIX)/sbin
 etc = $(DESTDIR)/etc
+lib = $(DESTDIR)$(PREFIX)/lib
 
 # The hooks are where their generators look, whatever PREFIX is.
 comma := ,
@@ -87,11 +90,18 @@ install:
 	ln -sf rc-kexec "$(sbin)/kexec-load"
 	ln -sf rc-kexec "$(sbin)/kexec-exec"
 	[ "$(KEXEC_LINK)" != yes ] || ln -sf rc-kexec "$(sbin)/kexec"
+ifeq ($(SYSTEMD),yes)
+	install -d "$(lib)/systemd/system" "$(lib)/rc-kexec"
+	install -m 755 contrib/systemd/kexec-load-flavour "$(lib)/rc-kexec/"
+	sed 's|=/usr/lib/|=$(PREFIX)/lib/|' contrib/systemd/kexec-load@.service >"$(lib)/systemd/system/kexec-load@.service"
+	chmod 644 "$(lib)/systemd/system/kexec-load@.service"
+else
 	install -d "$(etc)/init.d" "$(etc)/conf.d"
 	install -m 755 openrc/kexec-load.initd "$(etc)/init.d/kexec-load"
 	install -m 755 openrc/kexec-exec.initd "$(etc)/init.d/kexec-exec"
 	@# What somebody has set stays.
 	[ -e "$(etc)/conf.d/kexec-load" ] || install -m 644 openrc/kexec-load.confd "$(etc)/conf.d/kexec-load"
+endif
 	[ -z "$(asked_for)" ] || install -m 755 initramfs-hook/rc-kexec-init "$(sbin)/rc-kexec-init"
 	$(call install_hook,mkinitfs,mkinitfs.files,$(features)/rc-kexec.files,644)
 	$(call install_hook,mkinitfs,mkinitfs.modules,$(features)/rc-kexec.modules,644)
@@ -105,6 +115,8 @@ uninstall:
 	rm -f "$(sbin)/rc-kexec-init" "$(features)/rc-kexec.files" "$(features)/rc-kexec.modules"
 	rm -f "$(dracut_module)/module-setup.sh" "$(mkinitcpio_hook)" "$(initramfs_tools_hook)"
 	@[ ! -d "$(dracut_module)" ] || rmdir "$(dracut_module)"
+	rm -f "$(lib)/systemd/system/kexec-load@.service" "$(lib)/rc-kexec/kexec-load-flavour"
+	@rmdir "$(lib)/rc-kexec" 2>/dev/null || :
 	@cmp -s openrc/kexec-load.confd "$(etc)/conf.d/kexec-load" && rm -f "$(etc)/conf.d/kexec-load" || :
 	[ ! -L "$(sbin)/kexec" ] || [ "$$(readlink "$(sbin)/kexec")" != rc-kexec ] || rm -f "$(sbin)/kexec"
 
@@ -127,7 +139,8 @@ lint: toolchain
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --quiet --target $(TARGET) --all-targets -- -D warnings
 	shellcheck tests/*.sh tests/vm/*.sh link/*.sh .ci/run openrc/*.initd \
-		initramfs-hook/rc-kexec-init initramfs-hook/dracut.sh initramfs-hook/mkinitcpio initramfs-hook/initramfs-tools
+		initramfs-hook/rc-kexec-init initramfs-hook/dracut.sh initramfs-hook/mkinitcpio initramfs-hook/initramfs-tools \
+		contrib/systemd/kexec-load-flavour
 	shellcheck tests/alpine/*.sh alpine/dist.sh alpine/kernel-hook
 	@# abuild reads what an APKBUILD sets, in BusyBox ash.
 	shellcheck --shell=dash --exclude=SC2034,SC2154 alpine/APKBUILD alpine/*.post-install

@@ -18,6 +18,7 @@ mod i386;
 mod machine;
 mod openrc;
 mod services;
+mod systemd;
 
 use cpio::Cpio;
 use machine::{Console, Kernel, Vm};

@@ -74,11 +74,11 @@ pub struct Boot {
 /// With QEMU's own cache of translated code, which holds more of it than this machine
 /// has memory, a page that once held a program is written to many times slower: a boot
 /// takes half as long again.
-const ACCELERATOR: &str = "tcg,tb-size=96";
+pub const ACCELERATOR: &str = "tcg,tb-size=96";
 
 /// What the initramfs does: Alpine's, in short. The root's driver is a module in
 /// Debian's kernel and built in where there is none.
-const INITRAMFS: &str = r#"#!/bin/busybox sh
+pub const INITRAMFS: &str = r#"#!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/bin
 mount -t proc proc /proc
@@ -276,7 +276,7 @@ impl Installed {
         self.fill_boot(&dir.join("boot"), &initramfs);
         let mut qemu = qemu(self.kernel, &image, &self.command_line, ACCELERATOR);
         qemu.args(["-m", "512M", "-smp", "1"]);
-        let mut disks = vec![file_system(&dir.join("root")), file_system(&dir.join("boot"))];
+        let mut disks = vec![file_system(&dir.join("root"), "64M"), file_system(&dir.join("boot"), "64M")];
         if let Some(encrypted) = &self.encrypted {
             // What is looked for afterwards would be found.
             assert!(holds(&disks[0], encrypted.key), "the key is not on the plain disk");
@@ -287,16 +287,7 @@ impl Installed {
         for disk in &disks {
             attach(&mut qemu, disk);
         }
-        // A machine that powers off ends by itself. One that stands still does not,
-        // and one that goes through the firmware would begin again.
-        let mut ends = 0;
-        let mut is_last = |line: &str| match ENDS.into_iter().find(|end| line.contains(end.last_words())) {
-            Some(end) => {
-                ends += 1;
-                ends == wanted.len() && end != End::PowerOff
-            }
-            None => false,
-        };
+        let mut is_last = is_last(wanted.len());
         let limit = Duration::from_secs(60 + 40 * wanted.len() as u64);
         let passphrase = self.encrypted.map_or("", |encrypted| encrypted.passphrase);
         let asked = [("Enter passphrase for /dev/vda:", passphrase); 8];
@@ -369,7 +360,7 @@ impl Installed {
         if self.init == Init::SysVinit {
             copy("sysvinit/usr/sbin", "usr/");
         }
-        self.add_busybox(root);
+        add_busybox(root, self.init == Init::BusyBox);
         match self.init {
             Init::BusyBox => symlink("/bin/busybox", root.join("usr/sbin/init")).unwrap(),
             Init::OpenRc => symlink("openrc-init", root.join("usr/sbin/init")).unwrap(),
@@ -385,21 +376,6 @@ impl Installed {
             .output()
             .unwrap();
         assert!(installed.status.success(), "{installed:?}");
-    }
-
-    /// Every applet is a link in /bin; those in /sbin are the init's own.
-    fn add_busybox(&self, root: &Path) {
-        let busybox = parts().join("busybox/usr/bin/busybox");
-        std::fs::copy(&busybox, root.join("usr/bin/busybox")).unwrap();
-        let list = Command::new(&busybox).arg("--list").output().unwrap();
-        for name in String::from_utf8(list.stdout).unwrap().lines().filter(|&name| name != "busybox") {
-            let is_init = ["init", "reboot", "poweroff", "halt"].contains(&name);
-            if !is_init {
-                let _ = symlink("busybox", root.join("usr/bin").join(name));
-            } else if self.init == Init::BusyBox && name != "init" {
-                symlink("/bin/busybox", root.join("usr/sbin").join(name)).unwrap();
-            }
-        }
     }
 
     fn write_files(&self, root: &Path) {
@@ -476,7 +452,7 @@ impl Installed {
 }
 
 /// An initramfs with BusyBox and this as its first process.
-fn initramfs_with(init: &str) -> Cpio {
+pub fn initramfs_with(init: &str) -> Cpio {
     ["bin", "proc", "sys", "dev", "run", "root", "lib", "lib64"]
         .iter()
         .fold(Cpio::default(), |cpio, name| cpio.dir(name))
@@ -499,7 +475,7 @@ fn with_cryptsetup(cpio: Cpio) -> Cpio {
     })
 }
 
-fn attach(qemu: &mut Command, disk: &Path) {
+pub fn attach(qemu: &mut Command, disk: &Path) {
     qemu.arg("-drive").arg(format!("if=virtio,format=raw,cache=unsafe,file={}", disk.display()));
 }
 
@@ -509,8 +485,23 @@ fn holds(disk: &Path, wanted: &str) -> bool {
     bytes.windows(wanted.len()).any(|part| part == wanted.as_bytes())
 }
 
+/// Every applet is a link in /bin, where nothing else has its name; those in /sbin are
+/// the init's own.
+pub fn add_busybox(root: &Path, is_init: bool) {
+    let busybox = parts().join("busybox/usr/bin/busybox");
+    std::fs::copy(&busybox, root.join("usr/bin/busybox")).unwrap();
+    let list = Command::new(&busybox).arg("--list").output().unwrap();
+    for name in String::from_utf8(list.stdout).unwrap().lines().filter(|&name| name != "busybox") {
+        if !["init", "reboot", "poweroff", "halt"].contains(&name) {
+            let _ = symlink("busybox", root.join("usr/bin").join(name));
+        } else if is_init && name != "init" {
+            symlink("/bin/busybox", root.join("usr/sbin").join(name)).unwrap();
+        }
+    }
+}
+
 /// Compressed, as an initramfs is.
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut child =
         Command::new("gzip").arg("-9n").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
@@ -523,13 +514,13 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// An ext4 file system that holds a folder's files, as a disk.
-fn file_system(folder: &Path) -> PathBuf {
+pub fn file_system(folder: &Path, size: &str) -> PathBuf {
     let disk = folder.with_extension("disk");
     let made = Command::new("mke2fs")
         .args(["-q", "-t", "ext4", "-E", "root_owner=0:0", "-d"])
         .arg(folder)
         .arg(&disk)
-        .arg("64M")
+        .arg(size)
         .env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()))
         .output();
     let made = made.unwrap_or_else(|error| {
@@ -539,9 +530,23 @@ fn file_system(folder: &Path) -> PathBuf {
     disk
 }
 
+/// Whether a line of the console is the last of the last boot.
+pub fn is_last(boots: usize) -> impl FnMut(&str) -> bool {
+    // A machine that powers off ends by itself. One that stands still does not,
+    // and one that goes through the firmware would begin again.
+    let mut ends = 0;
+    move |line: &str| match ENDS.into_iter().find(|end| line.contains(end.last_words())) {
+        Some(end) => {
+            ends += 1;
+            ends == boots && end != End::PowerOff
+        }
+        None => false,
+    }
+}
+
 /// Cuts the console at the user's first words, and holds each end against what is wanted.
 #[track_caller]
-fn boots(console: &Console, wanted: &[End]) -> Vec<Boot> {
+pub fn boots(console: &Console, wanted: &[End]) -> Vec<Boot> {
     let mut boots = Vec::new();
     let mut rest = console.text.as_str();
     for (index, &end) in wanted.iter().enumerate() {

@@ -111,6 +111,14 @@ for package in cryptsetup-bin libcryptsetup12 libdevmapper1.02.1 libjson-c5 libs
     unpack "$package" luks
 done
 
+# systemd with udev, D-Bus (logind turns a reboot into a kexec) and the libraries that they need.
+for package in systemd libsystemd-shared libsystemd0 udev libudev1 dbus dbus-daemon dbus-bin dbus-system-bus-common \
+    dbus-session-bus-common libdbus-1-3 libexpat1 mount libmount1 libblkid1 libsmartcols1 libacl1 libapparmor1 libaudit1 \
+    libcap-ng0 libcap2 libcrypt1 libkmod2 libpam0g libpcre2-8-0 libseccomp2 libselinux1 libssl3t64 zlib1g libzstd1 \
+    liblzma5 libc6; do
+    unpack "$package" systemd
+done
+
 # unpack_peer FOLDER: kexec-tools, for the bench, with the libraries that it needs.
 unpack_peer() {
     for package in kexec-tools libc6 zlib1g liblzma5 libzstd1 libxenmisc4.20 libxentoollog1 libxentoolcore1 libxencall1 \

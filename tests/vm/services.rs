@@ -6,7 +6,7 @@ use crate::machine::{Kernel, part};
 use crate::openrc::{Boot, Encrypted, End, Init, Installed, KEY_FILE};
 
 /// The README's lines for users, under the heading, as they stand.
-fn readme(heading: &str) -> String {
+pub fn readme(heading: &str) -> String {
     let readme = include_str!("../../README.md");
     let section = readme.split(&format!("\n{heading}\n")).nth(1).unwrap_or_else(|| panic!("no {heading}"));
     let lines = section.lines().skip_while(|line| !line.starts_with("    "));
