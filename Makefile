@@ -26,6 +26,9 @@ rustflags = CARGO_TARGET_$(shell echo $(TARGET) | tr a-z- A-Z_)_RUSTFLAGS
 sbin = $(DESTDIR)$(PREFIX)/sbin
 etc = $(DESTDIR)/etc
 lib = $(DESTDIR)$(PREFIX)/lib
+man = $(DESTDIR)$(PREFIX)/share/man/man8
+bash = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+zsh = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
 # The hooks are where their generators look, whatever PREFIX is.
 comma := ,
@@ -90,6 +93,11 @@ install:
 	ln -sf rc-kexec "$(sbin)/kexec-load"
 	ln -sf rc-kexec "$(sbin)/kexec-exec"
 	[ "$(KEXEC_LINK)" != yes ] || ln -sf rc-kexec "$(sbin)/kexec"
+	install -d "$(man)" "$(bash)" "$(zsh)"
+	install -m 644 man/*.8 "$(man)"
+	install -m 644 completion/rc-kexec.bash "$(bash)/rc-kexec"
+	for name in kexec-load kexec-exec $(if $(filter yes,$(KEXEC_LINK)),kexec); do ln -sf rc-kexec "$(bash)/$$name"; done
+	install -m 644 completion/_rc-kexec "$(zsh)"
 ifeq ($(SYSTEMD),yes)
 	install -d "$(lib)/systemd/system" "$(lib)/rc-kexec"
 	install -m 755 contrib/systemd/kexec-load-flavour "$(lib)/rc-kexec/"
@@ -115,6 +123,9 @@ uninstall:
 	rm -f "$(sbin)/rc-kexec-init" "$(features)/rc-kexec.files" "$(features)/rc-kexec.modules"
 	rm -f "$(dracut_module)/module-setup.sh" "$(mkinitcpio_hook)" "$(initramfs_tools_hook)"
 	@[ ! -d "$(dracut_module)" ] || rmdir "$(dracut_module)"
+	rm -f "$(man)/rc-kexec.8" "$(man)/kexec-load.8" "$(man)/kexec-exec.8"
+	rm -f "$(bash)/rc-kexec" "$(bash)/kexec-load" "$(bash)/kexec-exec" "$(zsh)/_rc-kexec"
+	[ "$$(readlink "$(bash)/kexec")" != rc-kexec ] || rm -f "$(bash)/kexec"
 	rm -f "$(lib)/systemd/system/kexec-load@.service" "$(lib)/rc-kexec/kexec-load-flavour"
 	@rmdir "$(lib)/rc-kexec" 2>/dev/null || :
 	@cmp -s openrc/kexec-load.confd "$(etc)/conf.d/kexec-load" && rm -f "$(etc)/conf.d/kexec-load" || :
@@ -128,8 +139,9 @@ test: check lint reproducible vm-test
 
 # Without root, QEMU or network, once the toolchain is there.
 check: all tiny sizes
+	sh tests/toolchain.sh check
 	$(CARGO) test --locked --target $(TARGET) --lib --bins
-	RC_KEXEC=$(binary) $(CARGO) test --locked --target $(TARGET) --test cli --test trampoline --test install --test initramfs
+	RC_KEXEC=$(binary) $(CARGO) test --locked --target $(TARGET) --test cli --test trampoline --test install --test initramfs --test manual
 	RC_KEXEC=$(tiny) $(CARGO) test --locked --target $(TARGET) --test cli
 	sh tests/toolchain.sh package
 	RC_KEXEC=$(binary) $(CARGO) test --locked --target $(TARGET) --test package
@@ -140,10 +152,12 @@ lint: toolchain
 	$(CARGO) clippy --locked --quiet --target $(TARGET) --all-targets -- -D warnings
 	shellcheck tests/*.sh tests/vm/*.sh link/*.sh .ci/run openrc/*.initd \
 		initramfs-hook/rc-kexec-init initramfs-hook/dracut.sh initramfs-hook/mkinitcpio initramfs-hook/initramfs-tools \
-		contrib/systemd/kexec-load-flavour
+		contrib/systemd/kexec-load-flavour completion/rc-kexec.bash
 	shellcheck tests/alpine/*.sh alpine/dist.sh alpine/kernel-hook
 	@# abuild reads what an APKBUILD sets, in BusyBox ash.
 	shellcheck --shell=dash --exclude=SC2034,SC2154 alpine/APKBUILD alpine/*.post-install
+	zsh -n completion/_rc-kexec
+	mandoc -T lint -W warning man/*.8
 
 # The program for the other machines that are booted.
 others:

@@ -52,6 +52,40 @@ fn kexec_only_when_asked_for_and_another_prefix() {
     std::fs::remove_dir_all(dir).unwrap();
 }
 
+#[test]
+fn manual_pages_and_completions() {
+    let share = |dir: &Path, more: &[&str], wanted: &[&str]| {
+        make("install", dir, &[&["PREFIX=/usr"], more].concat());
+        assert_eq!(tree(&dir.join("usr/share")), wanted, "{more:?}");
+        make("uninstall", dir, &[]);
+        assert_eq!(tree(dir), [""; 0], "{more:?}");
+    };
+    let (bash, zsh) = ("bash-completion/completions", "zsh/site-functions/_rc-kexec");
+    let pages = ["man/man8/kexec-exec.8", "man/man8/kexec-load.8", "man/man8/rc-kexec.8"];
+    let [exec, load, kexec, rc] =
+        ["kexec-exec", "kexec-load", "kexec", "rc-kexec"].map(|name| format!("{bash}/{name}"));
+    let dir = std::env::temp_dir().join(format!("rc-kexec-install-share-{}", std::process::id()));
+    share(&dir, &[], &[&[&exec[..], &load, &rc], &pages[..], &[zsh]].concat());
+    share(&dir, &["KEXEC_LINK=yes"], &[&[&kexec[..], &exec, &load, &rc], &pages[..], &[zsh]].concat());
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn under_systemd_the_unit_is_in_the_place_of_the_services() {
+    let dir = install("systemd", &["SYSTEMD=yes", "PREFIX=/opt/x"]);
+    assert!(!dir.join("etc").exists());
+    assert_eq!(names(&dir.join("opt/x/lib/systemd/system")), ["kexec-load@.service"]);
+    let unit = std::fs::read_to_string(dir.join("opt/x/lib/systemd/system/kexec-load@.service")).unwrap();
+    for line in unit.lines().filter(|line| line.starts_with("ExecSt")) {
+        let program = line.split_once('=').unwrap().1.split_once(' ').unwrap().0;
+        assert_eq!(program, "/opt/x/lib/rc-kexec/kexec-load-flavour");
+        assert!(dir.join(&program[1..]).exists(), "{line}");
+    }
+    make("uninstall", &dir, &["PREFIX=/opt/x"]);
+    assert_eq!(tree(&dir), [""; 0]);
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
 /// The files and links below a folder, by their paths in it.
 fn tree(dir: &Path) -> Vec<String> {
     let mut found = Vec::new();

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Sees to the Rust toolchain: toolchain.sh TARGET | source | lint | package
+# Sees to the Rust toolchain: toolchain.sh TARGET | source | check | lint | package
 # Adds what is missing by rustup where there is rustup; else says what to run.
 set -eu
 
@@ -44,6 +44,12 @@ lint)
     cargo fmt --version >/dev/null 2>&1 || add component add rustfmt
     cargo clippy --version >/dev/null 2>&1 || add component add clippy
     installed shellcheck shellcheck shellcheck
+    installed mandoc mandoc mandoc
+    installed zsh zsh zsh
+    ;;
+check)
+    # Its completion is called by it.
+    installed bash bash bash
     ;;
 package)
     installed busybox busybox busybox

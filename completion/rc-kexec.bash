@@ -1,0 +1,77 @@
+# shellcheck shell=sh disable=SC3043,SC3044,SC2016 # ash and dash know local; the others are bash's
+# Completion for bash, with bash-completion or without: install it, or source it.
+#
+# BusyBox's ash has no programmable completion, nor has dash. They can read this, and
+# sourced there it does nothing.
+
+# bash gives the command, the word that is typed, and the one before it.
+_rc_kexec() {
+	local applet option typed before what load
+	applet=${1##*/} typed=$2 option=$3 before=
+	unset COMPREPLY
+	if [ "$applet" = rc-kexec ]; then
+		if [ "$COMP_CWORD" = 1 ]; then
+			_rc_kexec_reply "$typed" -W 'kexec-load kexec-exec kexec doctor going-down --help -h --version -v'
+			return 0
+		fi
+		eval 'applet=${COMP_WORDS[1]}'
+	fi
+	# --OPTION=VALUE is three words, or one where the user has set COMP_WORDBREAKS so.
+	case $typed in
+	=) typed= ;;
+	--*=*) option=${typed%%=*} before=$option= typed=${typed#*=} ;;
+	esac
+	[ "$option" != = ] || eval 'option=${COMP_WORDS[COMP_CWORD-2]}'
+
+	what='--help -h --version -v'
+	load='--initrd --append --command-line --reuse-cmdline --dtb --boot --add-file --crypt-key --force'
+	case $applet in
+	kexec-load) what="$what $load --syscall --dry-run --type --unload --status --debug -d" ;;
+	kexec-exec) what="$what --when-unknown --now --debug -d" ;;
+	kexec)
+		what="$what --load -l --exec -e --force -f --unload -u --status -S --load-panic -p --debug -d \
+			--initrd --append --command-line --reuse-cmdline --dtb --type -t --mem-min --mem-max \
+			--kexec-syscall -c --kexec-file-syscall -s --kexec-syscall-auto -a \
+			--no-sync -y --no-checks -i --no-ifdown -x"
+		;;
+	doctor) what="$what $load --porcelain --warn --when-unknown" ;;
+	going-down) what="$what --when-unknown --arm --disarm --setup --skip --rescue" ;;
+	*) return 0 ;;
+	esac
+
+	case $applet:$option in
+	*:--initrd | *:--ramdisk | *:--dtb | *:--add-file | *:--crypt-key) _rc_kexec_reply "$typed" -f ;;
+	*:--boot) _rc_kexec_reply "$typed" -d ;;
+	*:--when-unknown) _rc_kexec_reply "$typed" -W 'reboot kexec' ;;
+	*:--syscall) _rc_kexec_reply "$typed" -W 'auto load file' ;;
+	kexec:--type | kexec:-t) _rc_kexec_reply "$typed" -W 'auto bzImage Image vmlinuz vmlinux uki' ;;
+	*:--append | *:--command-line | *:--mem-min | *:--mem-max) ;;
+	*)
+		case $applet:$typed in
+		*:-*) _rc_kexec_reply "$typed" -W "$what" ;;
+		kexec-exec:* | going-down:*) ;;
+		*) _rc_kexec_reply "$typed" -f ;;
+		esac
+		;;
+	esac
+}
+
+# What compgen finds for a word; $before is a part of it that compgen is not to see.
+_rc_kexec_reply() {
+	local found
+	found=$(compgen -P "$before" "$2" ${3+"$3"} -- "$1") || return 0
+	case $2 in
+	-f | -d) compopt -o filenames 2>/dev/null ;;
+	esac
+	mapfile -t COMPREPLY <<EOF
+$found
+EOF
+}
+
+if [ -n "${BASH_VERSION:-}" ]; then
+	complete -F _rc_kexec rc-kexec kexec-load kexec-exec
+	# kexec may be kexec-tools'.
+	case $(readlink "$(command -v kexec)") in
+	rc-kexec | */rc-kexec) complete -F _rc_kexec kexec ;;
+	esac
+fi
