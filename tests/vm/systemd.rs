@@ -47,16 +47,23 @@ struct Machine {
     boots: Vec<(String, End)>,
     boot_files: Vec<(String, Vec<u8>)>,
     kexec_link: &'static str,
+    append: Option<&'static str>,
 }
 
 impl Machine {
     fn new() -> Machine {
-        Machine { boots: Vec::new(), boot_files: Vec::new(), kexec_link: "no" }
+        Machine { boots: Vec::new(), boot_files: Vec::new(), kexec_link: "no", append: None }
     }
 
     /// With /usr/sbin/kexec, which systemd asks to start the kernel when it is there.
     fn kexec_link(mut self) -> Machine {
         self.kexec_link = "yes";
+        self
+    }
+
+    /// With this word for the command line among the unit's options.
+    fn append(mut self, word: &'static str) -> Machine {
+        self.append = Some(word);
         self
     }
 
@@ -153,6 +160,16 @@ impl Machine {
         for (index, (typed, _)) in self.boots.iter().enumerate() {
             write(&format!("typed/{}", index + 1), &format!("{typed}\n"), 0o644);
         }
+        if let Some(word) = self.append {
+            // As the unit says it in its comment.
+            let unit = include_str!("../../contrib/systemd/kexec-load@.service");
+            let lines = unit.lines().skip_while(|line| *line != "#   [Service]").take(2);
+            let options: String =
+                lines.map(|line| format!("{}\n", line.trim_start_matches(['#', ' ']))).collect();
+            let options = options.replace("--append quiet", &format!("--append {word}"));
+            assert!(options.contains(word), "{options}");
+            write("etc/systemd/system/kexec-load@.service.d/override.conf", &options, 0o644);
+        }
         let installed = Command::new("make")
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .args(["install", "SYSTEMD=yes", &format!("DESTDIR={}", root.display())])
@@ -198,6 +215,7 @@ fn under_systemd_a_kexec_starts_what_is_installed_by_then() {
     );
     let unit = unit();
     let boots = Machine::new()
+        .append("by=unit")
         .boot_file("upgrade", &Kernel::Alpine.image())
         .boot_file(&format!("vmlinuz-6.9.0-50-{FLAVOUR}"), b"older")
         .boot_file(&format!("vmlinuz-99.1-rt-{FLAVOUR}"), b"of another flavour")
@@ -217,6 +235,7 @@ fn under_systemd_a_kexec_starts_what_is_installed_by_then() {
         .has("LAST kexec, /boot mounted: 0");
     // It was loaded anew while the machine went down. The unit says why it cannot load.
     boots[1]
+        .has(" by=unit\n")
         .has("-0-virt\nEXIT 0 of uname -r")
         .has("\nfailed\n")
         .has(&format!(
