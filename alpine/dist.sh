@@ -11,7 +11,7 @@ fail() { echo "make dist: $*" >&2; exit 1; }
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
 agrees() { [ "$2" = "$version" ] || fail "$1 says version ${2:-(none)}, Cargo.toml $version"; }
 agrees alpine/APKBUILD "$(sed -n 's/^pkgver=//p' alpine/APKBUILD)"
-[ ! -e CHANGELOG.md ] || agrees CHANGELOG.md "$(sed -n 's/^## \[*\([0-9.]*\).*/\1/p' CHANGELOG.md | head -n 1)"
+agrees CHANGELOG.md "$(sed -n 's/^## \[*\([0-9.]*\).*/\1/p' CHANGELOG.md | head -n 1)"
 changes=$(git status --porcelain) || fail "the source is taken from git, and this is no clone"
 [ -z "$changes" ] || fail "this is not committed and would not be in it:
 $changes"

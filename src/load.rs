@@ -326,6 +326,7 @@ impl<'a> Job<'a> {
         found: &mut Rehearsal,
     ) -> Answer<Job<'a>> {
         kernel.check_machine(syscalls::machine())?;
+        let initrds = open_initrds(initrd_paths, request, &kernel)?;
         if request.crypt_key.is_some() {
             if syscalls::has_kexec_load() == Some(false) {
                 return Err(Failure::NotDone("unable to hand on --crypt-key: it takes kexec_load, which this kernel does not have; kexec_file_load would leave copies of the key in memory").into());
@@ -334,7 +335,6 @@ impl<'a> Job<'a> {
                 return Err(Failure::NotDone("unable to hand on --crypt-key: it takes kexec_load, which this kernel's lockdown forbids; kexec_file_load would leave copies of the key in memory").into());
             }
         }
-        let initrds = open_initrds(initrd_paths, request, &kernel)?;
         let mut text = String::new();
         for (index, initrd) in initrds.iter().enumerate() {
             text.push_str(if index > 0 { "; " } else { "" });
