@@ -400,7 +400,7 @@ fn telling(tell: &mut Tell, facts: &Facts) {
             "init",
             Status::Bad,
             format_args!(
-                "systemd, which does not use these services\n  run: kexec-load, then systemctl kexec"
+                "systemd, which does not use OpenRC's services\n  run: systemctl enable --now kexec-load@FLAVOUR, then systemctl kexec\n  kexec-load and systemctl kexec start another kernel"
             ),
         ),
         Init::Other(name) => tell(
@@ -425,6 +425,9 @@ fn telling(tell: &mut Tell, facts: &Facts) {
 
 /// OpenRC's side.
 fn services(tell: &mut Tell, facts: &Facts) {
+    if matches!(&facts.init, Init::Other(name) if name == "systemd") {
+        return;
+    }
     if !facts.installed_services {
         tell(
             "services",
