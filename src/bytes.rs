@@ -25,7 +25,9 @@ impl Shown for OsStr {
     }
 }
 
-/// Bytes that are written as the text that they are; for each that is none stands U+FFFD.
+/// Bytes that are written as the text that they are; for each that is none, and for each
+/// control character, stands U+FFFD: a name cannot move a terminal's cursor or pass for a
+/// line of a message.
 #[derive(Clone, Copy, Debug)]
 pub struct ShownBytes<'b>(&'b [u8]);
 
@@ -33,14 +35,21 @@ impl Display for ShownBytes<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let mut rest = self.0;
         loop {
-            let text = match core::str::from_utf8(rest) {
-                Ok(text) => return f.write_str(text),
-                Err(error) => error.valid_up_to(),
+            let (text, other) = match core::str::from_utf8(rest) {
+                Ok(text) => (text, None),
+                Err(error) => {
+                    let (text, other) = rest.split_at_checked(error.valid_up_to()).unwrap_or_default();
+                    (core::str::from_utf8(text).unwrap_or_default(), other.get(1..))
+                }
             };
-            let (text, other) = rest.split_at_checked(text).unwrap_or_default();
-            f.write_str(core::str::from_utf8(text).unwrap_or_default())?;
+            for letter in text.chars() {
+                f.write_char(if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter })?;
+            }
+            rest = match other {
+                Some(other) => other,
+                None => return Ok(()),
+            };
             f.write_char(char::REPLACEMENT_CHARACTER)?;
-            rest = other.get(1..).unwrap_or_default();
         }
     }
 }
@@ -165,12 +174,13 @@ mod tests {
 
     #[test]
     fn bytes_are_shown_as_the_text_that_they_are() {
-        let table: [(&[u8], &str); 5] = [
+        let table: [(&[u8], &str); 6] = [
             (b"", ""),
             ("/b\u{f6}t".as_bytes(), "/b\u{f6}t"),
             (b"\xff", "\u{fffd}"),
             (b"/a\xffb\xfe", "/a\u{fffd}b\u{fffd}"),
             (b"\xc3", "\u{fffd}"),
+            (b"a\nb\x1b[2Jc\x7f", "a\u{fffd}b\u{fffd}[2Jc\u{fffd}"),
         ];
         for (bytes, wanted) in table {
             assert_eq!(bytes.shown().to_string(), wanted, "{bytes:?}");

@@ -134,7 +134,10 @@ impl<'a> Unified<'a> {
             cmdline: cmdline.map(text),
             ucode,
             dtb,
-            uname: uname.map(text).and_then(|name| core::str::from_utf8(name).ok()),
+            uname: uname
+                .map(text)
+                .filter(|name| name.iter().all(u8::is_ascii_graphic))
+                .and_then(|name| core::str::from_utf8(name).ok()),
         })
     }
 }
