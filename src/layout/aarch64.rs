@@ -22,7 +22,8 @@ const WINDOW_ALIGNMENT: u64 = 1 << 30;
 const WINDOW: u64 = 32 << 30;
 
 /// "2MB aligned base such that all image_size bytes counted from the start of the
-/// image are within the 48-bit addressable range of physical memory"
+/// image are within the 48-bit addressable range of physical memory". What the kernel is
+/// handed lies there, too: not every kernel has longer addresses, as its processor may.
 const ADDRESSABLE: u64 = 1 << 48;
 
 /// "versions prior to v4.2 also require that the DTB be placed within the 512 MB
@@ -69,7 +70,7 @@ pub fn plan<'a>(
     }
     let mut free = machine.usable.clone();
     keep_to_known_memory(&mut free, machine)?;
-    let mut placer = Placer::new(&mut free, UNIT, machine.bounds, u64::MAX)?;
+    let mut placer = Placer::new(&mut free, UNIT, machine.bounds, ADDRESSABLE)?;
 
     let kernel_place = place_kernel(kernel, &mut placer)?;
     // The window that ends last of those with the kernel at their end, where it most
@@ -128,11 +129,11 @@ fn place_kernel(kernel: &Arm64Image, placer: &mut Placer) -> Result<Range, NoPla
     let size = kernel.image_size.checked_add(kernel.text_offset).and_then(|size| align_up(size, UNIT));
     let (purpose, size) = (Purpose::Kernel, size.ok_or(broken)?);
     let whole = if kernel.anywhere {
-        placer.highest(purpose, size, BASE_ALIGNMENT, 0, ADDRESSABLE)?
+        placer.highest(purpose, size, BASE_ALIGNMENT, 0, u64::MAX)?
     } else {
         // "2MB aligned base should be as close as possible to the base of DRAM, since
         // memory below it is not accessible via the linear mapping"
-        placer.lowest(purpose, size, BASE_ALIGNMENT, 0, ADDRESSABLE)?
+        placer.lowest(purpose, size, BASE_ALIGNMENT, 0, u64::MAX)?
     };
     Range::new(whole.start().saturating_add(kernel.text_offset), whole.end()).ok_or(broken)
 }
