@@ -129,24 +129,29 @@ impl<'t> Tree<'t> {
         // "Properties [...] precede subnodes": what follows a node's end has no name here.
         let mut node: &[u8] = b"";
         let mut at = 0usize;
+        // 5.4.2: one root, with all the rest in it.
+        let mut has_root = false;
         loop {
             let rest = self.structure.get(at..).unwrap_or_default();
             let kind = number(rest, 0).ok_or(damaged)?;
             let body = rest.get(4..).unwrap_or_default();
             let (token, length) = match kind {
-                BEGIN_NODE => {
+                BEGIN_NODE if depth > 0 || !has_root => {
+                    has_root = true;
                     let end = body.iter().position(|&byte| byte == 0).ok_or(damaged)?;
                     let name = body.get(..end).unwrap_or_default();
                     depth = depth.saturating_add(1);
                     node = name;
                     (Token::Begin { depth, name }, end.saturating_add(1))
                 }
-                PROP => {
+                PROP if depth > 0 => {
                     let size = number(body, 0).and_then(|size| usize::try_from(size).ok()).ok_or(damaged)?;
                     let name_at = number(body, 4).ok_or(damaged)?;
                     let value = body.get(8..).and_then(|value| value.get(..size)).ok_or(damaged)?;
                     let name = usize::try_from(name_at).ok().and_then(|name_at| self.strings.get(name_at..));
-                    let name = name.and_then(|name| name.split(|&byte| byte == 0).next()).ok_or(damaged)?;
+                    // Without its NUL it would go on into what is put behind it.
+                    let name = name.and_then(|name| name.get(..name.iter().position(|&byte| byte == 0)?));
+                    let name = name.ok_or(damaged)?;
                     (Token::Property { depth, node, name, name_at, value }, size.saturating_add(8))
                 }
                 END_NODE => {
@@ -155,7 +160,7 @@ impl<'t> Tree<'t> {
                     (Token::End { depth }, 0)
                 }
                 NOP => (Token::Nop, 0),
-                END if depth == 0 => return Ok(()),
+                END if depth == 0 && has_root => return Ok(()),
                 _ => return Err(damaged),
             };
             each(token)?;
