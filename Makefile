@@ -62,7 +62,7 @@ flags_tiny = $(flags_stable) $(fixed) -Lnative=$(nounwind) -Zunstable-options -C
 	-Cllvm-args=-min-jump-table-entries=8
 
 .PHONY: all tiny install uninstall demo test check lint others reproducible reproducible-all vm-test vm-test-long bench \
-	sizes costs dist toolchain vm-parts clean
+	fuzz fuzz-briefly seeds sizes costs dist toolchain vm-parts clean
 
 # Fetched first: remap.sh looks at where the crates are. For all crates, unlike the other flags.
 all: toolchain
@@ -135,13 +135,13 @@ demo: all
 	sh tests/vm/setup.sh demo
 	RC_KEXEC=$(binary) $(CARGO) bench --locked --quiet --target $(TARGET) --bench demo
 
-test: check lint reproducible vm-test
+test: check lint reproducible fuzz-briefly vm-test
 
 # Without root, QEMU or network, once the toolchain is there.
 check: all tiny sizes
 	sh tests/toolchain.sh check
 	$(CARGO) test --locked --target $(TARGET) --lib --bins
-	RC_KEXEC=$(binary) $(CARGO) test --locked --target $(TARGET) --test cli --test trampoline --test install --test initramfs --test manual
+	RC_KEXEC=$(binary) $(CARGO) test --locked --target $(TARGET) --test cli --test trampoline --test install --test initramfs --test manual --test fuzzed
 	RC_KEXEC=$(tiny) $(CARGO) test --locked --target $(TARGET) --test cli
 	sh tests/toolchain.sh package
 	RC_KEXEC=$(binary) $(CARGO) test --locked --target $(TARGET) --test package
@@ -149,6 +149,7 @@ check: all tiny sizes
 lint: toolchain
 	sh tests/toolchain.sh lint
 	$(CARGO) fmt --check
+	rustfmt --check --edition 2024 fuzz/fuzz_targets/*.rs
 	$(CARGO) clippy --locked --quiet --target $(TARGET) --all-targets -- -D warnings
 	shellcheck tests/*.sh tests/vm/*.sh link/*.sh .ci/run openrc/*.initd \
 		initramfs-hook/rc-kexec-init initramfs-hook/dracut.sh initramfs-hook/mkinitcpio initramfs-hook/initramfs-tools \
@@ -163,6 +164,20 @@ lint: toolchain
 others:
 	$(MAKE) --no-print-directory all ARCH=aarch64
 	$(MAKE) --no-print-directory all ARCH=i686
+
+# Every parser and decoder, and the way from bytes to a plan, T seconds each; a failing input
+# is kept in target/fuzz/failed. fuzz/failed is what tests/fuzzed.rs tries again.
+T ?= 60
+fuzz:
+	sh tests/toolchain.sh fuzz
+	sh tests/fuzz.sh $(out)/fuzz $(T)
+
+fuzz-briefly:
+	$(MAKE) --no-print-directory fuzz T=3
+
+# Where fuzzing begins, made anew of the machines' parts.
+seeds: vm-parts
+	RC_KEXEC_SEEDS=1 $(CARGO) test --locked --release --target $(TARGET) --test vm -- --ignored --exact seeds::seeds
 
 # The same bytes from the tarball, in another folder, as here.
 reproducible: all tiny

@@ -51,6 +51,10 @@ check)
     # Its completion is called by it.
     installed bash bash bash
     ;;
+fuzz)
+    # libFuzzer is made of C++.
+    installed c++ g++ g++
+    ;;
 package)
     installed busybox busybox busybox
     installed git git git

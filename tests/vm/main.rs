@@ -17,6 +17,7 @@ mod hooks;
 mod i386;
 mod machine;
 mod openrc;
+mod seeds;
 mod services;
 mod systemd;
 

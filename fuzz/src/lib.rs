@@ -1,0 +1,498 @@
+//! What is fuzzed: each parser, each decoder, and the whole way from bytes to a plan.
+//!
+//! A target takes any bytes and asserts what holds for all of them. tests/fuzzed.rs runs
+//! every target over the seeds and over what once made one fail, with the stable
+//! compiler; fuzz_targets/ hands them to libFuzzer.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic
+)]
+
+use rc_kexec::bytes::parts;
+use rc_kexec::cli;
+use rc_kexec::command_line;
+use rc_kexec::failure::Failure;
+use rc_kexec::going_down;
+use rc_kexec::image::arm64::Arm64Image;
+use rc_kexec::image::bzimage::BzImage;
+use rc_kexec::image::elf::Vmlinux;
+use rc_kexec::image::pe::{self, Unified, Zboot};
+use rc_kexec::image::unpack::{Compression, Defect, unpack};
+use rc_kexec::image::{Content, Image, initrd, newc, recognise};
+use rc_kexec::layout::device_tree::{self, Chosen};
+use rc_kexec::layout::memory_map::{self, Iomem, MemoryMap, parse_memmap_entry};
+use rc_kexec::layout::placer::{END, MAX_INITRDS};
+use rc_kexec::layout::range::{Range, RangeSet};
+use rc_kexec::layout::x86_64::{self, Efi, EfiRange, Parameters};
+use rc_kexec::layout::{MAX_SEGMENTS, PAGE, Plan, Purpose, aarch64, draw};
+use rc_kexec::settings;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+/// A target's name and what it does: it answers whether the bytes got to its end.
+pub type Target = (&'static str, fn(&[u8]) -> bool);
+
+/// Every target.
+pub const TARGETS: &[Target] = &[
+    ("bzimage", bzimage),
+    ("vmlinux", vmlinux),
+    ("arm64_image", arm64_image),
+    ("pe", portable_executable),
+    ("kernel_file", kernel_file),
+    ("gzip", gzip),
+    ("xz", xz),
+    ("zstd", zstd),
+    ("lz4", lz4),
+    ("initrd", initrd_file),
+    ("device_tree", device_tree),
+    ("iomem", iomem),
+    ("memmap", memmap),
+    ("words", words),
+    ("command_line", kernel_command_line),
+    ("texts", texts),
+    ("plan_x86", plan_x86),
+    ("plan_arm64", plan_arm64),
+];
+
+/// What a decoder may write in a run, in bytes.
+const DECODED: u64 = 1 << 20;
+
+/// Whether `part` lies inside `whole`, in memory.
+fn inside(whole: &[u8], part: &[u8]) -> bool {
+    let (whole, part) = (whole.as_ptr_range(), part.as_ptr_range());
+    part.is_empty() || whole.start <= part.start && part.end <= whole.end
+}
+
+pub fn bzimage(data: &[u8]) -> bool {
+    let Ok(image) = BzImage::parse(data) else { return false };
+    assert!(BzImage::parse(data).is_ok(), "not twice the same");
+    assert!(inside(data, image.setup_header()) && inside(data, image.protected_mode()));
+    assert!(image.kernel_alignment.is_power_of_two(), "{:#x}", image.kernel_alignment);
+    let _ = (image.version(), image.version_in_code(), image.is_64_bit(), image.five_level());
+    true
+}
+
+pub fn vmlinux(data: &[u8]) -> bool {
+    let Ok(image) = Vmlinux::parse(data) else { return false };
+    let promised = image.flat_size();
+    assert!(promised < 3 << 30, "{promised}");
+    let mut written = 0u64;
+    let whole = image.flatten(&mut |piece| {
+        written += piece.len() as u64;
+        written < DECODED
+    });
+    assert!(written <= promised && (!whole || written == promised), "{written} of {promised}");
+    true
+}
+
+pub fn arm64_image(data: &[u8]) -> bool {
+    let Ok(image) = Arm64Image::parse(data) else { return false };
+    assert!(inside(data, image.bytes()));
+    true
+}
+
+pub fn portable_executable(data: &[u8]) -> bool {
+    let mut found = pe::check_length(data).is_ok();
+    if let Ok(zboot) = Zboot::parse(data) {
+        assert!(inside(data, zboot.payload));
+        found = true;
+    }
+    if let Ok(unified) = Unified::parse(data) {
+        assert!(inside(data, unified.linux));
+        found = true;
+        for part in [unified.initrd, unified.ucode, unified.cmdline, unified.dtb].into_iter().flatten() {
+            assert!(inside(data, part));
+        }
+    }
+    found
+}
+
+/// As kernel_file.rs goes through a file, but in a few MiB.
+pub fn kernel_file(data: &[u8]) -> bool {
+    let mut bytes = data.to_vec();
+    for _ in 0..3 {
+        let unpacked = match recognise(&bytes) {
+            Ok(Content::Unified(unified)) => unified.linux.to_vec(),
+            Ok(Content::Zboot(zboot)) => decoded(zboot.compression, zboot.payload),
+            Ok(Content::Compressed(compression)) => decoded(compression, &bytes),
+            Ok(Content::Vmlinux(vmlinux)) if vmlinux.flat_size() <= 4 << 20 => {
+                let mut flat = Vec::new();
+                vmlinux.flatten(&mut |piece| {
+                    flat.extend_from_slice(piece);
+                    true
+                });
+                // What this program makes is what it reads.
+                assert!(matches!(recognise(&flat), Ok(Content::Kernel(_)) | Err(_)));
+                flat
+            }
+            Ok(Content::Vmlinux(_)) | Err(_) => return false,
+            Ok(Content::Kernel(image)) => {
+                let _ = (image.machine(), image.cmdline_size(), image.version());
+                return true;
+            }
+        };
+        bytes = unpacked;
+    }
+    false
+}
+
+fn decoded(compression: Compression, input: &[u8]) -> Vec<u8> {
+    decode(compression, input).0
+}
+
+fn whole(compression: Compression, input: &[u8]) -> bool {
+    decode(compression, input).1
+}
+
+/// What is decoded, and whether it was to the end.
+fn decode(compression: Compression, input: &[u8]) -> (Vec<u8>, bool) {
+    let mut output = Vec::new();
+    let answer = unpack(compression, input, DECODED, &mut |piece| {
+        output.extend_from_slice(piece);
+        true
+    });
+    assert!(output.len() as u64 <= DECODED, "{} bytes", output.len());
+    match answer {
+        Ok(size) => assert_eq!(size, output.len() as u64),
+        Err(Defect::Stopped) => panic!("nobody stopped it"),
+        Err(_) => {}
+    }
+    (output, answer.is_ok())
+}
+
+pub fn gzip(data: &[u8]) -> bool {
+    whole(Compression::Gzip, data)
+}
+
+pub fn xz(data: &[u8]) -> bool {
+    whole(Compression::Xz, data)
+}
+
+pub fn zstd(data: &[u8]) -> bool {
+    whole(Compression::Zstd, data)
+}
+
+pub fn lz4(data: &[u8]) -> bool {
+    whole(Compression::Lz4, data)
+}
+
+/// An initrd is checked; and with the bytes as a name, one is made.
+pub fn initrd_file(data: &[u8]) -> bool {
+    let checked = initrd::check(data).is_ok();
+    let (archives, bootconfig) = initrd::without_bootconfig(data);
+    assert_eq!(archives.len() + bootconfig.len(), data.len());
+    let Some(name) = newc::name(data) else { return checked };
+    assert!(!name.is_empty() && !name.starts_with(b"/") && !name.ends_with(b"/"));
+    let mut made = Vec::new();
+    let mut archive = newc::Archive::default();
+    let mut put = |at: usize, piece: &[u8]| {
+        made.resize(made.len().max(at + piece.len()), 0);
+        made[at..at + piece.len()].copy_from_slice(piece);
+    };
+    let at = archive.file(name, 0o644, 3, &mut put);
+    put(at, b"abc");
+    archive.end(&mut put);
+    let length = archive.length;
+    made.resize(length, 0);
+    assert_eq!(initrd::check(&made), Ok(initrd::Initrd { plain: 1, compressed: None }));
+    true
+}
+
+pub fn device_tree(data: &[u8]) -> bool {
+    let mut known = RangeSet::new();
+    if device_tree::memory(data, None, &mut known).is_ok() {
+        assert_sorted(&known);
+    }
+    let chosen = Chosen {
+        bootargs: b"console=ttyAMA0",
+        initrd: Some((1 << 30, 2 << 30)),
+        seed: Some(&[7; 40]),
+        running: None,
+    };
+    let mut once = vec![0; device_tree::room(data.len(), chosen.bootargs.len())];
+    let Ok(length) = device_tree::edit(data, &chosen, &mut once) else { return false };
+    // What was written is a tree, and editing it again changes nothing more.
+    let mut twice = vec![0; device_tree::room(length, chosen.bootargs.len())];
+    let again = device_tree::edit(&once[..length], &chosen, &mut twice);
+    assert_eq!(again.map(|length| &twice[..length]), Ok(&once[..length]));
+    true
+}
+
+#[track_caller]
+fn assert_sorted(set: &RangeSet) {
+    let ranges: Vec<Range> = set.iter().collect();
+    for pair in ranges.windows(2) {
+        assert!(pair[0].end() < pair[1].start(), "{ranges:?}");
+    }
+}
+
+pub fn iomem(data: &[u8]) -> bool {
+    let mut iomem = Box::new(Iomem::new());
+    if iomem.parse(data).is_ok() {
+        assert_sorted(&iomem.usable);
+        let entries = iomem.map.entries();
+        assert!(entries.windows(2).all(|pair| pair[0].range.start() <= pair[1].range.start()));
+        for range in iomem.usable.iter() {
+            let is_ram = |entry: &memory_map::Entry| {
+                entry.kind == memory_map::Kind::Ram && entry.range.overlaps(range)
+            };
+            assert!(entries.iter().any(is_ram), "{range}");
+        }
+    }
+    let mut settled = RangeSet::new();
+    if memory_map::settled(data, &mut settled).is_ok() {
+        assert_sorted(&settled);
+    }
+    true
+}
+
+/// A map of lines with a start, an end and a type.
+pub fn memmap(data: &[u8]) -> bool {
+    let mut map = Box::new(MemoryMap::new());
+    for line in parts(data, b'\n') {
+        let mut fields = parts(line, b' ');
+        let mut field = || fields.next().unwrap_or_default();
+        let (start, end) = (field(), field());
+        if let Some(entry) = parse_memmap_entry(start, end, field())
+            && map.insert(entry).is_err()
+        {
+            return false;
+        }
+    }
+    let mut ram = RangeSet::new();
+    if map.ram(&mut ram).is_ok() {
+        assert_sorted(&ram);
+        for entry in map.entries().iter().filter(|entry| entry.kind != memory_map::Kind::Ram) {
+            assert!(ram.iter().all(|range| !range.overlaps(entry.range)), "{entry:?}");
+        }
+    }
+    true
+}
+
+/// The words of a command line, with newlines between.
+pub fn words(data: &[u8]) -> bool {
+    let argv: Vec<OsString> = parts(data, b'\n').map(|word| OsStr::from_bytes(word).to_os_string()).collect();
+    let (applet, command) = cli::parse(&argv);
+    assert!(!applet.is_empty());
+    if let Err(failure) = command {
+        let text = failure.to_string();
+        assert!(text.starts_with("un") || matches!(*failure, Failure::Usage { .. }), "{text}");
+        // One message cannot pass for several.
+        assert!(!text.bytes().any(|byte| byte < b' ' && byte != b'\n'), "{text:?}");
+    }
+    true
+}
+
+pub fn kernel_command_line(data: &[u8]) -> bool {
+    assert!(command_line::words(data).all(|word| !word.is_empty() && inside(data, word)));
+    let once = command_line::without_marks(data);
+    assert_eq!(command_line::without_marks(&once), once);
+    let _ = command_line::has_word(data, b"quiet");
+    true
+}
+
+/// The small texts of /etc and tracefs.
+pub fn texts(data: &[u8]) -> bool {
+    let _ = settings::parse(data);
+    let _ = going_down::read_trace(data);
+    let _ = going_down::sysvinit_tells(data);
+    let half = data.len() / 2;
+    let (program, inittab) = data.split_at(half);
+    let _ = going_down::reboot_action(program, inittab);
+    let _ = going_down::recognise_init(OsStr::new("init"), program, inittab);
+    true
+}
+
+/// Numbers that are taken from the front of the bytes.
+struct Numbers<'d> {
+    rest: &'d [u8],
+}
+
+impl<'d> Numbers<'d> {
+    fn take(&mut self, length: usize) -> &'d [u8] {
+        let (taken, rest) = self.rest.split_at(length.min(self.rest.len()));
+        self.rest = rest;
+        taken
+    }
+
+    fn number(&mut self, length: usize) -> u64 {
+        self.take(length).iter().fold(0, |number, &byte| number << 8 | u64::from(byte))
+    }
+
+    fn flag(&mut self) -> bool {
+        self.number(1) & 1 == 1
+    }
+
+    /// An address or a size: small and large ones alike, mostly of whole pages.
+    fn address(&mut self) -> u64 {
+        let (shift, value) = (self.number(1) % 52, self.number(3));
+        let address = value << shift;
+        if shift & 1 == 0 { address & !(PAGE - 1) } else { address }
+    }
+
+    fn map(&mut self) -> Box<MemoryMap> {
+        let mut map = Box::new(MemoryMap::new());
+        for _ in 0..self.number(1) % 24 {
+            let kinds = [memory_map::Kind::Ram, memory_map::Kind::Reserved, memory_map::Kind::Acpi];
+            let kind = kinds[(self.number(1) % 4).min(2) as usize];
+            let kind = if self.flag() { memory_map::Kind::Ram } else { kind };
+            if let Some(range) = Range::sized(self.address(), self.address()) {
+                let _ = map.insert(memory_map::Entry { range, kind });
+            }
+        }
+        map
+    }
+}
+
+/// A kernel file of the length that its header says, or nearly: the header is the input's.
+fn with_body(header: &[u8], length: u64) -> Vec<u8> {
+    let mut file = header.to_vec();
+    file.resize(header.len().max(length.min(1 << 16) as usize), 0x90);
+    file
+}
+
+/// What kexec_load would be given: held against the promises of `Plan`, written anew.
+#[track_caller]
+fn assert_plan(plan: &Plan, usable: &RangeSet, total_pages: u64, bounds: Range) {
+    let segments = plan.segments();
+    assert!((1..=MAX_SEGMENTS).contains(&segments.len()));
+    let mut sum = 0u64;
+    for (index, segment) in segments.iter().enumerate() {
+        let place = segment.place;
+        assert_eq!((place.start() % PAGE, place.end() % PAGE), (0, 0), "{segment:?}");
+        assert!(segment.bytes.len() as u64 <= place.size(), "{segment:?}");
+        assert!(usable.iter().any(|range| range.contains(place)), "{segment:?}");
+        assert!(bounds.contains(place), "{segment:?}");
+        assert!(segments[..index].iter().all(|other| !other.place.overlaps(place)), "{segment:?}");
+        sum += place.size();
+    }
+    assert!(sum <= total_pages / 2 * PAGE, "{sum}");
+    let holds = |segment: &&rc_kexec::layout::Segment| {
+        segment.place.start() <= plan.entry() && plan.entry() < segment.place.end()
+    };
+    let entered: Vec<Purpose> = segments.iter().filter(holds).map(|segment| segment.purpose).collect();
+    assert_eq!(entered, [Purpose::Parameters]);
+    assert_eq!(plan.memory_size(), sum);
+}
+
+pub fn plan_x86(data: &[u8]) -> bool {
+    let mut numbers = Numbers { rest: data };
+    let map = numbers.map();
+    let mut usable = RangeSet::new();
+    if map.ram(&mut usable).is_err() {
+        return false;
+    }
+    let total_pages = numbers.address() / PAGE;
+    let line = numbers.take(numbers.rest.first().map_or(0, |&length| usize::from(length) * 16)).to_vec();
+    let initrd_sizes: Vec<usize> =
+        (0..numbers.number(1) % 18).map(|_| (numbers.number(2) * 16 + 1) as usize).collect();
+    let initrd_bytes = vec![1u8; initrd_sizes.iter().copied().max().unwrap_or(0)];
+    let initrds: Vec<&[u8]> = initrd_sizes.iter().map(|&size| &initrd_bytes[..size]).collect();
+    let mut efi = Efi {
+        is_64_bit: numbers.flag(),
+        fw_vendor: numbers.flag().then(|| numbers.address()),
+        config_table: numbers.flag().then(|| numbers.address()),
+        smbios: numbers.flag().then(|| numbers.address()),
+        acpi_rsdp: numbers.flag().then(|| numbers.address()),
+        runtime_map: heapless::Vec::new(),
+    };
+    for _ in 0..numbers.number(1) % 8 {
+        let range = EfiRange {
+            kind: numbers.number(1) as u32,
+            phys_addr: numbers.address(),
+            virt_addr: numbers.address(),
+            num_pages: numbers.number(2),
+            attribute: numbers.number(4),
+        };
+        let _ = efi.runtime_map.push(range);
+    }
+    let bounded = numbers.flag().then(|| Range::new(numbers.address(), numbers.address())).flatten();
+    let bounds = bounded.unwrap_or(Range::ALL);
+    let (has_efi, live, five, protected) = (numbers.flag(), numbers.flag(), numbers.flag(), numbers.flag());
+    let boot_params = numbers.flag().then(|| with_body(numbers.take(4096), 4096));
+    let seed = numbers.flag().then_some([9; 32]);
+    let file = with_body(numbers.rest, 64 << 10);
+    let Ok(kernel) = BzImage::parse(&file) else { return false };
+    let machine = x86_64::Machine {
+        firmware_map: &map,
+        usable: &usable,
+        total_pages,
+        boot_params: boot_params.as_deref(),
+        efi: has_efi.then_some(&efi),
+        framebuffer_live: live,
+        rng_seed: seed,
+        five_level_paging: five,
+        bounds,
+        protected_mode: protected,
+    };
+    let mut parameters = Box::new(Parameters::new());
+    let Ok((plan, _)) = x86_64::plan(&kernel, &initrds, &line, &machine, &mut parameters) else {
+        return false;
+    };
+    assert!(initrds.len() <= MAX_INITRDS);
+    assert_plan(&plan, &usable, total_pages, bounds);
+    // boot_params begin the parameters: the pointers in them lead to what was laid out.
+    let parameters = plan.segments().iter().find(|segment| segment.purpose == Purpose::Parameters).unwrap();
+    let field = |at: usize| u64::from(u32::from_le_bytes(parameters.bytes[at..at + 4].try_into().unwrap()));
+    let (low, high) = (field(0x228), field(0x0c8));
+    let offset = ((high << 32 | low) - parameters.place.start()) as usize;
+    assert_eq!(&parameters.bytes[offset..offset + line.len()], &line[..]);
+    assert_eq!(parameters.bytes[offset + line.len()], 0);
+    let sizes = field(0x21c) | field(0x0c4) << 32;
+    let last = initrds.last().map_or(0, |last| last.len() as u64);
+    let paged: u64 =
+        initrds.iter().rev().skip(1).map(|initrd| (initrd.len() as u64 + END).next_multiple_of(PAGE)).sum();
+    assert_eq!(sizes, paged + last);
+    let mut drawn = String::new();
+    draw::draw(&mut drawn, &plan, &map, &usable).unwrap();
+    true
+}
+
+pub fn plan_arm64(data: &[u8]) -> bool {
+    let mut numbers = Numbers { rest: data };
+    let map = numbers.map();
+    let (mut usable, mut settled) = (RangeSet::new(), RangeSet::new());
+    if map.ram(&mut usable).is_err() || numbers.map().ram(&mut settled).is_err() {
+        return false;
+    }
+    if numbers.flag() {
+        settled = usable.clone();
+    }
+    let total_pages = numbers.address() / PAGE;
+    let line = numbers.take(numbers.rest.first().map_or(0, |&length| usize::from(length) * 8)).to_vec();
+    let initrd_sizes: Vec<usize> =
+        (0..numbers.number(1) % 18).map(|_| (numbers.number(2) * 16 + 1) as usize).collect();
+    let initrd_bytes = vec![1u8; initrd_sizes.iter().copied().max().unwrap_or(0)];
+    let initrds: Vec<&[u8]> = initrd_sizes.iter().map(|&size| &initrd_bytes[..size]).collect();
+    let bounded = numbers.flag().then(|| Range::new(numbers.address(), numbers.address())).flatten();
+    let bounds = bounded.unwrap_or(Range::ALL);
+    let seed = numbers.flag().then_some([9; 40]);
+    let file = with_body(numbers.take(64), 4096);
+    let Ok(Content::Kernel(Image::Arm64(kernel))) = recognise(&file) else { return false };
+    // The captured tree, or a damaged one.
+    let mut tree = include_bytes!("../../src/layout/captured/virt.dtb").to_vec();
+    for _ in 0..numbers.number(1) % 4 {
+        let at = numbers.number(2) as usize % tree.len();
+        tree[at] = numbers.number(1) as u8;
+    }
+    let machine = aarch64::Machine {
+        usable: &usable,
+        settled: &settled,
+        total_pages,
+        tree: &tree,
+        running: None,
+        seed: seed.as_ref(),
+        bounds,
+    };
+    let mut parameters = vec![0; machine.room(line.len())];
+    let Ok(plan) = aarch64::plan(&kernel, &initrds, &line, &machine, &mut parameters) else { return false };
+    assert_plan(&plan, &usable, total_pages, bounds);
+    assert!(plan.segments().iter().all(|segment| segment.place.end() <= 1 << 48));
+    let mut drawn = String::new();
+    draw::draw(&mut drawn, &plan, &map, &usable).unwrap();
+    true
+}
