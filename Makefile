@@ -61,7 +61,7 @@ flags_tiny = $(flags_stable) $(fixed) -Lnative=$(nounwind) -Zunstable-options -C
 	-Zfmt-debug=none -Cllvm-args=-inline-threshold=0 $(outliner) -Cllvm-args=-enable-pre=false \
 	-Cllvm-args=-min-jump-table-entries=8
 
-.PHONY: all tiny install uninstall demo test check lint others reproducible reproducible-all vm-test vm-test-long bench \
+.PHONY: all tiny install uninstall demo test check lint others reproducible reproducible-all vm-test vm-test-long oracle record bench \
 	fuzz fuzz-briefly seeds sizes costs dist toolchain vm-parts clean
 
 # Fetched first: remap.sh looks at where the crates are. For all crates, unlike the other flags.
@@ -187,7 +187,7 @@ reproducible: all tiny
 reproducible-all:
 	for arch in x86_64 aarch64 i686; do $(MAKE) --no-print-directory reproducible ARCH=$$arch || exit; done
 
-vm-test: all others vm-parts
+vm-test: all others vm-parts record
 	@rm -f $(out)/vm/times
 	RC_KEXEC=$(binary) $(CARGO) test --locked --release --target $(TARGET) --test vm -- --test-threads=2 $(VM_TEST)
 	@echo "seconds in machines, machines, test:"
@@ -196,6 +196,15 @@ vm-test: all others vm-parts
 # With twenty reboots in a row under every init, on every kernel: a quarter of an hour more.
 vm-test-long:
 	$(MAKE) --no-print-directory vm-test VM_TEST=--include-ignored
+
+# Beside kexec-tools: what both hand to kexec_load, field by field (tests/oracle/README.md).
+oracle: all vm-parts record
+	RC_KEXEC=$(binary) $(CARGO) test --locked --release --target $(TARGET) --test vm -- --test-threads=2 oracle::
+	@echo "the comparisons: $(out)/oracle/*.txt"
+
+# What the machines of that test record by.
+record: toolchain
+	$(CARGO) build --locked --quiet --release --target $(TARGET) --example vm-record
 
 # BENCH="--arm64 --jumps": only these; --x86_64 and --loads, too.
 bench: all others vm-parts

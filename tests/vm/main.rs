@@ -17,8 +17,10 @@ mod hooks;
 mod i386;
 mod machine;
 mod openrc;
+mod oracle;
 mod seeds;
 mod services;
+mod sum;
 mod systemd;
 
 use cpio::Cpio;

@@ -128,6 +128,19 @@ unpack_peer() {
 }
 unpack_peer peer
 
+# Of the kernel's source: the texts that tests/oracle quotes.
+unpack linux-source-6.12 source
+texts="Documentation/arch/x86 arch/x86/boot arch/x86/include arch/x86/kernel drivers/firmware include/uapi/linux
+    include/linux kernel/kexec.c kernel/kexec_core.c"
+mark=$vm/source/.texts-$(echo "$texts" | cksum | tr ' ' -)
+if [ ! -e "$mark" ]; then
+    echo "parts: unpacking texts of the kernel's source"
+    # shellcheck disable=SC2046,SC2086 # lists of words
+    tar -C "$vm/source" -xf "$vm/source/usr/src/linux-source-6.12.tar.xz" $(printf 'linux-source-6.12/%s ' $texts) ||
+        fail "tar -xf linux-source-6.12.tar.xz"
+    : >"$mark"
+fi
+
 # Generators of initramfs images, for their hooks: of a release whose dracut runs on newer
 # ones, too; and klibc, which an image has where there is no BusyBox.
 suite=bookworm
@@ -152,6 +165,5 @@ suite=trixie arch=amd64
 # the boot option says otherwise.
 stamp=$(cat "$here/alpine.config" "$here/kernel.sh" | cksum | tr ' ' -)
 if [ ! -e "$vm/alpine/vmlinuz-$stamp" ]; then
-    unpack linux-source-6.12 source
     sh "$here/kernel.sh" "$vm/source/usr/src/linux-source-6.12.tar.xz" "$vm/alpine" "$stamp"
 fi
