@@ -19,6 +19,7 @@ mod machine;
 mod openrc;
 mod oracle;
 mod seeds;
+mod selftests;
 mod services;
 mod sum;
 mod systemd;

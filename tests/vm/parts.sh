@@ -128,10 +128,16 @@ unpack_peer() {
 }
 unpack_peer peer
 
-# Of the kernel's source: the texts that tests/oracle quotes.
+# What the kernel's own test of kexec_file_load looks at an image with.
+for package in pesign libefivar1t64 libnspr4 libnss3 libpopt0 libuuid1 libsqlite3-0 zlib1g attr libattr1 coreutils bash \
+    libtinfo6 libc6; do
+    unpack "$package" selftests
+done
+
+# Of the kernel's source: its own tests of kexec, and the texts that tests/oracle quotes.
 unpack linux-source-6.12 source
 texts="Documentation/arch/x86 arch/x86/boot arch/x86/include arch/x86/kernel drivers/firmware include/uapi/linux
-    include/linux kernel/kexec.c kernel/kexec_core.c"
+    include/linux kernel/kexec.c kernel/kexec_core.c tools/testing/selftests/kexec"
 mark=$vm/source/.texts-$(echo "$texts" | cksum | tr ' ' -)
 if [ ! -e "$mark" ]; then
     echo "parts: unpacking texts of the kernel's source"
