@@ -151,6 +151,8 @@ lint: toolchain
 	$(CARGO) fmt --check
 	rustfmt --check --edition 2024 fuzz/fuzz_targets/*.rs
 	$(CARGO) clippy --locked --quiet --target $(TARGET) --all-targets -- -D warnings
+	$(CARGO) test --locked --quiet --target $(TARGET) --test policy
+	sh tests/policy.sh $(out)
 	shellcheck tests/*.sh tests/vm/*.sh link/*.sh .ci/run openrc/*.initd \
 		initramfs-hook/rc-kexec-init initramfs-hook/dracut.sh initramfs-hook/mkinitcpio initramfs-hook/initramfs-tools \
 		contrib/systemd/kexec-load-flavour completion/rc-kexec.bash
