@@ -61,7 +61,7 @@ flags_tiny = $(flags_stable) $(fixed) -Lnative=$(nounwind) -Zunstable-options -C
 	-Zfmt-debug=none -Cllvm-args=-inline-threshold=0 $(outliner) -Cllvm-args=-enable-pre=false \
 	-Cllvm-args=-min-jump-table-entries=8
 
-.PHONY: all tiny install uninstall demo test check lint others reproducible reproducible-all vm-test vm-test-long bench \
+.PHONY: all tiny install uninstall demo test check lint others reproducible reproducible-all vm-test vm-test-long bench soak \
 	fuzz fuzz-briefly seeds sizes costs dist toolchain vm-parts clean
 
 # Fetched first: remap.sh looks at where the crates are. For all crates, unlike the other flags.
@@ -195,9 +195,15 @@ vm-test: all others vm-parts
 	@echo "seconds in machines, machines, test:"
 	@awk '{ s[$$1] += $$2; n[$$1]++ } END { for (t in s) printf "%7.1f %2d %s\n", s[t], n[t], t }' $(out)/vm/times | sort -k3
 
-# With twenty reboots in a row under every init, on every kernel: a quarter of an hour more.
+# With twenty reboots in a row under every init, on every kernel, and the soak: half an hour more.
 vm-test-long:
 	$(MAKE) --no-print-directory vm-test VM_TEST=--include-ignored
+
+# A chain of kexecs in one machine; N=10 for a short one.
+N ?= 200
+soak: all vm-parts
+	RC_KEXEC=$(binary) RC_KEXEC_SOAK=$(N) $(CARGO) test --locked --release --target $(TARGET) --test vm -- \
+		--ignored --exact --nocapture soak::kexecs_in_a_chain_change_nothing
 
 # BENCH="--arm64 --jumps": only these; --x86_64 and --loads, too.
 bench: all others vm-parts

@@ -19,6 +19,7 @@ mod machine;
 mod openrc;
 mod seeds;
 mod services;
+mod soak;
 mod systemd;
 
 use cpio::Cpio;
