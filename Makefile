@@ -61,7 +61,7 @@ flags_tiny = $(flags_stable) $(fixed) -Lnative=$(nounwind) -Zunstable-options -C
 	-Zfmt-debug=none -Cllvm-args=-inline-threshold=0 $(outliner) -Cllvm-args=-enable-pre=false \
 	-Cllvm-args=-min-jump-table-entries=8
 
-.PHONY: all tiny install uninstall demo test check lint others reproducible reproducible-all vm-test vm-test-long oracle record bench \
+.PHONY: all tiny install uninstall demo test check lint others reproducible reproducible-all vm-test vm-test-long oracle record bench soak \
 	fuzz fuzz-briefly seeds sizes costs dist toolchain vm-parts clean
 
 # Fetched first: remap.sh looks at where the crates are. For all crates, unlike the other flags.
@@ -151,6 +151,8 @@ lint: toolchain
 	$(CARGO) fmt --check
 	rustfmt --check --edition 2024 fuzz/fuzz_targets/*.rs
 	$(CARGO) clippy --locked --quiet --target $(TARGET) --all-targets -- -D warnings
+	$(CARGO) test --locked --quiet --target $(TARGET) --test policy
+	sh tests/policy.sh $(out)
 	shellcheck tests/*.sh tests/vm/*.sh link/*.sh .ci/run openrc/*.initd \
 		initramfs-hook/rc-kexec-init initramfs-hook/dracut.sh initramfs-hook/mkinitcpio initramfs-hook/initramfs-tools \
 		contrib/systemd/kexec-load-flavour completion/rc-kexec.bash
@@ -193,7 +195,7 @@ vm-test: all others vm-parts record
 	@echo "seconds in machines, machines, test:"
 	@awk '{ s[$$1] += $$2; n[$$1]++ } END { for (t in s) printf "%7.1f %2d %s\n", s[t], n[t], t }' $(out)/vm/times | sort -k3
 
-# With twenty reboots in a row under every init, on every kernel: a quarter of an hour more.
+# With twenty reboots in a row under every init, on every kernel, and the soak: half an hour more.
 vm-test-long:
 	$(MAKE) --no-print-directory vm-test VM_TEST=--include-ignored
 
@@ -205,6 +207,12 @@ oracle: all vm-parts record
 # What the machines of that test record by.
 record: toolchain
 	$(CARGO) build --locked --quiet --release --target $(TARGET) --example vm-record
+
+# A chain of kexecs in one machine; N=10 for a short one.
+N ?= 200
+soak: all vm-parts
+	RC_KEXEC=$(binary) RC_KEXEC_SOAK=$(N) $(CARGO) test --locked --release --target $(TARGET) --test vm -- \
+		--ignored --exact --nocapture soak::kexecs_in_a_chain_change_nothing
 
 # BENCH="--arm64 --jumps": only these; --x86_64 and --loads, too.
 bench: all others vm-parts

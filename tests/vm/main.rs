@@ -21,6 +21,7 @@ mod oracle;
 mod seeds;
 mod selftests;
 mod services;
+mod soak;
 mod sum;
 mod systemd;
 

@@ -1,0 +1,263 @@
+//! What the crates and the source may be: deny.toml without cargo-deny, and where the lints
+//! that Cargo.toml denies are allowed all the same. Part of `make lint`.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(name: &str) -> String {
+    let path = top().join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The words in quotation marks of the list that `name` is set to.
+fn list(toml: &str, name: &str) -> Vec<String> {
+    let begin = format!("\n{name} = [");
+    let rest = toml.split_once(&begin).unwrap_or_else(|| panic!("no {name} in\n{toml}")).1;
+    let inside = rest.split_once(']').unwrap().0;
+    inside.split('"').skip(1).step_by(2).map(String::from).collect()
+}
+
+/// Whether an SPDX expression can be met with what is allowed. "/" is how crates once wrote
+/// OR. An exception ("WITH") widens what is permitted: the licence without it counts.
+fn met(expression: &str, allowed: &[String]) -> bool {
+    let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
+    let mut words = spaced.split_whitespace().peekable();
+    let answer = either(&mut words, allowed);
+    assert_eq!(words.next(), None, "{expression}");
+    answer
+}
+
+type Words<'a> = std::iter::Peekable<std::str::SplitWhitespace<'a>>;
+
+fn either(words: &mut Words, allowed: &[String]) -> bool {
+    let mut answer = both(words, allowed);
+    while words.next_if_eq(&"OR").is_some() {
+        answer |= both(words, allowed);
+    }
+    answer
+}
+
+fn both(words: &mut Words, allowed: &[String]) -> bool {
+    let mut answer = one(words, allowed);
+    while words.next_if_eq(&"AND").is_some() {
+        answer &= one(words, allowed);
+    }
+    answer
+}
+
+fn one(words: &mut Words, allowed: &[String]) -> bool {
+    let word = words.next().unwrap_or_default();
+    let answer = if word == "(" {
+        let inside = either(words, allowed);
+        assert_eq!(words.next(), Some(")"));
+        inside
+    } else {
+        allowed.iter().any(|licence| licence == word)
+    };
+    if words.next_if_eq(&"WITH").is_some() {
+        words.next();
+    }
+    answer
+}
+
+#[test]
+fn licence_expressions_are_read() {
+    let allowed = ["MIT", "Unicode-3.0"].map(String::from);
+    for (expression, wanted) in [
+        ("MIT", true),
+        ("GPL-2.0-only", false),
+        ("", false),
+        ("Apache-2.0/MIT", true),
+        ("(MIT OR Apache-2.0) AND Unicode-3.0", true),
+        ("(MIT OR Apache-2.0) AND GPL-2.0-only", false),
+        ("MIT AND Apache-2.0 OR Zlib", false),
+        ("MIT WITH x OR Zlib", true),
+    ] {
+        assert_eq!(met(expression, &allowed), wanted, "{expression}");
+    }
+}
+
+/// Each crate that a manifest can come to, on any machine, and its licence.
+fn licences(manifest: &str) -> BTreeMap<String, String> {
+    let tree = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .current_dir(top())
+        .args(["tree", "--locked", "--quiet", "--target", "all", "--edges", "normal,build,dev"])
+        .args(["--prefix", "none", "--no-dedupe", "--format", "{p}|{l}", "--manifest-path", manifest])
+        .output()
+        .unwrap();
+    assert!(tree.status.success(), "cargo tree of {manifest}: {tree:?}");
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    let lines = tree.lines().filter_map(|line| line.split_once('|'));
+    lines.map(|(name, licence)| (name.into(), licence.into())).collect()
+}
+
+#[test]
+fn every_crate_has_a_licence_that_is_allowed() {
+    let policy = read("deny.toml");
+    let allowed = list(&policy, "allow");
+    assert!(policy.contains("exceptions = [{ crate = \"libfuzzer-sys\", allow = [\"NCSA\"] }]"), "{policy}");
+    let exception = ["NCSA".to_string()];
+    for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
+        let licences = licences(manifest);
+        // The tree is not empty by accident.
+        assert!(licences.keys().any(|name| name.starts_with("libc v")), "{licences:?}");
+        let refused: Vec<_> = licences
+            .iter()
+            .filter(|(name, licence)| {
+                let excepted = if name.starts_with("libfuzzer-sys v") { &exception[..] } else { &[] };
+                !name.starts_with("rc-kexec-fuzz v") && !met(licence, &[&allowed[..], excepted].concat())
+            })
+            .collect();
+        assert!(refused.is_empty(), "not under {allowed:?}, in {manifest}: {refused:#?}");
+    }
+}
+
+/// The packages of a lock file: name, version, source, checksum.
+fn locked(file: &str) -> Vec<[String; 4]> {
+    let text = read(file);
+    let packages = text.split("[[package]]").skip(1).map(|package| {
+        ["name", "version", "source", "checksum"].map(|field| {
+            let begin = format!("{field} = \"");
+            let value = package.lines().find_map(|line| line.strip_prefix(begin.as_str()));
+            value.map_or_else(String::new, |value| value.trim_end_matches('"').into())
+        })
+    });
+    packages.collect()
+}
+
+const LOCK_FILES: [&str; 2] = ["Cargo.lock", "fuzz/Cargo.lock"];
+
+#[test]
+fn every_crate_comes_from_crates_io_with_a_checksum() {
+    for file in LOCK_FILES {
+        let packages = locked(file);
+        assert!(packages.len() > 10, "{packages:?}");
+        for package in packages {
+            let [name, _, source, checksum] = &package;
+            let ours = source.is_empty() && name.starts_with("rc-kexec");
+            let registry = source.starts_with("registry+") && source.ends_with("/crates.io-index");
+            let theirs = registry && checksum.len() == 64;
+            assert!(ours || theirs, "{file}: {package:?}");
+        }
+    }
+}
+
+#[test]
+fn no_crate_is_there_in_two_versions() {
+    for file in LOCK_FILES {
+        let mut versions = BTreeMap::new();
+        for [name, version, ..] in locked(file) {
+            if let Some(other) = versions.insert(name.clone(), version.clone()) {
+                panic!("{file}: {name} {other} and {version}");
+            }
+        }
+    }
+}
+
+/// The program's source files, by their paths from the top, and what is in them.
+fn sources() -> Vec<(String, String)> {
+    fn walk(dir: &Path, files: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, files);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    let mut files = Vec::new();
+    walk(&top().join("src"), &mut files);
+    files.sort();
+    let name = |path: &Path| path.strip_prefix(top()).unwrap().to_str().unwrap().to_string();
+    files.iter().map(|path| (name(path), std::fs::read_to_string(path).unwrap())).collect()
+}
+
+/// The words of a source text that are not in comments.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+    code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'))
+}
+
+/// The attributes of a source text, without spaces, and what follows each.
+fn attributes(text: &str) -> Vec<(String, &str)> {
+    let starts = text.match_indices("#[").chain(text.match_indices("#!["));
+    let attributes = starts.filter_map(|(at, _)| {
+        let mut depth = 0u32;
+        let length = text[at..].find(|c| {
+            depth = depth.saturating_add(u32::from(c == '[')).saturating_sub(u32::from(c == ']'));
+            c == ']' && depth == 0
+        })?;
+        let (attribute, rest) = text[at..].split_at(length.saturating_add(1));
+        Some((attribute.split_whitespace().collect(), rest))
+    });
+    attributes.collect()
+}
+
+#[test]
+fn unsafe_code_is_in_running_kernel_alone() {
+    let mut found = 0;
+    for (file, text) in sources() {
+        if file.starts_with("src/running_kernel/") {
+            found += words(&text).filter(|word| *word == "unsafe").count();
+        } else {
+            let line = text.lines().find(|line| words(line).any(|word| word == "unsafe"));
+            assert_eq!(line, None, "in {file}");
+        }
+    }
+    assert!(found > 20, "{found}: is it looked for where it is?");
+}
+
+/// Where the lints of Cargo.toml are lowered: all such places, by file, attribute, and the
+/// first line of what it stands above.
+#[test]
+fn what_cargo_toml_denies_is_allowed_in_tests_and_for_unsafe_code_alone() {
+    let mut lowered = Vec::new();
+    for (file, text) in sources() {
+        for (attribute, rest) in attributes(&text) {
+            let lowers = ["allow(", "warn(", "expect("].iter().any(|level| attribute.contains(level));
+            // A crate's tests may stop at the first surprise, and have a `main` of their own; and
+            // fields that argh alone looks at are dead to the compiler.
+            let fine = ["#![cfg_attr(test,allow(", "#[expect(dead_code,reason="];
+            if lowers && !fine.iter().any(|begin| attribute.starts_with(begin)) {
+                let item = rest.trim_start().lines().next().unwrap_or_default();
+                lowered.push(format!("{file} {attribute} {item}"));
+            }
+        }
+    }
+    let wanted = [
+        "src/main.rs #[allow(unsafe_code)] mod start;",
+        "src/running_kernel/mod.rs #[allow(unsafe_code)] pub mod allocator;",
+        "src/running_kernel/mod.rs #[allow(unsafe_code)] pub mod syscalls;",
+    ];
+    assert_eq!(lowered, wanted);
+    // start.rs is a file of running_kernel/, wherever it is a module of.
+    assert!(
+        read("src/main.rs")
+            .contains("#[path = \"running_kernel/start.rs\"]\n#[allow(unsafe_code)]\nmod start;")
+    );
+}
+
+#[test]
+fn what_can_panic_and_what_is_unsafe_is_denied() {
+    let manifest = read("Cargo.toml");
+    for lint in [
+        "unsafe_code",
+        "unsafe_op_in_unsafe_fn",
+        "undocumented_unsafe_blocks",
+        "unwrap_used",
+        "expect_used",
+        "panic",
+        "indexing_slicing",
+        "arithmetic_side_effects",
+    ] {
+        assert!(manifest.contains(&format!("\n{lint} = \"deny\"\n")), "{lint}\n{manifest}");
+    }
+}

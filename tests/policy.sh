@@ -1,0 +1,38 @@
+#!/bin/sh
+# What tests/policy.rs cannot tell by itself: policy.sh FOLDER
+#
+# Whether a crate was withdrawn from crates.io, and deny.toml by cargo-deny with its advisories,
+# where it is installed (in the PATH, or in FOLDER/tools/bin). What was not looked at is said.
+set -eu
+cd "$(dirname "$0")/.."
+out=$1
+PATH=$PATH:$out/tools/bin
+mkdir -p "$out"
+said=$(mktemp "$out/policy.XXXXXX")
+trap 'rm -f "$said"' EXIT
+
+# cargo looks at that for whoever packages.
+if ! cargo package --locked --allow-dirty --no-verify --target-dir "$out/yanked" >"$said" 2>&1; then
+    echo "policy: NOT LOOKED AT: whether a crate was yanked, as cargo package failed: $(grep -m 1 error "$said" || :)"
+elif grep yanked "$said" >&2; then
+    exit 1
+else
+    echo "policy: no crate of Cargo.lock was yanked"
+fi
+
+if ! command -v cargo-deny >/dev/null 2>&1; then
+    echo "policy: NOT LOOKED AT: advisories, as cargo-deny is not installed; the rest of deny.toml is tests/policy.rs's"
+    echo "policy: to install it: cargo install --locked cargo-deny --root $out/tools"
+    exit 0
+fi
+for manifest in Cargo.toml fuzz/Cargo.toml; do
+    echo "policy: cargo deny check, $manifest"
+    cargo-deny --locked --manifest-path "$manifest" check bans licenses sources
+done
+if ! cargo-deny --locked fetch db >"$said" 2>&1; then
+    echo "policy: NOT LOOKED AT: advisories, as their database cannot be fetched: $(grep -m 1 -E 'fatal|ERROR' "$said" || :)"
+    exit 0
+fi
+for manifest in Cargo.toml fuzz/Cargo.toml; do
+    cargo-deny --locked --manifest-path "$manifest" check advisories
+done
