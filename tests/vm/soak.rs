@@ -85,7 +85,7 @@ fn kexecs_in_a_chain_change_nothing() {
         } else if text == format!("STAGE {}", stages.len()) {
             stages.push(std::mem::take(&mut now));
             let done = stages.len() - 1;
-            if done % 10 == 0 || done == count {
+            if done.is_multiple_of(10) || done == count {
                 println!("soak: {done} kexecs of {count}, {:.0} s", begin.elapsed().as_secs_f64());
             }
             return !is_unchanged(&stages, count);
