@@ -334,6 +334,16 @@ impl<'d> Numbers<'d> {
         if shift & 1 == 0 { address & !(PAGE - 1) } else { address }
     }
 
+    /// More of them than are taken, at times.
+    fn initrds(&mut self) -> Vec<&'static [u8]> {
+        (0..self.number(1) % 18).map(|_| &INITRD[..self.number(2) as usize * 16 + 1]).collect()
+    }
+
+    fn bounds(&mut self) -> Range {
+        let bounded = self.flag().then(|| Range::new(self.address(), self.address())).flatten();
+        bounded.unwrap_or(Range::ALL)
+    }
+
     fn map(&mut self) -> Box<MemoryMap> {
         let mut map = Box::new(MemoryMap::new());
         for _ in 0..self.number(1) % 24 {
@@ -347,6 +357,9 @@ impl<'d> Numbers<'d> {
         map
     }
 }
+
+/// Initrds are cut from this: the kernel's own rules for them are the initrd target's.
+static INITRD: [u8; 16 << 16] = [1; 16 << 16];
 
 /// A kernel file of the length that its header says, or nearly: the header is the input's.
 fn with_body(header: &[u8], length: u64) -> Vec<u8> {
@@ -388,10 +401,7 @@ pub fn plan_x86(data: &[u8]) -> bool {
     }
     let total_pages = numbers.address() / PAGE;
     let line = numbers.take(numbers.rest.first().map_or(0, |&length| usize::from(length) * 16)).to_vec();
-    let initrd_sizes: Vec<usize> =
-        (0..numbers.number(1) % 18).map(|_| (numbers.number(2) * 16 + 1) as usize).collect();
-    let initrd_bytes = vec![1u8; initrd_sizes.iter().copied().max().unwrap_or(0)];
-    let initrds: Vec<&[u8]> = initrd_sizes.iter().map(|&size| &initrd_bytes[..size]).collect();
+    let initrds = numbers.initrds();
     let mut efi = Efi {
         is_64_bit: numbers.flag(),
         fw_vendor: numbers.flag().then(|| numbers.address()),
@@ -410,8 +420,7 @@ pub fn plan_x86(data: &[u8]) -> bool {
         };
         let _ = efi.runtime_map.push(range);
     }
-    let bounded = numbers.flag().then(|| Range::new(numbers.address(), numbers.address())).flatten();
-    let bounds = bounded.unwrap_or(Range::ALL);
+    let bounds = numbers.bounds();
     let (has_efi, live, five, protected) = (numbers.flag(), numbers.flag(), numbers.flag(), numbers.flag());
     let boot_params = numbers.flag().then(|| with_body(numbers.take(4096), 4096));
     let seed = numbers.flag().then_some([9; 32]);
@@ -464,12 +473,8 @@ pub fn plan_arm64(data: &[u8]) -> bool {
     }
     let total_pages = numbers.address() / PAGE;
     let line = numbers.take(numbers.rest.first().map_or(0, |&length| usize::from(length) * 8)).to_vec();
-    let initrd_sizes: Vec<usize> =
-        (0..numbers.number(1) % 18).map(|_| (numbers.number(2) * 16 + 1) as usize).collect();
-    let initrd_bytes = vec![1u8; initrd_sizes.iter().copied().max().unwrap_or(0)];
-    let initrds: Vec<&[u8]> = initrd_sizes.iter().map(|&size| &initrd_bytes[..size]).collect();
-    let bounded = numbers.flag().then(|| Range::new(numbers.address(), numbers.address())).flatten();
-    let bounds = bounded.unwrap_or(Range::ALL);
+    let initrds = numbers.initrds();
+    let bounds = numbers.bounds();
     let seed = numbers.flag().then_some([9; 40]);
     let file = with_body(numbers.take(64), 4096);
     let Ok(Content::Kernel(Image::Arm64(kernel))) = recognise(&file) else { return false };
