@@ -96,7 +96,7 @@ pub fn run(request: &LoadRequest) -> Answer<()> {
         files::print(format_args!("{}: {kernel}\n", path.shown()));
         return Ok(());
     }
-    let job = Job::new(request, kernel, &initrd_paths, &mut Rehearsal::default())?;
+    let job = Job::new(request, kernel, &initrd_paths, None)?;
     job.warn_and_explain();
 
     if request.dry_run {
@@ -126,7 +126,7 @@ pub fn rehearse(request: &LoadRequest) -> Rehearsal {
         let (path, initrd_paths) = named_or_found(request)?;
         let kernel = open_kernel(&path, request)?;
         found.kernel = Some(format!("{}, {kernel}", path.shown()));
-        let job = Job::new(request, kernel, &initrd_paths, &mut found)?;
+        let job = Job::new(request, kernel, &initrd_paths, Some(&mut found))?;
         found.loses_root = job.loses_root();
         found.unlocks_nothing = job.unlocks_nothing();
         job.with_plan(false, &mut |plan, memory| {
@@ -318,12 +318,13 @@ fn describe_initrd(out: &mut dyn Write, initrd: &Initrd) -> fmt::Result {
 }
 
 impl<'a> Job<'a> {
-    /// Opens and checks all that goes with a kernel, and notes what it found on the way.
+    /// Opens and checks all that goes with a kernel, and notes what it found on the way for
+    /// a rehearsal, which is told as far as it gets.
     fn new(
         request: &'a LoadRequest,
         kernel: KernelFile,
         initrd_paths: &[OsString],
-        found: &mut Rehearsal,
+        mut found: Option<&mut Rehearsal>,
     ) -> Answer<Job<'a>> {
         kernel.check_machine(syscalls::machine())?;
         let initrds = open_initrds(initrd_paths, request, &kernel)?;
@@ -335,18 +336,22 @@ impl<'a> Job<'a> {
                 return Err(Failure::NotDone("unable to hand on --crypt-key: it takes kexec_load, which this kernel's lockdown forbids; kexec_file_load would leave copies of the key in memory").into());
             }
         }
-        let mut text = String::new();
-        for (index, initrd) in initrds.iter().enumerate() {
-            text.push_str(if index > 0 { "; " } else { "" });
-            let _ = describe_initrd(&mut text, initrd);
+        if let Some(found) = &mut found {
+            let mut text = String::new();
+            for (index, initrd) in initrds.iter().enumerate() {
+                text.push_str(if index > 0 { "; " } else { "" });
+                let _ = describe_initrd(&mut text, initrd);
+            }
+            found.initrds = Some(if initrds.is_empty() { "none".to_string() } else { text });
         }
-        found.initrds = Some(if initrds.is_empty() { "none".to_string() } else { text });
 
         let dtb = open_dtb(request, &kernel)?;
         let running = files::command_line();
         let command_line = new_command_line(request, &running, &kernel)?;
-        let length = command_line.as_bytes().len();
-        found.command_line = Some(format!("{length} of {} bytes", kernel.image.cmdline_size()));
+        if let Some(found) = found {
+            let length = command_line.as_bytes().len();
+            found.command_line = Some(format!("{length} of {} bytes", kernel.image.cmdline_size()));
+        }
         Ok(Job { request, kernel, initrds, dtb, command_line, running: running.unwrap_or_default() })
     }
 
@@ -414,10 +419,9 @@ impl<'a> Job<'a> {
                     if index.saturating_add(1) == several.len() {
                         break;
                     }
-                    const END: usize = placer::END as usize;
-                    let length = bytes.len().saturating_add(END).next_multiple_of(PAGE as usize);
-                    let padding = length.saturating_sub(bytes.len());
-                    let zeros = [0u8; PAGE as usize + END];
+                    let room = placer::initrd_room(bytes, PAGE).ok_or(Errno::EFBIG)?;
+                    let padding = room.saturating_sub(bytes.len() as u64) as usize;
+                    let zeros = [0u8; (PAGE + placer::END) as usize];
                     syscalls::write_all(&memfd, zeros.get(..padding).unwrap_or_default())?;
                 }
                 syscalls::seal(&memfd)?;

@@ -4,6 +4,7 @@
 use crate::cli::LoadRequest;
 use crate::failure::{Answer, BadKey, Failure};
 use crate::image::newc::{Archive, Put};
+use crate::layout::{PAGE, aarch64};
 use crate::running_kernel::facts;
 use crate::running_kernel::files;
 use crate::running_kernel::syscalls::{MemoryFile, Status};
@@ -18,7 +19,7 @@ use std::os::unix::ffi::OsStrExt;
 const KEY_NAME: &[u8] = b"crypto_keyfile.bin";
 
 /// The largest page of the machine, in bytes.
-const WHOLE: usize = if cfg!(target_arch = "aarch64") { 64 << 10 } else { 4 << 10 };
+const WHOLE: usize = (if cfg!(target_arch = "aarch64") { aarch64::UNIT } else { PAGE }) as usize;
 
 /// A file to be added.
 struct Added<'r> {

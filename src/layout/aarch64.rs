@@ -14,7 +14,7 @@ use crate::image::arm64::{Arm64Image, BASE_ALIGNMENT, COMMAND_LINE_SIZE};
 
 /// The largest page of any arm64 kernel: whatever the running one's is, a multiple
 /// of this is whole pages.
-const UNIT: u64 = 64 << 10;
+pub const UNIT: u64 = 64 << 10;
 
 /// "must reside entirely within a 1 GB aligned physical memory window of up to 32 GB
 /// in size that fully covers the kernel Image as well"

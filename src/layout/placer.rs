@@ -11,6 +11,11 @@ pub const MAX_INITRDS: usize = MAX_SEGMENTS - 2;
 /// (lib/decompress_unlz4.c).
 pub const END: u64 = 4;
 
+/// What an initrd takes with the zeros that follow it, in whole units of `unit` bytes.
+pub fn initrd_room(bytes: &[u8], unit: u64) -> Option<u64> {
+    align_up((bytes.len() as u64).checked_add(END)?, unit)
+}
+
 /// The RAM that is still free, and what all segments keep to.
 pub struct Placer<'p> {
     free: &'p mut RangeSet,
@@ -70,7 +75,8 @@ impl<'p> Placer<'p> {
         let mut size = 0u64;
         for bytes in initrds {
             size = whole.saturating_add(bytes.len() as u64);
-            whole = align_up(size.saturating_add(END), self.unit).ok_or(NoPlan::Broken("initrd size"))?;
+            let room = initrd_room(bytes, self.unit).and_then(|room| whole.checked_add(room));
+            whole = room.ok_or(NoPlan::Broken("initrd size"))?;
         }
         let Some(last) = initrds.len().checked_sub(1) else { return Ok((None, 0)) };
         let place = self.highest(Purpose::Initrd(last), whole, self.unit, min, max)?;
@@ -98,8 +104,7 @@ impl<'p> Placer<'p> {
     ) -> Result<(), NoPlan> {
         let mut next = place.map_or(0, Range::start);
         for (number, &bytes) in initrds.iter().enumerate() {
-            let size = align_up((bytes.len() as u64).saturating_add(END), self.unit);
-            let place = size.and_then(|size| Range::sized(next, size));
+            let place = initrd_room(bytes, self.unit).and_then(|room| Range::sized(next, room));
             let place = place.ok_or(NoPlan::Broken("an initrd without a place"))?;
             let segment = Segment { purpose: Purpose::Initrd(number), bytes, place };
             segments.push(segment).map_err(|_| NoPlan::TooManySegments)?;
