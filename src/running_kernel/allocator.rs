@@ -75,6 +75,17 @@ fn new_piece(size: usize) -> Option<Piece> {
     Some(Piece { next, end: next.checked_add(length)? })
 }
 
+const NO_MEMORY: &str = "rc-kexec: unable to go on: there is not enough free memory\n";
+
+/// `block`, or the end of the program. What the standard library does with none is to
+/// abort, without a word of what that means.
+fn or_end(block: Option<usize>) -> *mut u8 {
+    match block {
+        Some(start) => start as *mut u8,
+        None => super::syscalls::end_with(NO_MEMORY),
+    }
+}
+
 /// `length` bytes of zeros (mmap(2)).
 fn map(length: usize) -> Option<usize> {
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
@@ -93,18 +104,14 @@ unsafe impl GlobalAlloc for Forward {
             return null_mut();
         }
         if size >= LARGE {
-            return map(size).map_or(null_mut(), |start| start as *mut u8);
+            return or_end(map(size));
         }
-        self.locked(|piece| {
-            if let Some(start) = take(piece, size, align) {
-                return start as *mut u8;
-            }
-            match new_piece(size) {
-                Some(new) => *piece = new,
-                None => return null_mut(),
-            }
-            take(piece, size, align).map_or(null_mut(), |start| start as *mut u8)
-        })
+        or_end(self.locked(|piece| {
+            take(piece, size, align).or_else(|| {
+                *piece = new_piece(size)?;
+                take(piece, size, align)
+            })
+        }))
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
@@ -125,7 +132,7 @@ unsafe impl GlobalAlloc for Forward {
         if layout.size() >= LARGE && size >= LARGE {
             // SAFETY: the mapping is one block, ours, which may move (mremap(2)).
             let moved = unsafe { libc::mremap(old.cast(), layout.size(), size, libc::MREMAP_MAYMOVE) };
-            return if moved == libc::MAP_FAILED { null_mut() } else { moved.cast() };
+            return or_end((moved != libc::MAP_FAILED).then_some(moved as usize));
         }
         // What is handed out again would no longer be zeros.
         if layout.size() < LARGE && size <= layout.size() {

@@ -3,6 +3,7 @@
 //! the program and not of the library: `main` is the name that the C library calls.
 
 use core::ffi::{CStr, c_char, c_int};
+use rc_kexec::running_kernel::syscalls;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
@@ -13,7 +14,12 @@ extern "C" fn main(count: c_int, words: *const *const c_char) -> c_int {
     if !open_standard_streams() {
         return 1;
     }
-    ignore_broken_pipes();
+    if gained_privilege() {
+        syscalls::end_with(GAINED);
+    }
+    // A write that nobody reads is answered by EPIPE.
+    set_action(libc::SIGPIPE, libc::SIG_IGN);
+    set_action(libc::SIGBUS, file_is_gone as *const () as usize);
     let count = usize::try_from(count).unwrap_or(0);
     let mut argv: Vec<OsString> = Vec::new();
     for index in 0..count {
@@ -39,12 +45,39 @@ fn open_standard_streams() -> bool {
     closed.all(|stream| usize::try_from(open()) == usize::try_from(stream.fd))
 }
 
-/// rt_sigaction(2) of SIGPIPE: a write that nobody reads is answered by EPIPE.
-fn ignore_broken_pipes() {
+/// Whether this file's mode or its capabilities give a user more than is the user's
+/// (getauxval(3), AT_SECURE). Root gains nothing; a security module may set it for root, too.
+fn gained_privilege() -> bool {
+    // SAFETY: getauxval takes a number and answers one.
+    let value = |kind| unsafe { libc::getauxval(kind) };
+    value(libc::AT_SECURE) != 0 && value(libc::AT_UID) != 0
+}
+
+const GAINED: &str = "rc-kexec: unable to run with more privilege than its user has: who can start it so could start any kernel
+  take its set-user-ID and set-group-ID bits away (chmod ug-s) and its file capabilities (setcap -r)
+";
+
+const CUT_SHORT: &str =
+    "rc-kexec: unable to read a file: it was cut short meanwhile, or its disk or the memory for it failed
+  try again when nothing writes to it
+";
+
+/// SIGBUS: the page of a mapped file cannot be had (mmap(2)). Nothing was loaded: in the
+/// call itself the kernel answers EFAULT.
+extern "C" fn file_is_gone(_: c_int) {
+    syscalls::end_with(CUT_SHORT);
+}
+
+/// rt_sigaction(2).
+fn set_action(signal: c_int, handler: usize) {
+    /// The kernel calls no handler without (arch/x86/kernel/signal_64.c,
+    /// x64_setup_rt_frame). Ours does not return, so there is nothing to restore.
+    const SA_RESTORER: usize = 0x0400_0000;
     // struct sigaction of the kernel: the handler, then flags, restorer and mask, which
     // is two words where words are of 32 bits.
-    let ignore = [libc::SIG_IGN, 0, 0, 0, 0];
+    let action = [handler, SA_RESTORER, 0, 0, 0];
     let old = core::ptr::null_mut::<usize>();
-    // SAFETY: the kernel reads one struct of this layout, its mask of 8 bytes.
-    unsafe { libc::syscall(libc::SYS_rt_sigaction, libc::SIGPIPE, ignore.as_ptr(), old, 8usize) };
+    // SAFETY: the kernel reads one struct of this layout, its mask of 8 bytes. The handler
+    // is none, or one that only makes system calls and ends the program.
+    unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, action.as_ptr(), old, 8usize) };
 }

@@ -183,8 +183,8 @@ impl Mapping {
         // which are unmapped only when self is dropped. Another process may write
         // to the file meanwhile: every parser copies a field before it checks it,
         // and none relies on reading the same bytes twice. One that cuts the file
-        // short ends this one by SIGBUS (mmap(2)), before anything is loaded or, in
-        // the call itself, with EFAULT.
+        // short ends this one by SIGBUS (mmap(2)), with a message (start.rs), before
+        // anything is loaded or, in the call itself, with EFAULT.
         unsafe { core::slice::from_raw_parts(self.address.as_ptr().cast(), self.length.get()) }
     }
 }
@@ -430,6 +430,14 @@ pub fn write_standard(number: i32, bytes: &[u8]) -> Result<(), Errno> {
     // SAFETY: the standard streams are open for as long as the program runs: the
     // program opens /dev/null for those that are not (start.rs).
     write_all(unsafe { BorrowedFd::borrow_raw(number) }, bytes)
+}
+
+/// write(2) to standard error, and exit_group(2) with 1: for where nothing else can be done
+/// any more. It allocates nothing, and a signal's handler may call it (signal-safety(7)).
+pub fn end_with(message: &str) -> ! {
+    let _ = write_standard(2, message.as_bytes());
+    // SAFETY: _exit takes a number and does not return.
+    unsafe { libc::_exit(1) }
 }
 
 /// Calls `each` with every name in an open directory but `.` and `..` (getdents64(2)).
