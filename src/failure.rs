@@ -741,6 +741,10 @@ fn why_not(f: &mut Formatter<'_>, call: Call, errno: Errno, load: &Load, facts: 
                 None => Ok(()),
             }
         }
+        // The segments are mapped files.
+        Errno::EFAULT if load.size > 0 => f.write_str(
+            "a file was cut short meanwhile, or its disk failed\n  try again when nothing writes to it",
+        ),
         Errno::ENODATA => {
             f.write_str("the image carries no signature, and this kernel enforces signatures")
         }
@@ -898,6 +902,7 @@ mod tests {
             (Call::FileLoad, Errno::EACCES, free(), "does not accept the file"),
             (Call::FileLoad, Errno::ENOEXEC, free(), "own loader does not take this image"),
             (Call::Load, Errno::EADDRNOTAVAIL, free(), "addresses"),
+            (Call::Load, Errno::EFAULT, free(), "cut short meanwhile"),
             (Call::FileLoad, Errno::ETXTBSY, free(), "open for writing"),
             (Call::Load, Errno::EINVAL, free(), "Invalid argument"),
         ];
