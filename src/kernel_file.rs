@@ -103,7 +103,7 @@ impl KernelFile {
                     if version.is_none() {
                         return Err(refused(NotLoadable::Known("an ELF file, without a Linux in it")).into());
                     }
-                    let limit = facts::memory_for_images();
+                    let limit = facts::memory_for_images()?;
                     if vmlinux.flat_size() > limit {
                         return Err(refused(NotLoadable::TooLarge(limit)).into());
                     }
@@ -214,13 +214,11 @@ impl Display for KernelFile {
 /// A compressed kernel, decoded into a memory file. What a zboot header says of the
 /// size is not gone by: not all kernels put it where the others do.
 fn decoded(path: &OsStr, compression: Compression, payload: &[u8]) -> Answer<&'static Input> {
-    in_memory(
-        path,
-        &mut |sink| match unpack::unpack(compression, payload, facts::memory_for_images(), sink) {
-            Ok(_) | Err(unpack::Defect::Stopped) => Ok(()),
-            Err(defect) => Err(NotLoadable::Packed(compression, defect)),
-        },
-    )
+    let limit = facts::memory_for_images()?;
+    in_memory(path, &mut |sink| match unpack::unpack(compression, payload, limit, sink) {
+        Ok(_) | Err(unpack::Defect::Stopped) => Ok(()),
+        Err(defect) => Err(NotLoadable::Packed(compression, defect)),
+    })
 }
 
 /// Where decoded bytes go; false when they cannot go there.

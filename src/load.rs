@@ -472,7 +472,7 @@ impl<'a> Job<'a> {
         say: bool,
         then: &mut dyn FnMut(&Plan, &Memory) -> Answer<()>,
     ) -> Answer<()> {
-        let boot_params = facts::boot_params();
+        let boot_params = facts::boot_params_to_hand_on()?;
         let mut efi = Efi::default();
         let has_efi = facts::efi(&mut efi);
         let machine = x86_64::Machine {

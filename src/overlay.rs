@@ -50,8 +50,9 @@ pub fn build(request: &LoadRequest, tail: &[u8]) -> Answer<MemoryFile> {
     let failed = Failure::JoinInitrds;
     let length = lay_out(&mut files, tail, &mut |_, _| {});
     // Memory that is not there would be found missing only while it is written.
+    let most = facts::memory_for_images()?;
     let length = NonZeroUsize::new(length)
-        .filter(|length| length.get() as u64 <= facts::memory_for_images())
+        .filter(|length| length.get() as u64 <= most)
         .ok_or(failed(Errno::ENOMEM))?;
     let mut memory = MemoryFile::new(c"rc-kexec-files", length).map_err(failed)?;
     if let Some(path) = &request.crypt_key {

@@ -213,6 +213,10 @@ fn parse_iomem_line(line: &[u8]) -> Option<(Range, &[u8])> {
 pub fn parse_memmap_entry(start: &[u8], end: &[u8], kind: &[u8]) -> Option<Entry> {
     let end = bytes::parse_hex(end)?.checked_add(1)?;
     let range = Range::new(bytes::parse_hex(start)?, end)?;
+    // One that could not be read is not one that is not known.
+    if kind.is_empty() {
+        return None;
+    }
     Some(Entry { range, kind: Kind::from_name(kind).unwrap_or(Kind::Reserved) })
 }
 
@@ -332,6 +336,7 @@ fffc0000-ffffffff : Reserved
             assert_eq!(entry.kind.e820_type(), *number, "{}", String::from_utf8_lossy(name));
         }
         assert_eq!(parse_memmap_entry(b"0x1000", b"0xfff", b"reserved"), None);
+        assert_eq!(parse_memmap_entry(b"0x0", b"0xfff", b""), None);
     }
 
     #[test]

@@ -57,6 +57,10 @@ impl Memory {
     /// Reads the memory map into an empty self: /sys/firmware/memmap where it
     /// exists, else /proc/iomem; what may be written is RAM by both.
     pub fn read(&mut self) -> Answer<()> {
+        // What is not there must not be taken for what could not be seen: without /sys a
+        // machine with EFI looks like one with a BIOS.
+        let path = "/sys/kernel";
+        syscalls::status(path.as_ref()).map_err(|errno| Failure::Facts { path, errno })?;
         let meminfo = read_whole("/proc/meminfo")?;
         self.total_pages = kib_of(&meminfo, b"MemTotal:").unwrap_or(0) / 4;
         let text = read_whole("/proc/iomem")?;
@@ -137,10 +141,10 @@ pub fn anonymous_kib() -> Option<u64> {
 /// The most memory that a decoded image may take, in bytes. Half of RAM is what the
 /// kernel loads at the most, and half of what is available leaves as much for a decoder's
 /// window: more would have other programs killed.
-pub fn memory_for_images() -> u64 {
-    let meminfo = read_or_empty("/proc/meminfo");
+pub fn memory_for_images() -> Answer<u64> {
+    let meminfo = read_whole("/proc/meminfo")?;
     let of = |name| kib_of(&meminfo, name).unwrap_or(0).saturating_mul(512);
-    of(b"MemTotal:").min(of(b"MemAvailable:"))
+    Ok(of(b"MemTotal:").min(of(b"MemAvailable:")))
 }
 
 /// Whether the machine was started by EFI.
@@ -170,8 +174,19 @@ pub fn had_initrd() -> bool {
 
 /// The running kernel's boot_params.
 pub fn boot_params() -> Option<Vec<u8>> {
-    read("/sys/kernel/boot_params/data").ok()
+    read(BOOT_PARAMS).ok()
 }
+
+/// [`boot_params`], for a kernel that does without what is in them only where there are none.
+pub fn boot_params_to_hand_on() -> Answer<Option<Vec<u8>>> {
+    match read(BOOT_PARAMS) {
+        Ok(data) => Ok(Some(data)),
+        Err(Errno::ENOENT) => Ok(None),
+        Err(errno) => Err(Failure::Facts { path: BOOT_PARAMS, errno }.into()),
+    }
+}
+
+const BOOT_PARAMS: &str = "/sys/kernel/boot_params/data";
 
 /// Reads what the running kernel knows of EFI; false when it was not started with it.
 pub fn efi(efi: &mut Efi) -> bool {
@@ -245,20 +260,31 @@ pub fn is_loaded(crash: bool) -> Answer<bool> {
     }
 }
 
+/// Where the running kernel says its release.
+pub const OSRELEASE: &str = "/proc/sys/kernel/osrelease";
+
 /// The flavour of the running kernel, what follows the last `-` of its release,
 /// and the release itself.
 pub fn release() -> Option<(Option<String>, String)> {
-    let release = value(format_args!("/proc/sys/kernel/osrelease"))?;
+    let release = value(format_args!("{OSRELEASE}"))?;
     let release = core::str::from_utf8(release.trim_ascii()).ok()?;
     let dash = release.bytes().rposition(|byte| byte == b'-');
     let flavour = dash.and_then(|at| release.get(at.checked_add(1)?..)).filter(|flavour| !flavour.is_empty());
     Some((flavour.map(str::to_string), release.to_string()))
 }
 
-/// Whether this process has CAP_SYS_BOOT (capabilities(7)).
+/// Whether this process has CAP_SYS_BOOT (capabilities(7)), as the kernel asks for it: in a
+/// user namespace it is good for nothing outside of that.
 fn has_cap_sys_boot(status: &[u8]) -> Option<bool> {
     let effective = parse_hex(value_of(status, b"CapEff:")?)?;
-    Some(effective >> CAP_SYS_BOOT & 1 == 1)
+    Some(effective >> CAP_SYS_BOOT & 1 == 1 && !in_user_namespace(&read_or_empty("/proc/self/uid_map")))
+}
+
+/// Whether this is another user namespace than the first one, whose map is of all users to
+/// themselves (user_namespaces(7)); a kernel without them has no file.
+fn in_user_namespace(uid_map: &[u8]) -> bool {
+    let words = uid_map.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    !uid_map.is_empty() && !words.eq([&b"0"[..], b"0", b"4294967295"])
 }
 
 /// Everything that can be known about why a load was refused. Read afterwards:
@@ -580,6 +606,20 @@ mod tests {
             assert!(!btrfs_is_encrypted(sys, (253, 9)), "{uuid}");
         }
         std::fs::remove_dir_all(sys).unwrap();
+    }
+
+    #[test]
+    fn a_user_namespace_by_its_map_of_users() {
+        let table = [
+            ("         0          0 4294967295\n", false),
+            ("", false),
+            ("         0       1000          1\n", true),
+            ("         0     100000      65536\n", true),
+            ("         0          0      65536\n     65536     200000          1\n", true),
+        ];
+        for (map, wanted) in table {
+            assert_eq!(in_user_namespace(map.as_bytes()), wanted, "{map:?}");
+        }
     }
 
     #[test]

@@ -95,7 +95,8 @@ pub fn read_exactly(file: &OwnedFd, bytes: &mut [u8]) -> Result<(), Unusable> {
     }
     match nix::unistd::read(file, &mut [0]) {
         Ok(0) => Ok(()),
-        _ => Err(Unusable::Changed),
+        Ok(_) => Err(Unusable::Changed),
+        Err(errno) => Err(errno.into()),
     }
 }
 
@@ -204,11 +205,13 @@ pub fn command_line() -> Result<Vec<u8>, Errno> {
     Ok(line.trim_ascii_end().to_vec())
 }
 
-/// The names in a directory; none when it cannot be read.
+/// The names in a directory; none when it cannot be read, or not to its end.
 pub fn names(dir: &str) -> Vec<OsString> {
     let mut names = Vec::new();
-    if let Ok(dir) = open_to_read(dir.as_ref()) {
-        syscalls::each_name(&dir, &mut |name| names.push(OsStr::from_bytes(name).to_os_string()));
+    if let Ok(dir) = open_to_read(dir.as_ref())
+        && !syscalls::each_name(&dir, &mut |name| names.push(OsStr::from_bytes(name).to_os_string()))
+    {
+        names.clear();
     }
     names
 }

@@ -441,7 +441,8 @@ pub fn end_with(message: &str) -> ! {
 }
 
 /// Calls `each` with every name in an open directory but `.` and `..` (getdents64(2)).
-pub fn each_name(dir: &OwnedFd, each: &mut dyn FnMut(&[u8])) {
+/// False when there may be more.
+pub fn each_name(dir: &OwnedFd, each: &mut dyn FnMut(&[u8])) -> bool {
     let mut buffer = [0u8; 2048];
     loop {
         // SAFETY: the kernel writes at most `buffer.len()` bytes to `buffer`.
@@ -449,10 +450,10 @@ pub fn each_name(dir: &OwnedFd, each: &mut dyn FnMut(&[u8])) {
             libc::syscall(libc::SYS_getdents64, dir.as_raw_fd(), buffer.as_mut_ptr(), buffer.len())
         };
         let Some(mut rest) = usize::try_from(got).ok().and_then(|length| buffer.get(..length)) else {
-            return;
+            return false;
         };
         if rest.is_empty() {
-            return;
+            return true;
         }
         // struct linux_dirent64: inode, offset, length of the record as u16 at 16,
         // type, name from 19 on with its NUL.
