@@ -63,6 +63,23 @@ pub struct Facts {
     pub odd_line: Option<usize>,
     /// Whether a kexec is wanted when a reboot cannot be told from a poweroff.
     pub kexec_when_unknown: bool,
+    /// Who can change what would be loaded: file by file.
+    pub files: Vec<Exposure>,
+    /// As `files`, of the settings.
+    pub settings: Exposure,
+}
+
+/// Who else than root can change a file, and so choose what runs next.
+#[derive(Debug, Default)]
+pub struct Exposure {
+    /// The file.
+    pub path: OsString,
+    /// The first of it and the directories above it that is a symbolic link.
+    pub link: Option<OsString>,
+    /// And where the file lies in truth.
+    pub leads_to: Option<OsString>,
+    /// The first of all these that others can write to: its name, its mode, its owner.
+    pub by: Option<(OsString, u32, u32)>,
 }
 
 /// How a check came out.
@@ -100,6 +117,8 @@ pub fn run(request: DoctorRequest) -> u8 {
     facts.kexec_when_unknown = kexec_when_unknown;
     facts.odd_line = odd_line;
     facts.by_settings = by_settings;
+    facts.files = facts.rehearsal.files.iter().map(|path| facts::exposure(path)).collect();
+    facts.settings = facts::exposure(settings::FILE.as_ref());
     facts.sysvinit_tells = init::sysvinit_tells();
     facts.init = init::kind();
     facts.trace = init::trace();
@@ -327,6 +346,8 @@ fn what_is_loaded(tell: &mut Tell, facts: &Facts, load_matters: Status) {
         (None, Some(failure)) if !ended => tell("memory", load_matters, format_args!("{failure}")),
         (None, _) => tell("memory", Status::Note, format_args!("{NOT_LOOKED_AT}")),
     }
+    exposed(tell, "kernel-file", &facts.files);
+    exposed(tell, "settings-file", core::slice::from_ref(&facts.settings));
     if let Some(line) = facts.odd_line {
         tell(
             "settings",
@@ -336,6 +357,35 @@ fn what_is_loaded(tell: &mut Tell, facts: &Facts, load_matters: Status) {
                 settings::FILE
             ),
         );
+    }
+}
+
+/// What others than root can change, a line for each.
+fn exposed(tell: &mut Tell, name: &'static str, files: &[Exposure]) {
+    let mut is_fine = true;
+    for file in files {
+        let path = file.path.shown();
+        if let (Some(link), Some(to)) = (&file.link, &file.leads_to) {
+            is_fine = false;
+            let (link, to) = (link.shown(), to.shown());
+            tell(name, Status::Note, format_args!("{path} is {to}: {link} is a symbolic link"));
+        }
+        if let Some((by, mode, owner)) = &file.by {
+            is_fine = false;
+            let by = by.shown();
+            tell(
+                name,
+                Status::Note,
+                format_args!(
+                    "others than root can change {path}: {by} has mode {mode:04o} and owner {owner}\n  run: chown 0 {by} && chmod go-w {by}"
+                ),
+            );
+        }
+    }
+    if files.is_empty() {
+        tell(name, Status::Note, format_args!("{NOT_LOOKED_AT}"));
+    } else if is_fine {
+        tell(name, Status::Ok, format_args!("only root can change it"));
     }
 }
 
@@ -602,6 +652,7 @@ mod tests {
             load_started: true,
             load_enabled: true,
             exec_enabled: true,
+            files: vec![Exposure::default()],
             rehearsal: Rehearsal {
                 kernel: Some("a kernel".into()),
                 initrds: Some("an initrd".into()),
@@ -747,6 +798,22 @@ mod tests {
             facts.installed = Some("6.12.40-0-virt".into());
         });
         is_a_note("command-line", "no root=", |facts| facts.rehearsal.loses_root = true);
+        is_a_note(
+            "kernel-file",
+            "others than root can change /boot/k: /boot has mode 0777 and owner 0",
+            |facts| {
+                let by = Some(("/boot".into(), 0o777, 0));
+                facts.files =
+                    vec![Exposure::default(), Exposure { path: "/boot/k".into(), by, ..Exposure::default() }];
+            },
+        );
+        is_a_note("kernel-file", "/k is /boot/k-6.12: /k is a symbolic link", |facts| {
+            let (link, leads_to) = (Some("/k".into()), Some("/boot/k-6.12".into()));
+            facts.files = vec![Exposure { path: "/k".into(), link, leads_to, by: None }];
+        });
+        is_a_note("settings-file", "run: chown 0 /etc/conf.d/kexec-load && chmod go-w", |facts| {
+            facts.settings.by = Some((settings::FILE.into(), 0o644, 1000));
+        });
         is_a_note("command-line", "no cryptroot=", |facts| facts.rehearsal.unlocks_nothing = true);
         is_a_note("kexec-load", "rc-update add", |facts| facts.load_enabled = false);
         is_a_note("trace", "told to end", |facts| facts.trace = Trace::First(Signal::Reboot));

@@ -124,6 +124,8 @@ pub fn rehearse(request: &LoadRequest) -> Rehearsal {
     let mut found = Rehearsal::default();
     let outcome = (|| {
         let (path, initrd_paths) = named_or_found(request)?;
+        found.files = initrd_paths.clone();
+        found.files.insert(0, path.clone());
         let kernel = open_kernel(&path, request)?;
         found.kernel = Some(format!("{}, {kernel}", path.shown()));
         let job = Job::new(request, kernel, &initrd_paths, Some(&mut found))?;
@@ -142,6 +144,8 @@ pub fn rehearse(request: &LoadRequest) -> Rehearsal {
 /// What a rehearsal found, step by step; none where it did not get to.
 #[derive(Debug, Default)]
 pub struct Rehearsal {
+    /// The kernel and the initrds, by their names.
+    pub files: Vec<OsString>,
     /// The kernel.
     pub kernel: Option<String>,
     /// The initrds.

@@ -4,7 +4,7 @@ use super::files::{self, exists, is_dir, names, read, read_or_empty, value};
 use super::syscalls::{self, CAP_SYS_BOOT, Status};
 use crate::bytes::{Shown, parse_decimal, parse_hex, parts};
 use crate::command_line;
-use crate::doctor::Facts;
+use crate::doctor::{Exposure, Facts};
 use crate::failure::{Answer, BootLoader, Failure, Refusal};
 use crate::going_down::SKIP_FILE;
 use crate::layout::memory_map::{self, Iomem, MemoryMap};
@@ -12,6 +12,7 @@ use crate::layout::range::RangeSet;
 use crate::layout::x86_64::{self, Efi, EfiRange};
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 
 /// Where the memory map came from.
@@ -285,6 +286,46 @@ fn has_cap_sys_boot(status: &[u8]) -> Option<bool> {
 fn in_user_namespace(uid_map: &[u8]) -> bool {
     let words = uid_map.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     !uid_map.is_empty() && !words.eq([&b"0"[..], b"0", b"4294967295"])
+}
+
+/// Who else than root can change what is at `path`, by the file itself or by a directory
+/// above it; also where symbolic links lead to.
+pub fn exposure(path: &OsStr) -> Exposure {
+    let mut found = Exposure { path: path.to_os_string(), ..Exposure::default() };
+    look_along(path, &mut found);
+    // Where it really lies, however many links there are on the way.
+    if let Ok(file) = syscalls::open(path, libc::O_PATH | libc::O_CLOEXEC, 0)
+        && let Ok(real) = syscalls::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()).as_ref())
+    {
+        let is_link = found.link.is_some();
+        look_along(&real, &mut found);
+        found.leads_to = Some(real).filter(|_| is_link);
+    }
+    found
+}
+
+/// Looks at each directory above `path` and at itself, as far as they can be seen.
+fn look_along(path: &OsStr, found: &mut Exposure) {
+    let bytes = path.as_bytes();
+    let ends = (0..bytes.len()).filter(|&at| bytes.get(at) == Some(&b'/')).map(|at| at.max(1));
+    for end in ends.chain([bytes.len()]) {
+        see(OsStr::from_bytes(bytes.get(..end).unwrap_or_default()), found);
+    }
+}
+
+/// The first of each counts.
+fn see(here: &OsStr, found: &mut Exposure) {
+    if found.link.is_none() && syscalls::read_link(here).is_ok() {
+        found.link = Some(here.to_os_string());
+    }
+    // In a directory with the sticky bit, others cannot take away what is root's.
+    let is_open = |mode| mode & 0o022 != 0 && mode & (libc::S_IFMT | 0o1000) != libc::S_IFDIR | 0o1000;
+    match syscalls::status(here) {
+        Ok(status) if found.by.is_none() && (status.owner != 0 || is_open(status.mode)) => {
+            found.by = Some((here.to_os_string(), status.mode & 0o7777, status.owner));
+        }
+        _ => {}
+    }
 }
 
 /// Everything that can be known about why a load was refused. Read afterwards:
@@ -620,6 +661,47 @@ mod tests {
         for (map, wanted) in table {
             assert_eq!(in_user_namespace(map.as_bytes()), wanted, "{map:?}");
         }
+    }
+
+    #[test]
+    fn who_else_can_change_a_file_and_where_its_links_lead() {
+        use std::fs;
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+        let top = std::env::temp_dir().join(format!("rc-kexec-exposed-{}", std::process::id()));
+        let of = |name: &str| top.join(name).into_os_string();
+        fs::create_dir_all(of("dir")).unwrap();
+        fs::write(of("dir/file"), "x").unwrap();
+        symlink("dir/file", of("link")).unwrap();
+        symlink("dir", of("dirlink")).unwrap();
+        let below = |path: &str| {
+            let mut found = Exposure::default();
+            look_along(&of(path), &mut found);
+            found.link
+        };
+        assert_eq!(below("dir/file"), None);
+        assert_eq!(below("link"), Some(of("link")));
+        assert_eq!(below("dirlink/file"), Some(of("dirlink")));
+        assert_eq!(exposure(&of("link")).leads_to, Some(fs::canonicalize(of("link")).unwrap().into()));
+        assert_eq!(exposure(&of("dir/file")).leads_to, None);
+        // A file of root's, by its name alone, and one of anybody's.
+        for (mode, wanted) in [(0o644, false), (0o664, true), (0o646, true), (0o600, false)] {
+            fs::set_permissions(of("dir/file"), fs::Permissions::from_mode(mode)).unwrap();
+            let owner = fs::metadata(of("dir/file")).unwrap().uid();
+            let mut found = Exposure::default();
+            let name = of("dir/file");
+            see(&name, &mut found);
+            let wanted = (wanted || owner != 0).then(|| (name.clone(), mode, owner));
+            assert_eq!(found.by, wanted, "{mode:o}");
+        }
+        // A folder of anybody's, where only its owner can take a file away, and where not.
+        for (mode, wanted) in [(0o1777, false), (0o777, true), (0o775, true), (0o755, false)] {
+            fs::set_permissions(of("dir"), fs::Permissions::from_mode(mode)).unwrap();
+            let owner = fs::metadata(of("dir")).unwrap().uid();
+            let mut found = Exposure::default();
+            see(&of("dir"), &mut found);
+            assert_eq!(found.by.is_some(), wanted || owner != 0, "{mode:o}");
+        }
+        fs::remove_dir_all(&top).unwrap();
     }
 
     #[test]
