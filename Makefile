@@ -191,6 +191,7 @@ reproducible-all:
 
 vm-test: all others vm-parts record
 	@rm -f $(out)/vm/times
+	$(CARGO) build --locked --quiet --release --target $(TARGET) --example vm-injector
 	RC_KEXEC=$(binary) $(CARGO) test --locked --release --target $(TARGET) --test vm -- --test-threads=2 $(VM_TEST)
 	@echo "seconds in machines, machines, test:"
 	@awk '{ s[$$1] += $$2; n[$$1]++ } END { for (t in s) printf "%7.1f %2d %s\n", s[t], n[t], t }' $(out)/vm/times | sort -k3

@@ -12,6 +12,7 @@
 mod added;
 mod arm64;
 mod cpio;
+mod faults;
 mod forms;
 mod hooks;
 mod i386;
