@@ -106,7 +106,11 @@ fn swept(how: &str) -> Vm {
     );
     for command in SWEPT {
         // What this one does and others do not is at its end.
-        let which = if command.starts_with("kexec /") { "execve" } else { how };
+        let which = match *command {
+            "kexec /boot/vmlinuz --append x" => "execve",
+            "kexec-load --unload" | "kexec-load --status" | "kexec-exec --now" if how == "new" => "own",
+            _ => how,
+        };
         first.push_str(&format!("echo \"SWEEP {command}\"\nrun injector sweep {which} {command}\n"));
     }
     first.push_str("echo LOADED $(cat /sys/kernel/kexec_loaded)\nkexec -e\n");
@@ -128,7 +132,7 @@ fn assert_earlier_one_starts(console: &Console) {
 
 #[test]
 fn each_system_call_fails_in_turn() {
-    let console = swept("new").seconds(400).run();
+    let console = swept("new").seconds(900).run();
     assert_earlier_one_starts(&console);
     let ended = console.text.matches("\nEXIT 0 of injector").count();
     assert_eq!(ended, SWEPT.len(), "{}", console.shown());
@@ -166,13 +170,21 @@ fault() {
 }
 "#;
 
-/// Without the numbers before MiB, which are the machine's.
+/// Without the numbers of bytes, which are the machine's and its kernel's, and its release.
 fn without_sizes(text: &str) -> String {
     let words: Vec<&str> = text.split(' ').collect();
     let is_size = |at: usize| {
-        words[at].parse::<f64>().is_ok() && words.get(at + 1).is_some_and(|unit| unit.starts_with("MiB"))
+        words[at].parse::<f64>().is_ok()
+            && words.get(at + 1).is_some_and(|unit| unit.starts_with("MiB") || unit.starts_with("bytes"))
     };
-    let words: Vec<&str> = (0..words.len()).map(|at| if is_size(at) { "…" } else { words[at] }).collect();
+    let is_release =
+        |word: &str| word.strip_prefix("/boot/vmlinuz-").is_some_and(|name| name.starts_with('6'));
+    let shown = |at: usize| match words[at] {
+        _ if is_size(at) => "…",
+        word if is_release(word) => "/boot/vmlinuz-…",
+        word => word,
+    };
+    let words: Vec<&str> = (0..words.len()).map(shown).collect();
     words.join(" ")
 }
 
@@ -275,7 +287,7 @@ kexec-exec
         .stage(1, &first)
         // The ordinary reboot ends it.
         .stage(2, SAY)
-        .seconds(400)
+        .seconds(600)
         .run();
     console.has("EXIT 0 of earlier").has("STAGE 2 ENDS").has_not("BAD").has_not("panicked");
     assert_eq!(console.only("CMDLINE"), SECOND, "{}", console.shown());

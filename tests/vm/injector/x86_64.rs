@@ -3,7 +3,8 @@
 //!
 //! injector sweep WHICH COMMAND...  each call of COMMAND in turn fails with what its manual
 //!                                  page says that it may answer; all of them, or of this
-//!                                  name, or those that are new: no sweep had one like it
+//!                                  name; of those that are alike the first one (own), and
+//!                                  that only if no earlier sweep had one (new)
 //! injector signals COMMAND...      SIGTERM and SIGKILL, at one call in each run
 //! injector cut FILE COMMAND...     FILE is emptied, at one call in each run after it was
 //!                                  mapped
@@ -145,7 +146,9 @@ pub fn main() {
         ["drop", capability, ref command @ ..] => drop_capability(capability, command),
         ["setcap", file] => set_capability(file),
         _ => {
-            panic!("injector sweep new|all|CALL|signals|cut FILE|drop CAPABILITY COMMAND... | setcap FILE")
+            panic!(
+                "injector sweep own|new|all|CALL|signals|cut FILE|drop CAPABILITY COMMAND... | setcap FILE"
+            )
         }
     }
 }
@@ -467,6 +470,7 @@ fn sweep(which: &str, command: &[&str]) {
         let is_new = !order.contains(call);
         let is_wanted = match which {
             "all" => true,
+            "own" => is_new,
             "new" => is_new && !seen.lines().any(|line| line == format!("{call:?}")),
             of => of == *name,
         };
