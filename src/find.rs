@@ -4,7 +4,6 @@
 use crate::failure::{Answer, Failure};
 use crate::kernel_file;
 use crate::running_kernel::{facts, files};
-use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
@@ -20,11 +19,7 @@ pub struct Found {
 /// Finds the installed kernel in `boot`. `initrds` of the user's take the place of
 /// those found beside it.
 pub fn installed_kernel(boot: &OsStr, initrds: &[OsString]) -> Answer<Found> {
-    let Some((flavour, release)) = facts::release() else {
-        // Why, only when it is asked for: there is no such failure that lasts but no /proc.
-        let errno = files::read(facts::OSRELEASE).err().unwrap_or(Errno::EIO);
-        return Err(Failure::Facts { path: facts::OSRELEASE, errno }.into());
-    };
+    let (flavour, release) = facts::release()?;
     let had_initrd = facts::had_initrd();
     choose(boot, flavour.as_deref(), &release, initrds, had_initrd)
 }

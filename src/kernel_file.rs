@@ -109,7 +109,7 @@ impl KernelFile {
                     }
                     // No header says whether it can be entered with five-level paging on.
                     // The running kernel was, so one of the same build can.
-                    let release = facts::release().map(|(_, release)| release);
+                    let release = facts::release().ok().map(|(_, release)| release);
                     vmlinux.five_level = facts::five_level_paging() && version == release.as_deref();
                     let unpacked = in_memory(path, &mut |sink| {
                         let _ = vmlinux.flatten(sink);

@@ -261,17 +261,14 @@ pub fn is_loaded(crash: bool) -> Answer<bool> {
     }
 }
 
-/// Where the running kernel says its release.
-pub const OSRELEASE: &str = "/proc/sys/kernel/osrelease";
-
 /// The flavour of the running kernel, what follows the last `-` of its release,
 /// and the release itself.
-pub fn release() -> Option<(Option<String>, String)> {
-    let release = value(format_args!("{OSRELEASE}"))?;
-    let release = core::str::from_utf8(release.trim_ascii()).ok()?;
+pub fn release() -> Answer<(Option<String>, String)> {
+    let release = read_whole("/proc/sys/kernel/osrelease")?;
+    let release = core::str::from_utf8(release.trim_ascii()).unwrap_or_default();
     let dash = release.bytes().rposition(|byte| byte == b'-');
     let flavour = dash.and_then(|at| release.get(at.checked_add(1)?..)).filter(|flavour| !flavour.is_empty());
-    Some((flavour.map(str::to_string), release.to_string()))
+    Ok((flavour.map(str::to_string), release.to_string()))
 }
 
 /// Whether this process has CAP_SYS_BOOT (capabilities(7)), as the kernel asks for it: in a
