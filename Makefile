@@ -147,7 +147,7 @@ check: all tiny sizes
 	RC_KEXEC=$(binary) $(CARGO) test --locked --target $(TARGET) --test package
 
 lint: toolchain
-	sh tests/toolchain.sh lint
+	sh tests/toolchain.sh lint $(out)
 	$(CARGO) fmt --check
 	rustfmt --check --edition 2024 fuzz/fuzz_targets/*.rs
 	$(CARGO) clippy --locked --quiet --target $(TARGET) --all-targets -- -D warnings

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Sees to the Rust toolchain: toolchain.sh TARGET | source | check | lint | package
+# Sees to the Rust toolchain: toolchain.sh TARGET | source | check | lint FOLDER | package
+# cargo-deny is kept in FOLDER/tools.
 # Adds what is missing by rustup where there is rustup; else says what to run.
 set -eu
 
@@ -34,6 +35,7 @@ installed() {
 installed cc "gcc libc6-dev" "gcc musl-dev"
 
 sysroot=$(rustc --print sysroot)
+tools=${2:-}/tools
 case $1 in
 source)
     minor=$(rustc --version | sed 's/^rustc 1\.\([0-9]*\)\..*/\1/')
@@ -46,6 +48,12 @@ lint)
     installed shellcheck shellcheck shellcheck
     installed mandoc mandoc mandoc
     installed zsh zsh zsh
+    # Unoptimised it takes less than a minute to build. A build of cargo's own
+    # needs none of this project's flags, which are for another target.
+    if ! PATH=$PATH:$tools/bin command -v cargo-deny >/dev/null 2>&1; then
+        (cd / && CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --debug --locked --root "$tools" cargo-deny@0.20.2) ||
+            fail "cargo install cargo-deny failed"
+    fi
     ;;
 check)
     # Its completion is called by it.
