@@ -8,7 +8,6 @@ pub mod machine;
 pub mod newc;
 pub mod pe;
 pub mod unpack;
-mod zstd;
 
 use crate::bytes::first_four;
 use arm64::Arm64Image;

@@ -5,7 +5,7 @@
 //! table is built within its array and a copy stays within the window: each access is
 //! checked, and no arithmetic on a position can leave its type unseen.
 
-use super::unpack::{Defect, Output, PIECE, WINDOW, damaged, damaged_if, take, take_byte, take_u32};
+use super::{Defect, Output, PIECE, WINDOW, damaged, damaged_if, take, take_byte, take_u32};
 
 /// 3.1.1.2.4: "Block_Maximum_Size is the smallest of: Window_Size; 128 KB".
 const LONGEST_BLOCK: usize = 128 * 1024;
@@ -781,7 +781,7 @@ impl Hash {
 
 #[cfg(test)]
 mod tests {
-    use super::super::unpack::{Compression, unpack};
+    use super::super::{Compression, unpack};
     use ruzstd::decoding::FrameDecoder;
     use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
