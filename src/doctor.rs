@@ -1,5 +1,5 @@
 //! What stands between this machine and a kexec, and what to do about it.
-//! [`examine`] is pure over [`Facts`], which running_kernel/facts.rs gathers.
+//! [`examine`] is pure over [`Facts`], which running_kernel/examination.rs gathers.
 
 use crate::bytes::{Shown, parts};
 use crate::cli::{DoctorRequest, LoadRequest, Speech};
@@ -7,7 +7,7 @@ use crate::failure::{Call, Failure, Obstacle, Refusal};
 use crate::going_down::{Init, RebootAction, SKIP_FILE, Trace};
 use crate::layout::draw::Size;
 use crate::load::{self, Rehearsal};
-use crate::running_kernel::{facts, files, init};
+use crate::running_kernel::{examination, files, init};
 use crate::settings::{self, Settings};
 use std::ffi::OsString;
 use std::fmt::{self, Display, Write};
@@ -112,13 +112,13 @@ pub fn run(request: DoctorRequest) -> u8 {
         }
     };
     let mut facts = Facts::default();
-    facts::examination(&mut facts);
+    examination::examination(&mut facts);
     facts.rehearsal = load::rehearse(&load);
     facts.kexec_when_unknown = kexec_when_unknown;
     facts.odd_line = odd_line;
     facts.by_settings = by_settings;
-    facts.files = facts.rehearsal.files.iter().map(|path| facts::exposure(path)).collect();
-    facts.settings = facts::exposure(settings::FILE.as_ref());
+    facts.files = facts.rehearsal.files.iter().map(|path| examination::exposure(path)).collect();
+    facts.settings = examination::exposure(settings::FILE.as_ref());
     facts.sysvinit_tells = init::sysvinit_tells();
     facts.init = init::kind();
     facts.trace = init::trace();

@@ -4,7 +4,7 @@
 use crate::cli::ExecRequest;
 use crate::failure::{Answer, Failure};
 use crate::going_down::{self, Evidence, Verdict};
-use crate::running_kernel::{facts, files, init, syscalls};
+use crate::running_kernel::{facts, files, init, refusal, syscalls};
 
 /// Starts the loaded kernel, or says why not.
 pub fn run(request: &ExecRequest) -> Box<Failure> {
@@ -46,7 +46,7 @@ pub fn jump(sync: bool) -> Box<Failure> {
         syscalls::sync();
     }
     let errno = syscalls::reboot_kexec();
-    Failure::ExecRefused { errno, facts: Box::new(facts::refusal()) }.into()
+    Failure::ExecRefused { errno, facts: Box::new(refusal::known()) }.into()
 }
 
 #[cfg(test)]

@@ -17,8 +17,8 @@ use crate::layout::range::Range;
 use crate::layout::x86_64::{self, Efi, EfiState, Parameters};
 use crate::layout::{NoPlan, PAGE, Plan};
 use crate::running_kernel::facts::{self, MapSource, Memory};
-use crate::running_kernel::files;
 use crate::running_kernel::syscalls::{self, MemoryFile};
+use crate::running_kernel::{files, refusal};
 use crate::{exec, find, overlay};
 use nix::errno::Errno;
 use std::ffi::{CString, OsStr, OsString};
@@ -336,7 +336,7 @@ impl<'a> Job<'a> {
             if syscalls::has_kexec_load() == Some(false) {
                 return Err(Failure::NotDone("unable to hand on --crypt-key: it takes kexec_load, which this kernel does not have; kexec_file_load would leave copies of the key in memory").into());
             }
-            if facts::lockdown().is_some() {
+            if refusal::lockdown().is_some() {
                 return Err(Failure::NotDone("unable to hand on --crypt-key: it takes kexec_load, which this kernel's lockdown forbids; kexec_file_load would leave copies of the key in memory").into());
             }
         }
@@ -671,7 +671,7 @@ impl<'a> Job<'a> {
                 command_line_limit: self.kernel.image.cmdline_size(),
                 size,
             },
-            facts: Box::new(facts::refusal()),
+            facts: Box::new(refusal::known()),
         })
     }
 }
@@ -688,5 +688,5 @@ pub fn unload() -> Answer<()> {
         Err(refusal @ (Errno::EPERM | Errno::EACCES)) => syscalls::kexec_file_unload().or(Err(refusal)),
         other => other,
     };
-    result.map_err(|errno| Failure::UnloadRefused { errno, facts: Box::new(facts::refusal()) }.into())
+    result.map_err(|errno| Failure::UnloadRefused { errno, facts: Box::new(refusal::known()) }.into())
 }

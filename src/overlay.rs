@@ -6,8 +6,8 @@ use crate::failure::{Answer, BadKey, Failure};
 use crate::image::newc::{Archive, Put};
 use crate::layout::{PAGE, aarch64};
 use crate::running_kernel::facts;
-use crate::running_kernel::files;
 use crate::running_kernel::syscalls::{MemoryFile, Status};
+use crate::running_kernel::{files, storage};
 use core::num::NonZeroUsize;
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
@@ -102,7 +102,7 @@ fn check_key(status: &Status, force: bool) -> Result<(), BadKey> {
         Err(BadKey::Readable(mode, status.owner))
     } else if status.size == 0 {
         Err(BadKey::Empty)
-    } else if !force && !facts::is_on_encrypted(status) {
+    } else if !force && !storage::is_on_encrypted(status) {
         Err(BadKey::Bare)
     } else {
         Ok(())

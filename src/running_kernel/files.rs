@@ -264,3 +264,15 @@ pub fn print_with(with: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) {
 pub fn complain_with(with: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) {
     stream(2, with);
 }
+
+/// The parts of a path with `/` between.
+pub fn joined(parts: &[&OsStr]) -> OsString {
+    let mut path = OsString::new();
+    for (index, part) in parts.iter().enumerate() {
+        if index > 0 {
+            path.push("/");
+        }
+        path.push(part);
+    }
+    path
+}

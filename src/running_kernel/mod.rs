@@ -3,9 +3,12 @@
 
 #[allow(unsafe_code)]
 pub mod allocator;
+pub mod examination;
 pub mod facts;
 pub mod files;
 pub mod init;
+pub mod refusal;
+pub mod storage;
 // And start.rs, a module of main.rs.
 #[allow(unsafe_code)]
 pub mod syscalls;

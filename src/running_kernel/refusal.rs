@@ -1,0 +1,170 @@
+//! Why this machine refuses to load, as far as it says.
+
+use super::facts::{memory_available, value_of};
+use super::files::{self, exists, joined, names, read, read_or_empty, value};
+use super::syscalls::{self, CAP_SYS_BOOT};
+use crate::bytes::{parse_decimal, parse_hex, parts};
+use crate::command_line;
+use crate::failure::{BootLoader, Refusal};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+/// Everything that can be known about why a load was refused. Read afterwards:
+/// a load that succeeds asks none of it.
+pub fn known() -> Refusal {
+    let status = read_or_empty("/proc/self/status");
+    let sysctl = |name: &str| parse_decimal(&value(format_args!("/proc/sys/kernel/{name}"))?);
+    let line = files::command_line().unwrap_or_default();
+    Refusal {
+        cap_sys_boot: has_cap_sys_boot(&status),
+        is_root: value_of(&status, b"Uid:").is_some_and(|ids| ids.starts_with(b"0\t")),
+        load_disabled: sysctl("kexec_load_disabled") == Some(1),
+        // -1, no limit, is no number here.
+        loads_left: sysctl("kexec_load_limit_reboot"),
+        lockdown: lockdown(),
+        lockdown_option: command_line::has_word(&line, b"lockdown=integrity")
+            || command_line::has_word(&line, b"lockdown=confidentiality"),
+        boot_option: command_line::has_word(&line, b"kexec_load_disabled=0"),
+        sysctl_file: sysctl_file(),
+        alpine: exists("/etc/alpine-release"),
+        boot_loaders: boot_loaders(&line),
+        security_modules: read("/sys/kernel/security/lsm")
+            .ok()
+            .map(|text| OsStr::from_bytes(text.trim_ascii()).to_os_string()),
+        stuck_cpus: cfg!(target_arch = "aarch64") && stuck_cpus(),
+        seccomp: value_of(&status, b"Seccomp:") == Some(b"2"),
+        available: memory_available(),
+    }
+}
+
+/// Whether this process has CAP_SYS_BOOT (capabilities(7)), as the kernel asks for it: in a
+/// user namespace it is good for nothing outside of that.
+fn has_cap_sys_boot(status: &[u8]) -> Option<bool> {
+    let effective = parse_hex(value_of(status, b"CapEff:")?)?;
+    Some(effective >> CAP_SYS_BOOT & 1 == 1 && !in_user_namespace(&read_or_empty("/proc/self/uid_map")))
+}
+
+/// Whether this is another user namespace than the first one, whose map is of all users to
+/// themselves (user_namespaces(7)); a kernel without them has no file.
+fn in_user_namespace(uid_map: &[u8]) -> bool {
+    let words = uid_map.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    !uid_map.is_empty() && !words.eq([&b"0"[..], b"0", b"4294967295"])
+}
+
+/// Whether the kernel said, on refusing a load, that it cannot stop its processors.
+fn stuck_cpus() -> bool {
+    let mut log = [0u8; 4096];
+    let wanted = b"CPUs are stuck in the kernel";
+    syscalls::kernel_log(&mut log).windows(wanted.len()).any(|window| window == wanted)
+}
+
+/// The lockdown in force: the word in brackets, `none` left out.
+pub fn lockdown() -> Option<OsString> {
+    let text = read_or_empty("/sys/kernel/security/lockdown");
+    let word = parts(parts(&text, b'[').nth(1)?, b']').next()?;
+    (word != b"none").then(|| OsStr::from_bytes(word).to_os_string())
+}
+
+/// A file of sysctl.d(5) that sets kernel.kexec_load_disabled.
+fn sysctl_file() -> Option<OsString> {
+    let sets = |path: &OsString| {
+        let text = read(path.as_os_str()).unwrap_or_default();
+        parts(&text, b'\n').any(sets_load_disabled)
+    };
+    let mut files = vec![OsString::from("/etc/sysctl.conf")];
+    for dir in
+        &["/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d"]
+    {
+        for name in &names(dir) {
+            if name.as_bytes().ends_with(b".conf") {
+                files.push(joined(&[dir.as_ref(), name]));
+            }
+        }
+    }
+    files.into_iter().find(sets)
+}
+
+/// Whether a line of sysctl.d(5) sets kernel.kexec_load_disabled to 1.
+fn sets_load_disabled(line: &[u8]) -> bool {
+    let mut parts = line.splitn(2, |&byte| byte == b'=');
+    let name = parts.next().unwrap_or_default().trim_ascii();
+    let name = name.strip_prefix(b"-").unwrap_or(name);
+    let known = [&b"kernel.kexec_load_disabled"[..], b"kernel/kexec_load_disabled"];
+    known.contains(&name.trim_ascii()) && parts.next().map(<[u8]>::trim_ascii) == Some(b"1")
+}
+
+/// The boot loaders that are set up here, by their configuration.
+fn boot_loaders(command_line: &[u8]) -> Vec<BootLoader> {
+    let mut found = Vec::new();
+    let first = |paths: &[&'static str]| paths.iter().copied().find(|path| exists(path));
+    let has_line =
+        |path: &str, start: &[u8]| parts(&read_or_empty(path), b'\n').any(|line| line.starts_with(start));
+    let path = "/etc/update-extlinux.conf";
+    if exists(path) {
+        found.push(BootLoader::Extlinux { has_line: has_line(path, b"default_kernel_opts=\"") });
+    }
+    let path = "/etc/default/grub";
+    if exists(path) {
+        found.push(BootLoader::Grub { has_line: has_line(path, b"GRUB_CMDLINE_LINUX_DEFAULT=\"") });
+    }
+    if let Some(dir) = first(&["/boot/loader/entries", "/efi/loader/entries", "/boot/efi/loader/entries"]) {
+        found.push(BootLoader::SystemdBoot { dir });
+    }
+    if exists("/etc/kernel-hooks.d/secureboot.conf") {
+        found.push(BootLoader::UnifiedImage);
+    }
+    if read_or_empty("/proc/device-tree/model").starts_with(b"Raspberry Pi") {
+        let file = first(&["/boot/cmdline.txt", "/media/mmcblk0p1/cmdline.txt"]);
+        found.push(BootLoader::RaspberryPi { file: file.unwrap_or("cmdline.txt on the boot partition") });
+    }
+    let diskless = |word: &[u8]| word.starts_with(b"modloop=") || word.starts_with(b"alpine_dev=");
+    if command_line::words(command_line).any(diskless) {
+        let mut files = Vec::new();
+        for medium in &names("/media") {
+            for config in &["boot/syslinux/syslinux.cfg", "boot/grub/grub.cfg"] {
+                let path = joined(&["/media".as_ref(), medium, config.as_ref()]);
+                if exists(&path) {
+                    files.push(path);
+                }
+            }
+        }
+        found.push(BootLoader::Diskless { files });
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_namespace_by_its_map_of_users() {
+        let table = [
+            ("         0          0 4294967295\n", false),
+            ("", false),
+            ("         0       1000          1\n", true),
+            ("         0     100000      65536\n", true),
+            ("         0          0      65536\n     65536     200000          1\n", true),
+        ];
+        for (map, wanted) in table {
+            assert_eq!(in_user_namespace(map.as_bytes()), wanted, "{map:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_sysctl_d_that_locks_and_those_that_do_not() {
+        let table = [
+            ("kernel.kexec_load_disabled = 1", true),
+            ("kernel.kexec_load_disabled=1", true),
+            (" -kernel/kexec_load_disabled= 1 ", true),
+            ("kernel.kexec_load_disabled = 0", false),
+            ("# kernel.kexec_load_disabled = 1", false),
+            ("kernel.kexec_load_disabled_x = 1", false),
+            ("kernel.kexec_load_disabled", false),
+            ("", false),
+        ];
+        for (line, wanted) in table {
+            assert_eq!(sets_load_disabled(line.as_bytes()), wanted, "{line}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Where files are kept: what /proc and /sys say of the devices below them.
+
+use super::files::{exists, names, read_or_empty};
+use super::syscalls::{self, Status};
+use crate::bytes::{Shown, parse_decimal, parts};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+/// Whether all devices under a file's file system are encrypted; not when that cannot
+/// be told.
+pub fn is_on_encrypted(file: &Status) -> bool {
+    let mounts = read_or_empty("/proc/self/mountinfo");
+    let Some((kind, source, options)) = mount(&mounts, file.mount) else { return false };
+    match core::str::from_utf8(kind).unwrap_or_default() {
+        // One that has several devices has a number of its own, and is mounted by the name
+        // of one of them.
+        "btrfs" => syscalls::status(OsStr::from_bytes(source))
+            .is_ok_and(|source| btrfs_is_encrypted("/sys", source.is_device)),
+        // These have one, but for a journal or a device for data of their own.
+        "ext4" | "ext3" | "ext2" | "xfs" => {
+            let elsewhere = |option: &[u8]| option == b"data=journal" || option.starts_with(b"rtdev=");
+            let (major, minor) = file.on_device;
+            !parts(options, b',').any(elsewhere)
+                && is_encrypted(&format!("/sys/dev/block/{major}:{minor}"), 0)
+        }
+        _ => false,
+    }
+}
+
+/// A mount by its number (proc_pid_mountinfo(5)): what follows the hyphen, its type, its
+/// source and the options of its file system.
+fn mount(mounts: &[u8], number: u64) -> Option<(&[u8], &[u8], &[u8])> {
+    let mut lines = parts(mounts, b'\n').map(|line| parts(line, b' '));
+    let mut fields =
+        lines.find_map(|mut fields| (parse_decimal(fields.next()?)? == number).then_some(fields))?;
+    fields.find(|&field| field == b"-")?;
+    Some((fields.next()?, fields.next()?, fields.next()?))
+}
+
+/// Of btrfs, the devices are in sysfs (/sys/fs/btrfs/UUID/devices).
+fn btrfs_is_encrypted(sys: &str, (major, minor): (u32, u32)) -> bool {
+    let number = format!("{major}:{minor}");
+    for uuid in names(&format!("{sys}/fs/btrfs")) {
+        let dir = format!("{sys}/fs/btrfs/{}/devices", uuid.shown());
+        let (mut is_ours, mut all) = (false, true);
+        for name in names(&dir) {
+            let device = format!("{dir}/{}", name.shown());
+            is_ours |= read_or_empty(&format!("{device}/dev")).trim_ascii() == number.as_bytes();
+            all &= is_encrypted(&device, 0);
+        }
+        if is_ours {
+            return all;
+        }
+    }
+    false
+}
+
+/// Whether a block device, by its folder in sysfs, is dm-crypt's, or all those are that
+/// it is made of: LVM, RAID. cryptsetup names its devices so that lvm2 leaves them alone,
+/// `CRYPT-` and the type; VERITY and INTEGRITY do not encrypt.
+fn is_encrypted(device: &str, depth: u32) -> bool {
+    let uuid = read_or_empty(&format!("{device}/dm/uuid"));
+    let types: [&[u8]; 3] = [b"CRYPT-LUKS1-", b"CRYPT-LUKS2-", b"CRYPT-PLAIN-"];
+    if types.iter().any(|kind| uuid.starts_with(kind)) {
+        return true;
+    }
+    // A partition's are its disk's. Only of these is it known that their slaves hold all:
+    // DRBD has its disk for one, and a network.
+    let whole = if exists(format!("{device}/partition")) { "/.." } else { "" };
+    let known = ["dm", "md", "bcache"].iter().any(|kind| exists(format!("{device}{whole}/{kind}")));
+    let slaves = names(&format!("{device}{whole}/slaves"));
+    // More layers than anybody has.
+    !slaves.is_empty()
+        && known
+        && depth < 16
+        && slaves.iter().all(|slave| {
+            is_encrypted(&format!("{device}{whole}/slaves/{}", slave.shown()), depth.saturating_add(1))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_encrypted_down_to_every_disk_and_what_is_not() {
+        let sys = std::env::temp_dir().join(format!("rc-kexec-sys-{}", std::process::id()));
+        let sys = sys.to_str().unwrap();
+        let device = |name: &str, uuid: &str, slaves: &[&str]| {
+            let dir = format!("{sys}/devices/{name}");
+            std::fs::create_dir_all(format!("{dir}/slaves")).unwrap();
+            std::fs::create_dir_all(format!("{dir}/dm")).unwrap();
+            std::fs::write(format!("{dir}/dm/uuid"), format!("{uuid}\n")).unwrap();
+            std::fs::write(format!("{dir}/dev"), format!("253:{}\n", name.len())).unwrap();
+            for slave in slaves {
+                std::os::unix::fs::symlink(format!("{sys}/devices/{slave}"), format!("{dir}/slaves/{slave}"))
+                    .unwrap();
+            }
+            dir
+        };
+        device("sda", "", &[]);
+        device("luks", "CRYPT-LUKS2-0123-root", &["sda"]);
+        device("plain", "CRYPT-PLAIN-swap", &["sda"]);
+        let table = [
+            ("1", "", &["sda"][..], false),
+            ("2", "CRYPT-LUKS1-0123-x", &["sda"], true),
+            ("3", "LVM-abc", &["luks"], true),
+            ("4", "LVM-abc", &["luks", "plain"], true),
+            ("5", "LVM-abc", &["luks", "sda"], false),
+            ("6", "CRYPT-VERITY-0123-x", &["sda"], false),
+            ("7", "CRYPT-INTEGRITY-x", &["luks"], true),
+            ("8", "", &["3"], true),
+            ("9", "LVM-CRYPT-LUKS2-", &[], false),
+        ];
+        for (name, uuid, slaves, wanted) in table {
+            assert_eq!(is_encrypted(&device(name, uuid, slaves), 0), wanted, "{name} {uuid} {slaves:?}");
+        }
+        // A partition of RAID, and DRBD, by their folders.
+        std::fs::create_dir_all(format!("{sys}/devices/3/p1/partition")).unwrap();
+        assert!(is_encrypted(&format!("{sys}/devices/3/p1"), 0));
+        std::fs::remove_dir_all(format!("{}/dm", device("drbd", "", &["luks"]))).unwrap();
+        assert!(!is_encrypted(&format!("{sys}/devices/drbd"), 0));
+        device("loop", "", &["loop"]);
+        assert!(!is_encrypted(&format!("{sys}/devices/loop"), 0));
+        for (uuid, devices, wanted) in [
+            ("one", &["luks"][..], true),
+            ("two", &["luks", "plain"], true),
+            ("mixed", &["luks", "sda"], false),
+        ] {
+            let _ = std::fs::remove_dir_all(format!("{sys}/fs"));
+            let dir = format!("{sys}/fs/btrfs/{uuid}/devices");
+            std::fs::create_dir_all(&dir).unwrap();
+            for name in devices {
+                std::os::unix::fs::symlink(format!("{sys}/devices/{name}"), format!("{dir}/{name}")).unwrap();
+            }
+            assert_eq!(btrfs_is_encrypted(sys, (253, 4)), wanted, "{uuid}");
+            assert!(!btrfs_is_encrypted(sys, (253, 9)), "{uuid}");
+        }
+        std::fs::remove_dir_all(sys).unwrap();
+    }
+
+    #[test]
+    fn a_mount_by_its_number() {
+        let mounts = b"22 1 0:21 / / rw,relatime shared:1 - btrfs /dev/mapper/root rw,subvol=/\n\
+            231 22 0:5 / /dev rw - devtmpfs dev rw\n";
+        let root = (&b"btrfs"[..], &b"/dev/mapper/root"[..], &b"rw,subvol=/"[..]);
+        assert_eq!(mount(mounts, 22), Some(root));
+        assert_eq!(mount(mounts, 231), Some((&b"devtmpfs"[..], &b"dev"[..], &b"rw"[..])));
+        for number in [2, 23, 0] {
+            assert_eq!(mount(mounts, number), None, "{number}");
+        }
+        assert_eq!(mount(b"22 1 0:21 / / rw", 22), None);
+        assert_eq!(mount(b"22 1 0:21 / / rw - btrfs x", 22), None);
+    }
+}
