@@ -7,8 +7,10 @@ use crate::failure::{Call, Failure, Obstacle, Refusal};
 use crate::going_down::{Init, RebootAction, SKIP_FILE, Trace};
 use crate::layout::draw::Size;
 use crate::load::{self, Rehearsal};
+use crate::running_kernel::syscalls::strerror;
 use crate::running_kernel::{examination, files, init};
 use crate::settings::{self, Settings};
+use nix::errno::Errno;
 use std::ffi::OsString;
 use std::fmt::{self, Display, Write};
 
@@ -80,6 +82,8 @@ pub struct Exposure {
     pub leads_to: Option<OsString>,
     /// The first of all these that others can write to: its name, its mode, its owner.
     pub by: Option<(OsString, u32, u32)>,
+    /// Why it was not looked at to its end.
+    pub unseen: Option<Errno>,
 }
 
 /// How a check came out.
@@ -119,6 +123,8 @@ pub fn run(request: DoctorRequest) -> u8 {
     facts.by_settings = by_settings;
     facts.files = facts.rehearsal.files.iter().map(|path| examination::exposure(path)).collect();
     facts.settings = examination::exposure(settings::FILE.as_ref());
+    // It need not be there.
+    facts.settings.unseen = facts.settings.unseen.filter(|errno| *errno != Errno::ENOENT);
     facts.sysvinit_tells = init::sysvinit_tells();
     facts.init = init::kind();
     facts.trace = init::trace();
@@ -377,9 +383,13 @@ fn exposed(tell: &mut Tell, name: &'static str, files: &[Exposure]) {
                 name,
                 Status::Note,
                 format_args!(
-                    "others than root can change {path}: {by} has mode {mode:04o} and owner {owner}\n  run: chown 0 {by} && chmod go-w {by}"
+                    "others than root can change {path}: {by} has mode {mode:04o} and owner {owner}"
                 ),
             );
+        }
+        if let Some(errno) = file.unseen {
+            is_fine = false;
+            tell(name, Status::Note, format_args!("{path} was not looked at: {}", strerror(errno)));
         }
     }
     if files.is_empty() {
@@ -468,6 +478,7 @@ fn telling(tell: &mut Tell, facts: &Facts) {
             tell("trace", Status::Ok, format_args!("not armed; the kernel has tracefs"))
         }
         (Trace::NotArmed, false) => tell("trace", Status::Note, format_args!("this kernel has no tracefs")),
+        (Trace::Unreadable, _) => tell("trace", Status::Note, format_args!("it cannot be read")),
         (Trace::Nothing, _) => tell("trace", Status::Ok, format_args!("armed; init was sent nothing yet")),
         _ => tell("trace", Status::Note, format_args!("armed; init was told to end what it does")),
     }
@@ -809,9 +820,14 @@ mod tests {
         );
         is_a_note("kernel-file", "/k is /boot/k-6.12: /k is a symbolic link", |facts| {
             let (link, leads_to) = (Some("/k".into()), Some("/boot/k-6.12".into()));
-            facts.files = vec![Exposure { path: "/k".into(), link, leads_to, by: None }];
+            facts.files = vec![Exposure { path: "/k".into(), link, leads_to, ..Exposure::default() }];
         });
-        is_a_note("settings-file", "run: chown 0 /etc/conf.d/kexec-load && chmod go-w", |facts| {
+        is_a_note("kernel-file", "/k was not looked at: Permission denied", |facts| {
+            facts.files =
+                vec![Exposure { path: "/k".into(), unseen: Some(Errno::EACCES), ..Exposure::default() }];
+        });
+        is_a_note("settings-file", "others than root can change /etc/conf.d/kexec-load: ", |facts| {
+            facts.settings.path = settings::FILE.into();
             facts.settings.by = Some((settings::FILE.into(), 0o644, 1000));
         });
         is_a_note("command-line", "no cryptroot=", |facts| facts.rehearsal.unlocks_nothing = true);

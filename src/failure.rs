@@ -278,7 +278,7 @@ pub struct Refusal {
     pub stuck_cpus: bool,
     /// Whether a seccomp filter is on this process.
     pub seccomp: bool,
-    /// MemAvailable, in bytes.
+    /// MemAvailable and SwapFree, in bytes.
     pub available: Option<u64>,
 }
 
@@ -437,7 +437,11 @@ impl Display for Failure {
                 write!(f, "unable to read the memory map: it has more than {capacity} ranges")
             }
             Failure::Facts { path, errno } => {
-                unable(f, "read ", path.as_ref())?.write_str(strerror(*errno))
+                unable(f, "read ", path.as_ref())?.write_str(strerror(*errno))?;
+                if *errno == Errno::ENOENT {
+                    f.write_str("\n  where they are not mounted: mount -t proc proc /proc; mount -t sysfs sysfs /sys")?;
+                }
+                Ok(())
             }
             Failure::Unpack { path, errno } => {
                 write!(f, "unable to unpack {} in memory: {}", path.shown(), strerror(*errno))

@@ -69,6 +69,8 @@ pub enum Trace {
     /// There is none.
     #[default]
     NotArmed,
+    /// There may be one.
+    Unreadable,
     /// No signal that BusyBox's init would act on.
     Nothing,
     /// The first that was delivered.
@@ -125,6 +127,8 @@ pub enum Decision<'e> {
     Signal(Signal),
     /// Several signals.
     SeveralSignals,
+    /// A trace that cannot be read.
+    Unreadable,
     /// A trace without a signal.
     NoSignal,
     /// BusyBox's init without action and trace.
@@ -214,11 +218,14 @@ pub fn decide(evidence: &Evidence) -> Decision<'_> {
     }
     // BusyBox's init acts on its signals alone: an inittab whose ::shutdown: line runs
     // openrc reboot says "reboot" of everything.
-    let signals = if matches!(evidence.init, Init::BusyBox(_)) { evidence.trace } else { Trace::NotArmed };
+    // One that cannot be seen is BusyBox's where its signals are watched.
+    let is_watched = matches!(evidence.init, Init::BusyBox(_) | Init::Hidden);
+    let signals = if is_watched { evidence.trace } else { Trace::NotArmed };
     if is(&evidence.reboot, "YES") {
         return match signals {
             Trace::First(signal @ (Signal::PowerOff | Signal::Halt)) => Decision::Signal(signal),
             Trace::Several => Decision::SeveralSignals,
+            Trace::Unreadable => Decision::Unreadable,
             _ => Decision::Variable,
         };
     }
@@ -228,6 +235,7 @@ pub fn decide(evidence: &Evidence) -> Decision<'_> {
         (Init::BusyBox(RebootAction::InForce), _) => Decision::NoVariableWithAction,
         (Init::BusyBox(_), Trace::First(signal)) => Decision::Signal(signal),
         (Init::BusyBox(_), Trace::Several) => Decision::SeveralSignals,
+        (Init::BusyBox(_), Trace::Unreadable) => Decision::Unreadable,
         (Init::BusyBox(_), Trace::Nothing) => Decision::NoSignal,
         (Init::BusyBox(_), Trace::NotArmed) => Decision::NotArmed,
         (Init::Other(name), _) => Decision::OtherInit(Some(name)),
@@ -246,9 +254,11 @@ impl Decision<'_> {
                 Verdict::PowerOff
             }
             Decision::Signal(Signal::Halt) => Verdict::Halt,
-            Decision::SeveralSignals | Decision::NoSignal | Decision::NotArmed | Decision::OtherInit(_) => {
-                Verdict::Unknown
-            }
+            Decision::SeveralSignals
+            | Decision::Unreadable
+            | Decision::NoSignal
+            | Decision::NotArmed
+            | Decision::OtherInit(_) => Verdict::Unknown,
         }
     }
 }
@@ -296,6 +306,7 @@ impl Display for Decision<'_> {
             Decision::SeveralSignals => f.write_str(
                 "init was sent signals of different meaning, and which it took first cannot be told",
             ),
+            Decision::Unreadable => f.write_str("the signals that init was sent cannot be read"),
             Decision::NoSignal => f.write_str("init was sent no signal that says so"),
             Decision::NotArmed => f.write_str(
                 "BusyBox's init does not say, and its signals were not watched (is kexec-load started?)",
@@ -450,8 +461,10 @@ mod tests {
             (SHUTDOWN, YES, YES, BusyBox(Unsupported), Trace::First(Signal::Halt), halt),
             (SHUTDOWN, YES, YES, BusyBox(Absent), Trace::First(Signal::PowerOff), off),
             (SHUTDOWN, YES, YES, BusyBox(Absent), Trace::Several, unknown),
+            (SHUTDOWN, YES, YES, BusyBox(Absent), Trace::Unreadable, unknown),
             (SHUTDOWN, YES, YES, other(), Trace::NotArmed, reboot),
             (SHUTDOWN, YES, YES, Hidden, Trace::NotArmed, reboot),
+            (SHUTDOWN, YES, YES, Hidden, Trace::First(Signal::PowerOff), off),
             // Its absence says something where it is always set.
             (SHUTDOWN, YES, None, OpenRc, Trace::NotArmed, off),
             (SHUTDOWN, YES, None, OpenRc, term, off),
@@ -466,6 +479,7 @@ mod tests {
             (SHUTDOWN, YES, None, BusyBox(Absent), Trace::First(Signal::PowerOff), off),
             (SHUTDOWN, YES, None, BusyBox(Absent), Trace::First(Signal::Halt), halt),
             (SHUTDOWN, YES, None, BusyBox(Absent), Trace::Several, unknown),
+            (SHUTDOWN, YES, None, BusyBox(Absent), Trace::Unreadable, unknown),
             (SHUTDOWN, YES, None, BusyBox(Absent), Trace::Nothing, unknown),
             (SHUTDOWN, YES, None, BusyBox(Unsupported), Trace::NotArmed, unknown),
             (SHUTDOWN, YES, None, other(), term, unknown),

@@ -154,6 +154,11 @@ impl KernelFile {
         }
     }
 
+    /// How long that file is, in bytes.
+    pub fn length(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Whether the running kernel's own loader is known to refuse it
     /// (arch/x86/kernel/kexec-bzimage64.c, bzImage64_probe).
     pub fn only_by_segments(&self) -> bool {

@@ -126,6 +126,7 @@ pub fn rehearse(request: &LoadRequest) -> Rehearsal {
         let (path, initrd_paths) = named_or_found(request)?;
         found.files = initrd_paths.clone();
         found.files.insert(0, path.clone());
+        found.files.extend(request.added.iter().map(|added| added.source.clone()));
         let kernel = open_kernel(&path, request)?;
         found.kernel = Some(format!("{}, {kernel}", path.shown()));
         let job = Job::new(request, kernel, &initrd_paths, Some(&mut found))?;
@@ -404,8 +405,25 @@ impl<'a> Job<'a> {
         }
         let kernel = self.kernel.file()?;
         let initrd = self.one_initrd().map_err(Failure::JoinInitrds)?;
-        syscalls::kexec_file_load(kernel, initrd.as_ref(), &self.command_line)
-            .map_err(|errno| self.refused(Call::FileLoad, errno, 0))
+        // The kernel reads the files again: what it finds has to be what was checked.
+        let mut length = self.kernel.length();
+        files::check_length(kernel, length).map_err(|why| Failure::unusable(&self.kernel.path, why))?;
+        for initrd in &self.initrds {
+            let bytes = initrd.bytes().len();
+            length = length.saturating_add(bytes);
+            if let Some(file) = initrd.file() {
+                files::check_length(file, bytes).map_err(|why| Failure::unusable(&initrd.name, why))?;
+            }
+        }
+        // It reads them into memory first, and copies them from there (kernel/kexec_file.c,
+        // kimage_file_prepare_segments). For the rest see segment_load.
+        let size = (length as u64).saturating_mul(2);
+        let loaded = if facts::memory_available().is_some_and(|available| size > available) {
+            Err(Errno::ENOMEM)
+        } else {
+            syscalls::kexec_file_load(kernel, initrd.as_ref(), &self.command_line)
+        };
+        loaded.map_err(|errno| self.refused(Call::FileLoad, errno, size))
     }
 
     /// The one initrd that kexec_file_load takes: the file itself, or several put
@@ -445,7 +463,11 @@ impl<'a> Job<'a> {
                     _ => Failure::AddressesHidden.into(),
                 });
             }
-            syscalls::kexec_load(plan).map_err(|errno| self.refused(Call::Load, errno, plan.memory_size()))
+            let size = plan.memory_size();
+            // The kernel would end other programs for it, or all of it.
+            let loaded =
+                if size > memory.available { Err(Errno::ENOMEM) } else { syscalls::kexec_load(plan) };
+            loaded.map_err(|errno| self.refused(Call::Load, errno, size))
         })
     }
 
@@ -478,7 +500,7 @@ impl<'a> Job<'a> {
     ) -> Answer<()> {
         let boot_params = facts::boot_params_to_hand_on()?;
         let mut efi = Efi::default();
-        let has_efi = facts::efi(&mut efi);
+        let has_efi = facts::efi(&mut efi)?;
         let machine = x86_64::Machine {
             firmware_map: &memory.map,
             usable: &memory.usable,

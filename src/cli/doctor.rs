@@ -11,7 +11,7 @@ use argh::ArgsInfo;
 #[derive(ArgsInfo)]
 #[expect(dead_code, reason = "argh makes the table of options of it")]
 pub struct Options {
-    /// a line a check, for scripts: name, status and text, with tabs between
+    /// a line a finding, for scripts: name, status and text, with tabs between
     #[argh(switch)]
     porcelain: bool,
     /// at most two lines, and none when a reboot now would be a kexec

@@ -186,7 +186,7 @@ pub struct DoctorRequest {
 pub enum Speech {
     /// A table for people.
     Table,
-    /// A line a check, for scripts.
+    /// A line a finding, for scripts.
     Porcelain,
     /// At most two lines, and only when a reboot would not be a kexec.
     Warning,

@@ -3,13 +3,12 @@
 use super::facts::{boot_params, is_loaded, release};
 use super::files::{exists, joined, names, read_or_empty, value};
 use super::refusal;
-use super::syscalls;
+use super::syscalls::{self, Status};
 use crate::bytes::parts;
 use crate::doctor::{Exposure, Facts};
 use crate::going_down::SKIP_FILE;
 use std::ffi::{OsStr, OsString};
-use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// All that the doctor looks at but process 1 and the files to load.
 pub fn examination(found: &mut Facts) {
@@ -67,87 +66,119 @@ fn container() -> Option<OsString> {
 }
 
 /// Who else than root can change what is at `path`, by the file itself or by a directory
-/// above it; also where symbolic links lead to.
+/// that its name names above it, from link to link; and where symbolic links lead to.
 pub fn exposure(path: &OsStr) -> Exposure {
     let mut found = Exposure { path: path.to_os_string(), ..Exposure::default() };
-    look_along(path, &mut found);
-    // Where it really lies, however many links there are on the way.
-    if let Ok(file) = syscalls::open(path, libc::O_PATH | libc::O_CLOEXEC, 0)
-        && let Ok(real) = syscalls::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()).as_ref())
-    {
-        let is_link = found.link.is_some();
-        look_along(&real, &mut found);
-        found.leads_to = Some(real).filter(|_| is_link);
+    let mut here = path.to_os_string();
+    // The kernel follows no more of them (path_resolution(7)).
+    for _ in 0..40 {
+        let Some(next) = look_along(&here, &mut found) else { break };
+        here = next;
     }
+    found.leads_to = found.link.is_some().then_some(here);
     found
 }
 
-/// Looks at each directory above `path` and at itself, as far as they can be seen.
-fn look_along(path: &OsStr, found: &mut Exposure) {
+/// Looks at each directory above `path` and at itself, up to the first symbolic link: in
+/// its place what it leads to, with the rest of the path.
+fn look_along(path: &OsStr, found: &mut Exposure) -> Option<OsString> {
     let bytes = path.as_bytes();
-    let ends = (0..bytes.len()).filter(|&at| bytes.get(at) == Some(&b'/')).map(|at| at.max(1));
-    for end in ends.chain([bytes.len()]) {
-        see(OsStr::from_bytes(bytes.get(..end).unwrap_or_default()), found);
+    let slashes = (0..bytes.len()).filter(|&at| bytes.get(at) == Some(&b'/'));
+    for end in slashes.map(|at| at.max(1)).chain([bytes.len()]) {
+        let (name, rest) = bytes.split_at_checked(end)?;
+        let here = OsStr::from_bytes(name);
+        if let Ok(target) = syscalls::read_link(here) {
+            found.link.get_or_insert_with(|| here.to_os_string());
+            // In the place of the link's last part, unless it begins at the top.
+            let last = name.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at.saturating_add(1));
+            let mut next = Vec::new();
+            if !target.as_bytes().starts_with(b"/") {
+                next.extend_from_slice(name.get(..last)?);
+            }
+            next.extend_from_slice(target.as_bytes());
+            next.extend_from_slice(rest);
+            return Some(OsString::from_vec(next));
+        }
+        match syscalls::status(here) {
+            Ok(status) => see(here, &status, found),
+            Err(errno) => {
+                found.unseen = Some(errno);
+                break;
+            }
+        }
     }
+    None
 }
 
-/// The first of each counts.
-fn see(here: &OsStr, found: &mut Exposure) {
-    if found.link.is_none() && syscalls::read_link(here).is_ok() {
-        found.link = Some(here.to_os_string());
-    }
+/// The first that others can write to is named.
+fn see(here: &OsStr, status: &Status, found: &mut Exposure) {
     // In a directory with the sticky bit, others cannot take away what is root's.
-    let is_open = |mode| mode & 0o022 != 0 && mode & (libc::S_IFMT | 0o1000) != libc::S_IFDIR | 0o1000;
-    match syscalls::status(here) {
-        Ok(status) if found.by.is_none() && (status.owner != 0 || is_open(status.mode)) => {
-            found.by = Some((here.to_os_string(), status.mode & 0o7777, status.owner));
-        }
-        _ => {}
+    let is_open = status.mode & 0o022 != 0 && status.mode & (libc::S_IFMT | 0o1000) != libc::S_IFDIR | 0o1000;
+    if status.owner != 0 || is_open {
+        found.by.get_or_insert_with(|| (here.to_os_string(), status.mode & 0o7777, status.owner));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::errno::Errno;
 
     #[test]
     fn who_else_can_change_a_file_and_where_its_links_lead() {
         use std::fs;
-        use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+        use std::os::unix::fs::symlink;
         let top = std::env::temp_dir().join(format!("rc-kexec-exposed-{}", std::process::id()));
         let of = |name: &str| top.join(name).into_os_string();
         fs::create_dir_all(of("dir")).unwrap();
+        fs::create_dir_all(of("open")).unwrap();
         fs::write(of("dir/file"), "x").unwrap();
         symlink("dir/file", of("link")).unwrap();
         symlink("dir", of("dirlink")).unwrap();
-        let below = |path: &str| {
-            let mut found = Exposure::default();
-            look_along(&of(path), &mut found);
-            found.link
-        };
-        assert_eq!(below("dir/file"), None);
-        assert_eq!(below("link"), Some(of("link")));
-        assert_eq!(below("dirlink/file"), Some(of("dirlink")));
-        assert_eq!(exposure(&of("link")).leads_to, Some(fs::canonicalize(of("link")).unwrap().into()));
-        assert_eq!(exposure(&of("dir/file")).leads_to, None);
-        // A file of root's, by its name alone, and one of anybody's.
-        for (mode, wanted) in [(0o644, false), (0o664, true), (0o646, true), (0o600, false)] {
-            fs::set_permissions(of("dir/file"), fs::Permissions::from_mode(mode)).unwrap();
-            let owner = fs::metadata(of("dir/file")).unwrap().uid();
-            let mut found = Exposure::default();
-            let name = of("dir/file");
-            see(&name, &mut found);
-            let wanted = (wanted || owner != 0).then(|| (name.clone(), mode, owner));
-            assert_eq!(found.by, wanted, "{mode:o}");
+        symlink(of("open/middle"), of("chain")).unwrap();
+        symlink("../dir/./file", of("open/middle")).unwrap();
+        symlink("nothing", of("dangling")).unwrap();
+        symlink("loop", of("loop")).unwrap();
+        let table = [
+            ("dir/file", None, None, None),
+            ("link", Some("link"), Some("dir/file"), None),
+            ("dirlink/file", Some("dirlink"), Some("dir/file"), None),
+            ("chain", Some("chain"), Some("open/../dir/./file"), None),
+            ("dangling", Some("dangling"), Some("nothing"), Some(Errno::ENOENT)),
+            ("none", None, None, Some(Errno::ENOENT)),
+            ("dir/file/x", None, None, Some(Errno::ENOTDIR)),
+        ];
+        for (path, link, leads_to, unseen) in table {
+            let found = exposure(&of(path));
+            assert_eq!((found.link, found.leads_to), (link.map(of), leads_to.map(of)), "{path}");
+            assert_eq!(found.unseen, unseen, "{path}");
         }
-        // A folder of anybody's, where only its owner can take a file away, and where not.
-        for (mode, wanted) in [(0o1777, false), (0o777, true), (0o775, true), (0o755, false)] {
-            fs::set_permissions(of("dir"), fs::Permissions::from_mode(mode)).unwrap();
-            let owner = fs::metadata(of("dir")).unwrap().uid();
-            let mut found = Exposure::default();
-            see(&of("dir"), &mut found);
-            assert_eq!(found.by.is_some(), wanted || owner != 0, "{mode:o}");
-        }
+        assert_eq!(exposure(&of("loop")).leads_to, Some(of("loop")));
         fs::remove_dir_all(&top).unwrap();
+        assert_eq!(exposure("/".as_ref()).unseen, None);
+        assert_eq!(exposure("no such file".as_ref()).unseen, Some(Errno::ENOENT));
+        assert_eq!(exposure("Cargo.toml".as_ref()).unseen, None);
+    }
+
+    #[test]
+    fn what_others_can_write_to() {
+        let of = |mode, owner| {
+            let mut found = Exposure::default();
+            let status = Status { mode, owner, ..syscalls::status("/".as_ref()).unwrap() };
+            see("/x".as_ref(), &status, &mut found);
+            found.by
+        };
+        let open = |mode, owner| Some(("/x".into(), mode, owner));
+        for (mode, wanted) in [(0o644, None), (0o664, open(0o664, 0)), (0o646, open(0o646, 0)), (0o600, None)]
+        {
+            assert_eq!(of(libc::S_IFREG | mode, 0), wanted, "{mode:o}");
+        }
+        // In a directory with the sticky bit only its owner can take a file away.
+        for (mode, wanted) in
+            [(0o1777, None), (0o777, open(0o777, 0)), (0o775, open(0o775, 0)), (0o755, None)]
+        {
+            assert_eq!(of(libc::S_IFDIR | mode, 0), wanted, "{mode:o}");
+        }
+        assert_eq!(of(libc::S_IFREG | 0o600, 1000), open(0o600, 1000));
     }
 }

@@ -1,6 +1,6 @@
 //! What /proc, /sys and /etc say about this machine, as plain values.
 
-use super::files::{self, exists, is_dir, names, read, read_or_empty, value};
+use super::files::{self, is_dir, names, read, read_or_empty, value};
 use super::syscalls;
 use crate::bytes::{Shown, parse_decimal, parse_hex, parts};
 use crate::failure::{Answer, Failure};
@@ -29,6 +29,8 @@ pub struct Memory {
     pub usable: RangeSet,
     /// RAM as the kernel counts it for its limits, in pages.
     pub total_pages: u64,
+    /// What may be had of it, in bytes: see [`available`].
+    pub available: u64,
     /// Where `map` came from.
     pub source: MapSource,
     /// On arm64, the RAM that was there when the running kernel started.
@@ -45,6 +47,7 @@ impl Memory {
             map: MemoryMap::new(),
             usable: RangeSet::new(),
             total_pages: 0,
+            available: 0,
             source: MapSource::Firmware,
             settled: RangeSet::new(),
             iomem_hidden: false,
@@ -60,6 +63,7 @@ impl Memory {
         syscalls::status(path.as_ref()).map_err(|errno| Failure::Facts { path, errno })?;
         let meminfo = read_whole("/proc/meminfo")?;
         self.total_pages = kib_of(&meminfo, b"MemTotal:").unwrap_or(0) / 4;
+        self.available = available(&meminfo);
         let text = read_whole("/proc/iomem")?;
         let mut iomem = Iomem::new();
         iomem.parse(&text)?;
@@ -124,10 +128,17 @@ pub fn value_of<'t>(text: &'t [u8], name: &[u8]) -> Option<&'t [u8]> {
     parts(text, b'\n').find_map(|line| line.strip_prefix(name)).map(<[u8]>::trim_ascii)
 }
 
-/// MemAvailable of /proc/meminfo, in bytes.
+/// What a load may take, in bytes: free memory and what can be made free without ending a
+/// program (proc_meminfo(5): MemAvailable, SwapFree). Of more than that the kernel ends
+/// programs until there is enough, or itself (mm/oom_kill.c).
+fn available(meminfo: &[u8]) -> u64 {
+    let of = |name| kib_of(meminfo, name).unwrap_or(0);
+    of(b"MemAvailable:").saturating_add(of(b"SwapFree:")).saturating_mul(1024)
+}
+
+/// [`available`] now; none where /proc does not say.
 pub fn memory_available() -> Option<u64> {
-    let meminfo = read_or_empty("/proc/meminfo");
-    kib_of(&meminfo, b"MemAvailable:")?.checked_mul(1024)
+    read("/proc/meminfo").ok().map(|meminfo| available(&meminfo))
 }
 
 /// Anonymous memory of this process now, in KiB (RssAnon, proc(5)).
@@ -144,9 +155,9 @@ pub fn memory_for_images() -> Answer<u64> {
     Ok(of(b"MemTotal:").min(of(b"MemAvailable:")))
 }
 
-/// Whether the machine was started by EFI.
+/// Whether the machine was started by EFI, or may have been.
 pub fn is_efi() -> bool {
-    is_dir("/sys/firmware/efi")
+    files::may_exist("/sys/firmware/efi")
 }
 
 /// Whether the processor has 64-bit mode (/proc/cpuinfo), whatever the kernel's is.
@@ -159,13 +170,16 @@ pub fn device_tree() -> Result<Vec<u8>, Errno> {
     read("/sys/firmware/fdt")
 }
 
-/// Whether the running kernel was started with an initrd.
+/// Whether the running kernel was started with an initrd, or may have been.
 pub fn had_initrd() -> bool {
     if cfg!(target_arch = "aarch64") {
         // The EFI stub hands it over in a table of its own, which is not to be seen.
-        exists("/proc/device-tree/chosen/linux,initrd-start") || is_efi()
+        files::may_exist("/proc/device-tree/chosen/linux,initrd-start") || is_efi()
     } else {
-        boot_params().is_some_and(|old| x86_64::had_initrd(&old))
+        match read(BOOT_PARAMS) {
+            Ok(old) => x86_64::had_initrd(&old),
+            Err(errno) => errno != Errno::ENOENT,
+        }
     }
 }
 
@@ -186,29 +200,34 @@ pub fn boot_params_to_hand_on() -> Answer<Option<Vec<u8>>> {
 const BOOT_PARAMS: &str = "/sys/kernel/boot_params/data";
 
 /// Reads what the running kernel knows of EFI; false when it was not started with it.
-pub fn efi(efi: &mut Efi) -> bool {
+pub fn efi(efi: &mut Efi) -> Answer<bool> {
     if !is_efi() {
-        return false;
+        return Ok(false);
     }
     let field = |name: &str| value(format_args!("/sys/firmware/efi/{name}"));
     let address = |name| field(name).and_then(|text| parse_hex(&text));
-    let systab = read_or_empty("/sys/firmware/efi/systab");
+    let path = "/sys/firmware/efi/systab";
+    let systab = match read(path) {
+        // Not root's, it cannot load either.
+        Err(Errno::ENOENT | Errno::EACCES) => Vec::new(),
+        other => other.map_err(|errno| Failure::Facts { path, errno })?,
+    };
     let table = |name: &[u8]| value_of(&systab, name).and_then(parse_hex);
     efi.is_64_bit = field("fw_platform_size").is_some_and(|text| text.trim_ascii() == b"64");
     efi.fw_vendor = address("fw_vendor");
     efi.config_table = address("config_table");
     efi.smbios = table(b"SMBIOS=");
     efi.acpi_rsdp = table(b"ACPI20=").or_else(|| table(b"ACPI="));
-    for number in 0u32.. {
+    // They are numbered from 0 on without a gap (drivers/firmware/efi/runtime-map.c).
+    for number in 0..names("/sys/firmware/efi/runtime-map").len() {
         let field = |name: &str| {
             let text = value(format_args!("/sys/firmware/efi/runtime-map/{number}/{name}"))?;
             parse_hex(&text)
         };
-        let Some(phys_addr) = field("phys_addr") else { break };
         let range = (|| {
             Some(EfiRange {
                 kind: u32::try_from(field("type")?).ok()?,
-                phys_addr,
+                phys_addr: field("phys_addr")?,
                 virt_addr: field("virt_addr")?,
                 num_pages: field("num_pages")?,
                 attribute: field("attribute")?,
@@ -221,7 +240,7 @@ pub fn efi(efi: &mut Efi) -> bool {
             break;
         }
     }
-    true
+    Ok(true)
 }
 
 /// Whether the screen still shows the firmware's framebuffer or text mode: the

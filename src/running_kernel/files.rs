@@ -73,6 +73,11 @@ pub fn open_regular(path: &OsStr) -> Result<(OwnedFd, Status), Unusable> {
     Ok((file, status))
 }
 
+/// Fails unless an open file is `length` bytes long, as it was when it was checked.
+pub fn check_length(file: &OwnedFd, length: usize) -> Result<(), Unusable> {
+    if syscalls::status_of(file)?.size == length as u64 { Ok(()) } else { Err(Unusable::Changed) }
+}
+
 fn regular(file: &OwnedFd) -> Result<Status, Unusable> {
     let status = syscalls::status_of(file)?;
     match status.kind() {
@@ -105,14 +110,22 @@ fn open_to_read(path: &OsStr) -> Result<OwnedFd, Errno> {
     syscalls::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0)
 }
 
-/// Whether there is something by this name.
+/// Whether there is something by this name that can be seen.
 pub fn exists(path: impl AsRef<OsStr>) -> bool {
     syscalls::status(path.as_ref()).is_ok()
 }
 
-/// Whether there is a regular file by this name.
+/// Whether there is something by this name, or may be, as it cannot be seen.
+pub fn may_exist(path: &str) -> bool {
+    !matches!(syscalls::status(path.as_ref()), Err(Errno::ENOENT | Errno::ENOTDIR))
+}
+
+/// Whether there is a regular file by this name, or may be: who opens it is told more.
 pub fn is_file(path: &OsStr) -> bool {
-    syscalls::status(path).is_ok_and(|status| status.kind() == S_IFREG)
+    match syscalls::status(path) {
+        Ok(status) => status.kind() == S_IFREG,
+        Err(errno) => !matches!(errno, Errno::ENOENT | Errno::ENOTDIR),
+    }
 }
 
 /// Whether there is a directory by this name.

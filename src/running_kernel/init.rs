@@ -55,11 +55,13 @@ pub fn sysvinit_tells() -> bool {
 
 /// What the trace shows.
 pub fn trace() -> Trace {
-    let watching = read(in_instance("events/signal/signal_generate/enable"));
-    if !watching.is_ok_and(|enabled| enabled.starts_with(b"1")) {
-        return Trace::NotArmed;
+    match read(in_instance("events/signal/signal_generate/enable")) {
+        Ok(enabled) if enabled.starts_with(b"1") => {
+            read(in_instance("trace")).map_or(Trace::Unreadable, |text| going_down::read_trace(&text))
+        }
+        Ok(_) | Err(Errno::ENOENT) => Trace::NotArmed,
+        Err(_) => Trace::Unreadable,
     }
-    read(in_instance("trace")).map_or(Trace::NotArmed, |text| going_down::read_trace(&text))
 }
 
 fn in_instance(name: &str) -> OsString {
@@ -76,8 +78,9 @@ pub fn evidence() -> Evidence {
         going_down: syscalls::environment(c"RC_GOINGDOWN"),
         runlevel: syscalls::environment(c"RC_RUNLEVEL"),
         reboot: syscalls::environment(c"RC_REBOOT"),
-        skip: exists(SKIP_FILE),
-        trace: if matches!(init, Init::BusyBox(_)) { trace() } else { Trace::NotArmed },
+        // One that cannot be seen may be there.
+        skip: files::may_exist(SKIP_FILE),
+        trace: if matches!(init, Init::BusyBox(_) | Init::Hidden) { trace() } else { Trace::NotArmed },
         init,
     }
 }

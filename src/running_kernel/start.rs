@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 #[unsafe(no_mangle)]
 extern "C" fn main(count: c_int, words: *const *const c_char) -> c_int {
     if !open_standard_streams() {
-        return 1;
+        syscalls::end_with(CLOSED);
     }
     if gained_privilege() {
         syscalls::end_with(GAINED);
@@ -52,6 +52,8 @@ fn gained_privilege() -> bool {
     let value = |kind| unsafe { libc::getauxval(kind) };
     value(libc::AT_SECURE) != 0 && value(libc::AT_UID) != 0
 }
+
+const CLOSED: &str = "rc-kexec: unable to open /dev/null in the place of a standard stream that is closed\n";
 
 const GAINED: &str = "rc-kexec: unable to run with more privilege than its user has: who can start it so could start any kernel
   take its set-user-ID and set-group-ID bits away (chmod ug-s) and its file capabilities (setcap -r)

@@ -16,7 +16,6 @@ pub fn frame(rest: &mut &[u8], room: &mut Vec<u8>, output: &mut Output) -> Resul
     let most = output.limit.saturating_sub(output.size).saturating_add(1);
     let size = usize::try_from(most).unwrap_or(BLOCK).min(BLOCK);
     // The first frame's room is enough for those that follow.
-    room.try_reserve_exact(size.saturating_sub(room.len())).map_err(|_| output.too_large())?;
     room.resize(size, 0);
 
     take(rest, 4)?;

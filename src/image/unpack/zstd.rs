@@ -506,7 +506,6 @@ impl Decoder {
             self.hashed = self.hashed.saturating_sub(dropped);
         }
         let size = self.end.checked_add(LONGEST_BLOCK + STEP)?;
-        self.history.try_reserve(size.saturating_sub(self.history.len())).ok()?;
         self.history.resize(size, 0);
         Some(())
     }
