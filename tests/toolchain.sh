@@ -35,7 +35,8 @@ installed() {
 installed cc "gcc libc6-dev" "gcc musl-dev"
 
 sysroot=$(rustc --print sysroot)
-tools=${2:-}/tools
+tools=
+[ -z "${2:-}" ] || { mkdir -p "$2" && tools=$(cd "$2" && pwd)/tools; }
 case $1 in
 source)
     minor=$(rustc --version | sed 's/^rustc 1\.\([0-9]*\)\..*/\1/')

@@ -113,7 +113,27 @@ fn swept(how: &str) -> Vm {
         };
         first.push_str(&format!("echo \"SWEEP {command}\"\nrun injector sweep {which} {command}\n"));
     }
-    first.push_str("echo LOADED $(cat /sys/kernel/kexec_loaded)\nkexec -e\n");
+    // Where there must be no jump, none is made whatever fails.
+    first.push_str(
+        r#"rc-kexec going-down --skip
+echo "SWEEP kexec-exec, an ordinary reboot was asked for"
+run injector sweep own kexec-exec
+rm -r /run/rc-kexec
+unset RC_REBOOT
+mount -t tracefs none /sys/kernel/tracing
+trap : USR2
+rc-kexec going-down --arm
+kill -USR2 1
+rc-kexec going-down
+echo "SWEEP kexec-exec, at a poweroff"
+run injector sweep own kexec-exec
+export RC_REBOOT=YES
+echo "SWEEP kexec-exec, at a poweroff, where inittab says reboot of everything"
+run injector sweep own kexec-exec
+echo LOADED $(cat /sys/kernel/kexec_loaded)
+kexec -e
+"#,
+    );
     Vm::new(Kernel::Alpine)
         .file("bin/injector", &injector())
         .file("one", &marked_archive(1))
@@ -134,10 +154,41 @@ fn assert_earlier_one_starts(console: &Console) {
 fn each_system_call_fails_in_turn() {
     let console = swept("new").seconds(900).run();
     assert_earlier_one_starts(&console);
+    assert_swept(&console);
+    console.has("poweroff: the first signal that init was sent is SIGUSR2");
+    assert_table("calls", CALLS, &rows(&console), &console);
+}
+
+const CALLS: &str = "| command | what fails (with which errors) | outcome |";
+
+/// Each sweep came to its end.
+#[track_caller]
+fn assert_swept(console: &Console) {
     let ended = console.text.matches("\nEXIT 0 of injector").count();
-    assert_eq!(ended, SWEPT.len(), "{}", console.shown());
-    let rows = rows(&console);
-    assert_table("calls", "| command | what fails (with which errors) | outcome |", &rows, &console);
+    assert_eq!(ended, SWEPT.len() + 3, "{}", console.shown());
+}
+
+/// Where EFI started the machine there is more to read, and more that must not be taken for
+/// what is not there.
+#[test]
+fn each_reading_of_efis_files_fails_in_turn() {
+    let command = SWEPT[0];
+    let first = format!(
+        "pack\nrun kexec-load /boot/vmlinuz --initrd /tmp/next.cpio --command-line '{SECOND}'\n\
+         echo \"SWEEP {command}\"\nrun injector sweep /sys/firmware/efi {command}\n\
+         echo LOADED $(cat /sys/kernel/kexec_loaded)\nkexec -e\n"
+    );
+    let console = Vm::new(Kernel::Alpine)
+        .uefi()
+        .file("bin/injector", &injector())
+        .file("one", &marked_archive(1))
+        .stage(1, &first)
+        .stage(2, SAY)
+        .seconds(300)
+        .run();
+    assert_earlier_one_starts(&console);
+    console.has("EXIT 0 of injector");
+    assert_table("efi", CALLS, &rows(&console), &console);
 }
 
 /// Every error of every call, also of those that are alike; and with EFI, whose tables are
@@ -149,8 +200,7 @@ fn each_system_call_fails_in_each_way() {
         let vm = swept("all").seconds(1800);
         let console = if uefi { vm.uefi() } else { vm }.run();
         assert_earlier_one_starts(&console);
-        let ended = console.text.matches("\nEXIT 0 of injector").count();
-        assert_eq!(ended, SWEPT.len(), "{}", console.shown());
+        assert_swept(&console);
         println!("{}", rows(&console).join("\n"));
     }
 }
@@ -206,8 +256,7 @@ fn whatever_is_wrong_with_the_machine_the_earlier_image_starts() {
         r#"{FAULT}
 pack
 load="kexec-load /boot/vmlinuz --append x --syscall load"
-earlier() {{ kexec-load /boot/vmlinuz --initrd /tmp/next.cpio --command-line '{SECOND}'; }}
-run earlier
+run kexec-load /boot/vmlinuz --initrd /tmp/next.cpio --command-line '{SECOND}'
 cp /boot/vmlinuz /tmp/copy
 cp /one /tmp/one
 
@@ -245,33 +294,9 @@ head -c 200 /one >/tmp/short
 fault "an initrd cut short" kexec-load /boot/vmlinuz --initrd /tmp/short --append x
 fault "a command line that is too long" kexec-load /boot/vmlinuz --append "$(head -c 2048 /dev/zero | tr '\0' x)"
 
-# Loads that end in the middle, at any time, and several at once. Those that succeed load the same.
-for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
-    earlier >/dev/null 2>&1 & one=$!
-    usleep $((i * 8000))
-    kill -9 $one
-    wait $one
-    [ "$(cat /sys/kernel/kexec_loaded)" = 1 ] || echo BAD: killed
-done 2>/dev/null
-for i in 1 2 3 4 5 6; do
-    (earlier >/tmp/said.$i 2>&1; echo $? >/tmp/status.$i) &
-done
-wait
-for i in 1 2 3 4 5 6; do
-    case $(cat /tmp/status.$i) in
-    0) echo ATONCE loaded ;;
-    1) echo ATONCE $(grep unable /tmp/said.$i) ;;
-    *) echo BAD: $(cat /tmp/status.$i /tmp/said.$i) ;;
-    esac
-done
-
 printf '\037\213' >/tmp/huge; truncate -s 500M /tmp/huge
 fault "an initrd of more than half of the memory" $load --initrd /tmp/huge
 fault "files to add that do not fit" $load --add-file /tmp/huge:/huge --add-file /tmp/huge:/more
-
-echo 1 >/proc/sys/kernel/kexec_load_limit_reboot
-earlier
-fault "kexec_load_limit_reboot=1, the second load" $load
 
 fault "not at the end of a shutdown" kexec-exec
 export RC_GOINGDOWN=YES RC_RUNLEVEL=shutdown RC_REBOOT=YES
@@ -281,7 +306,6 @@ kexec-exec
 "#
     );
     let console = Vm::new(Kernel::Alpine)
-        .processors(2)
         .file("bin/injector", &injector())
         .file("one", &marked_archive(1))
         .stage(1, &first)
@@ -289,7 +313,7 @@ kexec-exec
         .stage(2, SAY)
         .seconds(600)
         .run();
-    console.has("EXIT 0 of earlier").has("STAGE 2 ENDS").has_not("BAD").has_not("panicked");
+    console.has("EXIT 0 of kexec-load").has("STAGE 2 ENDS").has_not("BAD").has_not("panicked");
     assert_eq!(console.only("CMDLINE"), SECOND, "{}", console.shown());
     assert_eq!(console.text.matches("\nEXIT 0 of injector").count(), 4, "{}", console.shown());
     let mut rows: Vec<String> = Vec::new();
@@ -307,13 +331,87 @@ kexec-exec
             rows.push(format!("| {name}, at any time | ends by it |"));
         }
     }
-    let mut at_once = console.marked("ATONCE");
-    assert!(at_once.contains(&"loaded"), "{}", console.shown());
-    at_once.retain(|line| *line != "loaded");
-    let busy = "kexec-load: unable to load /boot/vmlinuz with kexec_load: another load is running";
-    assert!(at_once.iter().all(|line| *line == busy), "{at_once:?}\n{}", console.shown());
     rows.extend(faults(&console));
     assert_table("machine", "| what is wrong | outcome |", &rows, &console);
+}
+
+/// Loads at once and loads that are killed inside of the call; too little memory; the last
+/// load that is allowed; and after all that, an ordinary reboot.
+#[test]
+fn loads_that_meet_each_other_or_an_end_leave_one_of_them_whole() {
+    let killed = format!("{SECOND} killed");
+    let first = format!(
+        r#"pack
+load() {{ kexec-load /boot/vmlinuz --initrd /tmp/next.cpio --syscall load "$@"; }}
+run load --command-line '{SECOND}'
+for i in 1 2 3 4 5 6; do
+    (load --command-line '{SECOND}' >/tmp/said.$i 2>&1; echo $? >/tmp/status.$i) &
+done
+wait
+for i in 1 2 3 4 5 6; do
+    case $(cat /tmp/status.$i) in
+    0) echo ATONCE loaded ;;
+    1) echo ATONCE $(grep unable /tmp/said.$i) ;;
+    *) echo BAD: $(cat /tmp/status.$i /tmp/said.$i) ;;
+    esac
+done
+head -c 60000000 /dev/urandom >/tmp/noise
+printf '\037\213' | cat - /tmp/noise >/tmp/large
+rm /tmp/noise
+for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+    kexec-load /boot/vmlinuz --initrd /tmp/next.cpio --initrd /tmp/large --syscall load         --command-line '{killed}' >/dev/null 2>&1 & one=$!
+    usleep $((i * 20000))
+    kill -9 $one
+    wait $one
+    echo ENDED $?
+    [ "$(cat /sys/kernel/kexec_loaded)" = 1 ] || echo BAD: nothing is loaded
+done 2>/dev/null
+kexec -e
+"#
+    );
+    let second = format!(
+        r#"{FAULT}
+echo CMDLINE $(cat /proc/cmdline)
+load="kexec-load /boot/vmlinuz --append x"
+run $load
+mkdir /tmp/full
+mount -t tmpfs -o size=100% none /tmp/full
+head -c $(($(sed -n 's/^MemAvailable: *\([0-9]*\) .*/\1/p' /proc/meminfo) - 120000))k /dev/zero >/tmp/full/zeros
+printf '\037\213' >/tmp/sparse
+truncate -s 100M /tmp/sparse
+fault "more than is available, by kexec_load" $load --initrd /tmp/sparse --syscall load
+fault "more than is available, by kexec_file_load" $load --initrd /tmp/sparse --syscall file
+rm /tmp/full/zeros
+echo 1 >/proc/sys/kernel/kexec_load_limit_reboot
+run $load --syscall load
+fault "kexec_load_limit_reboot=1, the second load" $load --syscall load
+fault "a jump without CAP_SYS_BOOT" injector drop 22 kexec-exec --now
+dmesg -n 8
+"#
+    );
+    let console = Vm::new(Kernel::Debian)
+        .processors(2)
+        .file("bin/injector", &injector())
+        .stage(1, &first)
+        .stage(2, &second)
+        .seconds(600)
+        .run();
+    console.has("EXIT 0 of load").has_not("BAD").has_not("panicked");
+    let at_once = console.marked("ATONCE");
+    assert!(at_once.contains(&"loaded"), "{}", console.shown());
+    let busy = "kexec-load: unable to load /boot/vmlinuz with kexec_load: another load is running";
+    assert!(at_once.iter().all(|line| [busy, "loaded"].contains(line)), "{}", console.shown());
+    // Killed they are, and some of them inside of the call: it takes longer than the least wait.
+    let ended = console.marked("ENDED");
+    assert!(ended.contains(&"137"), "{}", console.shown());
+    assert!(ended.iter().all(|status| ["137", "0"].contains(status)), "{}", console.shown());
+    // Whichever was loaded last is whole: it starts.
+    let started = console.only("CMDLINE");
+    assert!([SECOND, &killed].contains(&started), "{started}\n{}", console.shown());
+    assert_eq!(console.text.matches("\nEXIT 0 of kexec-load").count(), 2, "{}", console.shown());
+    assert_table("meetings", "| what is wrong | outcome |", &faults(&console), &console);
+    // A kernel is loaded, and the reboot is an ordinary one.
+    console.has("STAGE 2 ENDS").has("reboot: Restarting system").has_not("STAGE 3");
 }
 
 /// Who may do what.
