@@ -27,6 +27,7 @@ use rc_kexec::layout::device_tree::{self, Chosen};
 use rc_kexec::layout::memory_map::{self, Iomem, MemoryMap, parse_memmap_entry};
 use rc_kexec::layout::placer::{END, MAX_INITRDS};
 use rc_kexec::layout::range::{Range, RangeSet};
+use rc_kexec::layout::table::Table;
 use rc_kexec::layout::x86_64::{self, Efi, EfiRange, Parameters};
 use rc_kexec::layout::{MAX_SEGMENTS, PAGE, Plan, Purpose, aarch64, draw};
 use rc_kexec::settings;
@@ -408,7 +409,7 @@ pub fn plan_x86(data: &[u8]) -> bool {
         config_table: numbers.flag().then(|| numbers.address()),
         smbios: numbers.flag().then(|| numbers.address()),
         acpi_rsdp: numbers.flag().then(|| numbers.address()),
-        runtime_map: heapless::Vec::new(),
+        runtime_map: Table::new(),
     };
     for _ in 0..numbers.number(1) % 8 {
         let range = EfiRange {
@@ -438,7 +439,7 @@ pub fn plan_x86(data: &[u8]) -> bool {
         bounds,
         protected_mode: protected,
     };
-    let mut parameters = Box::new(Parameters::new());
+    let mut parameters = Parameters::new();
     let Ok((plan, _)) = x86_64::plan(&kernel, &initrds, &line, &machine, &mut parameters) else {
         return false;
     };

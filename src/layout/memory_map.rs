@@ -2,6 +2,7 @@
 //! kernel uses it, read from the texts of /sys/firmware/memmap and /proc/iomem.
 
 use super::range::{MAX_RANGES, Range, RangeSet, TooMany};
+use super::table::Table;
 use crate::bytes;
 
 /// What a range of physical addresses is for.
@@ -70,13 +71,13 @@ pub struct Entry {
 /// A memory map: ranges in ascending order, each with its kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemoryMap {
-    entries: heapless::Vec<Entry, MAX_RANGES>,
+    entries: Table<Entry, MAX_RANGES>,
 }
 
 impl MemoryMap {
     /// A map with nothing in it.
     pub const fn new() -> MemoryMap {
-        MemoryMap { entries: heapless::Vec::new() }
+        MemoryMap { entries: Table::new() }
     }
 
     /// The entries, lowest address first.
@@ -97,9 +98,6 @@ impl MemoryMap {
 
     /// Puts the RAM of the map into `ram`, less everything else in the map: where
     /// two entries overlap, the one that is not RAM wins.
-    ///
-    /// These tables are tens of kilobytes of which a few entries are used: they are
-    /// filled where they stand, never moved, so that the rest is never touched.
     pub fn ram(&self, ram: &mut RangeSet) -> Result<(), TooMany> {
         for entry in self.entries.iter().filter(|entry| entry.kind == Kind::Ram) {
             ram.insert(entry.range)?;

@@ -7,6 +7,7 @@ pub mod draw;
 pub mod memory_map;
 pub mod placer;
 pub mod range;
+pub mod table;
 pub mod trampoline;
 pub mod x86_64;
 

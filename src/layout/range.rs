@@ -1,5 +1,6 @@
 //! Ranges of physical addresses, and lists of them kept sorted and disjoint.
 
+use super::table::Table;
 use core::fmt;
 
 /// A range of physical addresses: `start` is inside, `end` is not. Never empty
@@ -83,13 +84,13 @@ pub const MAX_RANGES: usize = 1024;
 /// Sorted, disjoint ranges with no two adjacent ones left apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RangeSet {
-    ranges: heapless::Vec<Range, MAX_RANGES>,
+    ranges: Table<Range, MAX_RANGES>,
 }
 
 impl RangeSet {
     /// No range at all.
     pub const fn new() -> RangeSet {
-        RangeSet { ranges: heapless::Vec::new() }
+        RangeSet { ranges: Table::new() }
     }
 
     /// The ranges, lowest first.
@@ -124,7 +125,7 @@ impl RangeSet {
     /// Takes `hole` out of every range that shares addresses with it.
     pub fn remove(&mut self, hole: Range) -> Result<(), TooMany> {
         let mut after = None;
-        for own in &mut self.ranges {
+        for own in self.ranges.iter_mut() {
             if !own.overlaps(hole) {
                 continue;
             }
@@ -162,7 +163,7 @@ impl RangeSet {
 
     /// Cuts every range down to whole units of `align` bytes, a power of two.
     pub fn align_inside(&mut self, align: u64) {
-        for own in &mut self.ranges {
+        for own in self.ranges.iter_mut() {
             let start = align_up(own.start, align).unwrap_or(u64::MAX);
             *own = Range { start, end: align_down(own.end, align) };
         }

@@ -9,6 +9,7 @@
 use super::memory_map::{Entry, Kind, MemoryMap};
 use super::placer::Placer;
 use super::range::{Range, RangeSet, align_up};
+use super::table::Table;
 use super::trampoline;
 use super::{NoPlan, PAGE, Plan, Purpose, Segment};
 use crate::bytes::{self, u32_at};
@@ -92,7 +93,7 @@ pub const MAX_EFI_RANGES: usize = 256;
 pub const PARAMETERS_SIZE: usize = 96 * 1024;
 
 /// A buffer for the segment of parameters.
-pub type Parameters = heapless::Vec<u8, PARAMETERS_SIZE>;
+pub type Parameters = Table<u8, PARAMETERS_SIZE>;
 
 /// One directory of /sys/firmware/efi/runtime-map.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,7 +124,7 @@ pub struct Efi {
     /// The ACPI RSDP (`systab`), a physical address.
     pub acpi_rsdp: Option<u64>,
     /// `runtime-map`, in its order.
-    pub runtime_map: heapless::Vec<EfiRange, MAX_EFI_RANGES>,
+    pub runtime_map: Table<EfiRange, MAX_EFI_RANGES>,
 }
 
 /// What the layout has to know of the machine.
@@ -348,7 +349,7 @@ fn write_efi(parameters: &mut Parameters, machine: &Machine) -> Option<()> {
     let stride = u32_at(old, bp::EFI_MEMDESC_SIZE)? as usize;
 
     let map = pad(parameters, 16)?;
-    for range in &efi.runtime_map {
+    for range in efi.runtime_map.iter() {
         let at = parameters.len();
         parameters.resize(at.checked_add(stride.max(EFI_MEMORY_DESC_SIZE))?, 0).ok()?;
         let descriptor = parameters.get_mut(at..)?;
@@ -545,20 +546,22 @@ mod tests {
                 num_pages: 16,
                 attribute: 1 << 63,
             };
+            let mut runtime_map = Table::new();
+            assert_eq!((runtime_map.push(range), runtime_map.push(range)), (Ok(()), Ok(())));
             self.efi = Some(Efi {
                 is_64_bit: true,
                 fw_vendor: Some(0x7f00_0018),
                 config_table: Some(0x7f00_0098),
                 smbios: Some(0x7f00_1000),
                 acpi_rsdp: Some(0x7f00_2014),
-                runtime_map: heapless::Vec::from_slice(&[range, range]).unwrap(),
+                runtime_map,
             });
             self
         }
 
         fn plan(&self, file: &[u8], initrds: &[&[u8]], line: &[u8]) -> Result<Laid, NoPlan> {
             let kernel = BzImage::parse(file).unwrap();
-            let mut parameters = Box::new(Parameters::new());
+            let mut parameters = Parameters::new();
             let machine = Machine {
                 firmware_map: &self.map,
                 usable: &self.usable,
