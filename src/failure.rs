@@ -439,7 +439,7 @@ impl Display for Failure {
             Failure::Facts { path, errno } => {
                 unable(f, "read ", path.as_ref())?.write_str(strerror(*errno))?;
                 if *errno == Errno::ENOENT {
-                    f.write_str("\n  where they are not mounted: mount -t proc proc /proc; mount -t sysfs sysfs /sys")?;
+                    f.write_str("\n  are /proc and /sys mounted?")?;
                 }
                 Ok(())
             }

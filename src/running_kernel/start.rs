@@ -53,10 +53,10 @@ fn gained_privilege() -> bool {
     value(libc::AT_SECURE) != 0 && value(libc::AT_UID) != 0
 }
 
-const CLOSED: &str = "rc-kexec: unable to open /dev/null in the place of a standard stream that is closed\n";
+const CLOSED: &str = "rc-kexec: unable to open /dev/null for a closed standard stream\n";
 
 const GAINED: &str = "rc-kexec: unable to run with more privilege than its user has: who can start it so could start any kernel
-  take its set-user-ID and set-group-ID bits away (chmod ug-s) and its file capabilities (setcap -r)
+  take that from its file: chmod ug-s, setcap -r
 ";
 
 const CUT_SHORT: &str =
