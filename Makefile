@@ -215,7 +215,8 @@ soak: all vm-parts
 	RC_KEXEC=$(binary) RC_KEXEC_SOAK=$(N) $(CARGO) test --locked --release --target $(TARGET) --test vm -- \
 		--ignored --exact --nocapture soak::kexecs_in_a_chain_change_nothing
 
-# BENCH="--arm64 --jumps": only these; --x86_64 and --loads, too.
+# A table and a plot in target/bench. BENCH="--arm64 --jumps": only these; --x86_64, --loads and
+# --reboots, too. --runs=1: each once; --sizes=1,10: initrds of so many MB; --memory=6G.
 bench: all others vm-parts
 	$(CARGO) build --locked --quiet --release --target $(TARGET) --example vm-probe
 	$(CARGO) build --locked --quiet --release --target aarch64-unknown-linux-musl --example vm-probe

@@ -262,9 +262,23 @@ impl Installed {
         self
     }
 
+    /// Words on the command line.
+    #[allow(dead_code)] // for the bench
+    pub fn append(mut self, words: &str) -> Installed {
+        self.command_line = format!("{} {words}", self.command_line);
+        self
+    }
+
     /// Runs the machine through all of its boots. Fails unless each ends as written.
     #[track_caller]
     pub fn run(self) -> Vec<Boot> {
+        let wanted: Vec<End> = self.boots.iter().map(|(_, end)| *end).collect();
+        boots(&self.console(), &wanted)
+    }
+
+    /// All that it says at all of its boots.
+    #[track_caller]
+    pub fn console(self) -> Console {
         let wanted: Vec<End> = self.boots.iter().map(|(_, end)| *end).collect();
         // That a second kernel was started is proved by what it does.
         assert_ne!(wanted.last(), Some(&End::Kexec), "a boot after the last kexec is missing");
@@ -301,7 +315,7 @@ impl Installed {
         }
         let _ = std::fs::remove_dir_all(&dir);
         note_time(&console);
-        boots(&console, &wanted)
+        console
     }
 
     /// A machine of its own copies the plain root to an encrypted disk.

@@ -1,12 +1,20 @@
 //! Runs inside a virtual machine, for the bench: times and watches loaders.
 //!
 //! probe time COMMAND...     wall time of the whole process, in microseconds
-//! probe watch COMMAND...    its system calls, and the most anonymous memory that
-//!                           it had at any of them, in KiB
-//! probe floor KERNEL INITRD wall time of a bare kexec_load over the mapped files
+//! probe watch COMMAND...    its system calls, the most anonymous memory that it had at
+//!                           any of them, in KiB, and the time inside the longest call,
+//!                           the others, and between them, in microseconds
+//! probe floor KERNEL INITRD KPLACE IPLACE PPLACE
+//!                           wall time of a bare kexec_load over the mapped files, with
+//!                           the two and a page of parameters at these addresses
+//! probe grow SMALL MB FILE  an initrd of so many MB: an archive, and noise that no
+//!                           compression would shrink in a second one
+//!
+//! As process 1 it says SECOND and ends the machine.
 
 #![allow(
     missing_docs,
+    dead_code,
     unsafe_code,
     clippy::undocumented_unsafe_blocks,
     clippy::unwrap_used,
@@ -15,19 +23,33 @@
     clippy::arithmetic_side_effects
 )]
 
+mod cpio;
+
+use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 fn main() {
+    if std::process::id() == 1 {
+        println!("SECOND");
+        unsafe { libc::reboot(libc::LINUX_REBOOT_CMD_RESTART) };
+    }
     let args: Vec<String> = std::env::args().collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[1..] {
         ["time", ref command @ ..] => time(command),
         ["watch", ref command @ ..] => watch(command),
-        ["floor", kernel, initrd] => floor(kernel, initrd),
-        _ => panic!("probe time|watch COMMAND... | floor KERNEL INITRD"),
+        ["floor", kernel, initrd, ref places @ ..] => {
+            let place = |place: &&str| usize::from_str_radix(place.trim_start_matches("0x"), 16).unwrap();
+            let places: Vec<usize> = places.iter().map(place).collect();
+            floor(kernel, initrd, places.try_into().unwrap());
+        }
+        ["grow", small, mb, file] => grow(small, mb.parse().unwrap(), file),
+        _ => panic!(
+            "probe time|watch COMMAND... | floor KERNEL INITRD KPLACE IPLACE PPLACE | grow SMALL MB FILE"
+        ),
     }
 }
 
@@ -50,20 +72,65 @@ fn watch(command: &[&str]) {
     }
     let pid = child.spawn().unwrap().id() as libc::pid_t;
     let (mut stops, mut most) = (0u64, 0u64);
+    // The first stop is the one after exec.
+    let (mut inside, mut longest, mut between) = (0, 0, 0);
+    let mut resumed = Instant::now();
     loop {
         let mut status = 0;
         unsafe { libc::waitpid(pid, &raw mut status, 0) };
+        let passed = resumed.elapsed().as_micros();
         if libc::WIFEXITED(status) || libc::WIFSIGNALED(status) {
             // A stop before and one after each call; none after the last.
-            println!("{} calls, {most} KiB", stops.div_ceil(2));
+            let others = inside + passed - longest;
+            println!("{} calls, {most} KiB, {longest} us, {others} us, {between} us", stops.div_ceil(2));
             return;
+        }
+        // It is before a call where the stop has an odd number, from the second on.
+        match stops {
+            0 => {}
+            _ if stops % 2 == 1 => between += passed,
+            _ => {
+                inside += passed;
+                longest = longest.max(passed);
+            }
         }
         stops += 1;
         let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let line = text.lines().find(|line| line.starts_with("RssAnon:")).unwrap_or("RssAnon: 0 kB");
         most = most.max(line.split_whitespace().nth(1).unwrap().parse().unwrap());
+        resumed = Instant::now();
         unsafe { libc::ptrace(libc::PTRACE_SYSCALL, pid, 0, 0) };
     }
+}
+
+/// Not held in memory as a whole: it may be half of what there is.
+fn grow(small: &str, mb: usize, file: &str) {
+    let small = std::fs::read(small).unwrap();
+    let end = cpio::Cpio::default().finish();
+    let name = b"noise\0";
+    let length = (mb * 1_000_000 - small.len() - 110 - name.len() - end.len()) / 8 * 8;
+    let mut out = std::io::BufWriter::with_capacity(1 << 20, std::fs::File::create(file).unwrap());
+    out.write_all(&small).unwrap();
+    // newc: inode, mode, uid, gid, links, time, size, two devices, length of the name, check.
+    let fields = [1, 0o100644, 0, 0, 1, 0, length, 0, 0, 0, 0, name.len(), 0];
+    write!(out, "070701").unwrap();
+    for field in fields {
+        write!(out, "{field:08x}").unwrap();
+    }
+    out.write_all(name).unwrap();
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let block = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    let block: Vec<u8> = block.take(1 << 17).flatten().collect();
+    for begin in (0..length).step_by(block.len()) {
+        out.write_all(&block[..block.len().min(length - begin)]).unwrap();
+    }
+    out.write_all(&end).unwrap();
+    out.flush().unwrap();
 }
 
 fn map(path: &str) -> &'static [u8] {
@@ -76,17 +143,15 @@ fn map(path: &str) -> &'static [u8] {
     unsafe { std::slice::from_raw_parts(address.cast(), length) }
 }
 
-fn floor(kernel: &str, initrd: &str) {
+fn floor(kernel: &str, initrd: &str, places: [usize; 3]) {
     let (kernel, initrd) = (map(kernel), map(initrd));
     let pages = |size: usize| size.next_multiple_of(4096);
     // A bzImage's code, or an arm64 Image: what is copied, and the memory it takes.
     let number = |at: usize| u32::from_le_bytes(kernel[at..at + 4].try_into().unwrap()) as usize;
-    // Where: as a loader that knows the allocator would have it, see layout/aarch64.rs.
-    let (code, size, places) = if &kernel[56..60] == b"ARM\x64" {
-        (kernel, number(16), [0x9000_0000, 0x8000_0000, 0x7000_0000])
+    let (code, size) = if &kernel[56..60] == b"ARM\x64" {
+        (kernel, number(16))
     } else {
-        let code = &kernel[(kernel[0x1f1] as usize + 1) * 512..];
-        (code, number(0x260), [0x100_0000, 0x2000_0000, 0x10_0000])
+        (&kernel[(kernel[0x1f1] as usize + 1) * 512..], number(0x260))
     };
     // buf, bufsz, mem, memsz (kexec_load(2)): what a loader passes at the least.
     let parameters = [0u8; 4096];
