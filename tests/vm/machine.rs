@@ -75,7 +75,7 @@ impl Kernel {
             Kernel::Arm64 => ("RC_KEXEC_AARCH64", "aarch64"),
             Kernel::I386 => ("RC_KEXEC_I686", "i686"),
         };
-        let built = || parts().join(format!("../rc-kexec-{arch}"));
+        let built = || parts().with_file_name(format!("rc-kexec-{arch}")); // also where it is a link
         let path = std::env::var_os(variable).map_or_else(built, PathBuf::from);
         assert!(path.exists(), "{} is not there\n  run: make ARCH={arch}", path.display());
         path

@@ -2,12 +2,20 @@
 
 use std::fmt::Write;
 
+/// Size in MB, time in milliseconds.
+#[derive(Clone, Copy)]
+pub struct Point {
+    pub size: f64,
+    pub time: f64,
+    /// It was ended then: it would have taken longer.
+    pub over: bool,
+}
+
 /// A line of a plot.
 pub struct Series {
     pub name: String,
     pub colour: String,
-    /// Size in MB, time in milliseconds.
-    pub points: Vec<(f64, f64)>,
+    pub points: Vec<Point>,
 }
 
 impl Series {
@@ -30,25 +38,36 @@ const TOP: f64 = 40.0;
 /// For the names at the ends of the lines.
 const RIGHT: f64 = 110.0;
 const BOTTOM: f64 = 50.0;
+/// For what hollow marks are, below all.
+const NOTE: f64 = 30.0;
 
 /// Two panels in a row, all with the same axes.
 pub fn svg(panels: &[Panel]) -> String {
     let points = || panels.iter().flat_map(|panel| &panel.series).flat_map(|series| &series.points);
-    let sizes = decades(points().map(|point| point.0));
-    let times = decades(points().map(|point| point.1));
+    let over = points().any(|point| point.over);
+    let sizes = decades(points().map(|point| point.size));
+    let times = decades(points().map(|point| point.time));
     let (columns, rows) = (panels.len().min(2), panels.len().div_ceil(2));
     let (step_x, step_y) = (LEFT + WIDTH + RIGHT, TOP + HEIGHT + BOTTOM);
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\" \
          font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n",
         step_x * columns as f64,
-        step_y * rows as f64
+        step_y * rows as f64 + if over { NOTE } else { 0.0 }
     );
     for (index, panel) in panels.iter().enumerate() {
         let (x, y) = (step_x * (index % 2) as f64 + LEFT, step_y * (index / 2) as f64 + TOP);
         let _ = writeln!(out, "<g transform=\"translate({x} {y})\">");
         draw(&mut out, panel, sizes, times);
         out.push_str("</g>\n");
+    }
+    if over {
+        let _ = writeln!(
+            out,
+            "<text x=\"{LEFT}\" y=\"{}\">A hollow triangle: ended there, it would have taken longer. \
+             No mark: not measured, its load took too long.</text>",
+            step_y * rows as f64 + NOTE / 2.0
+        );
     }
     out.push_str("</svg>\n");
     out
@@ -91,31 +110,37 @@ fn draw(out: &mut String, panel: &Panel, sizes: (i32, i32), times: (i32, i32)) {
     ));
     // The names stand apart, however near the lines' ends are.
     let mut ends: Vec<(f64, &Series)> =
-        panel.series.iter().filter_map(|it| it.points.last().map(|point| (y(point.1), it))).collect();
+        panel.series.iter().filter_map(|it| it.points.last().map(|point| (y(point.time), it))).collect();
     ends.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut above = f64::NEG_INFINITY;
     for (end, series) in ends {
+        let at = |point: &Point| (x(point.size), y(point.time));
         let points: Vec<String> =
-            series.points.iter().map(|point| format!("{:.1},{:.1}", x(point.0), y(point.1))).collect();
+            series.points.iter().map(at).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         let colour = &series.colour;
         line(format!(
             "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
             points.join(" ")
         ));
         for point in &series.points {
-            line(format!(
-                "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\" fill=\"{colour}\"/>",
-                x(point.0),
-                y(point.1)
-            ));
+            let (x, y) = at(point);
+            line(if point.over {
+                format!(
+                    "<path d=\"M{:.1} {:.1}h12l-6 -11z\" fill=\"white\" stroke=\"{colour}\" stroke-width=\"2\"/>",
+                    x - 6.0,
+                    y + 4.0
+                )
+            } else {
+                format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>")
+            });
         }
-        let at = end.max(above + 15.0);
-        above = at;
-        let right = series.points.last().map_or(0.0, |point| x(point.0));
+        let below = end.max(above + 15.0);
+        above = below;
+        let right = series.points.last().map_or(0.0, |point| x(point.size));
         line(format!(
             "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"{colour}\">{}</text>",
             right.max(WIDTH) + 8.0,
-            at + 4.0,
+            below + 4.0,
             series.name
         ));
     }

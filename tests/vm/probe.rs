@@ -1,6 +1,8 @@
 //! Runs inside a virtual machine, for the bench: times and watches loaders.
 //!
-//! probe time COMMAND...     wall time of the whole process, in microseconds
+//! probe time SECONDS COMMAND...
+//!                           wall time of the whole process, in microseconds; it is killed
+//!                           when that becomes longer than so many seconds
 //! probe watch COMMAND...    its system calls, the most anonymous memory that it had at
 //!                           any of them, in KiB, and the time inside the longest call,
 //!                           the others, and between them, in microseconds
@@ -29,7 +31,8 @@ use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
 
 fn main() {
     if std::process::id() == 1 {
@@ -39,7 +42,7 @@ fn main() {
     let args: Vec<String> = std::env::args().collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[1..] {
-        ["time", ref command @ ..] => time(command),
+        ["time", limit, ref command @ ..] => time(limit.parse().unwrap(), command),
         ["watch", ref command @ ..] => watch(command),
         ["floor", kernel, initrd, ref places @ ..] => {
             let place = |place: &&str| usize::from_str_radix(place.trim_start_matches("0x"), 16).unwrap();
@@ -48,14 +51,23 @@ fn main() {
         }
         ["grow", small, mb, file] => grow(small, mb.parse().unwrap(), file),
         _ => panic!(
-            "probe time|watch COMMAND... | floor KERNEL INITRD KPLACE IPLACE PPLACE | grow SMALL MB FILE"
+            "probe time SECONDS COMMAND... | watch COMMAND... | floor KERNEL INITRD KPLACE IPLACE PPLACE \
+             | grow SMALL MB FILE"
         ),
     }
 }
 
-fn time(command: &[&str]) {
+fn time(limit: u64, command: &[&str]) {
+    static CHILD: AtomicI32 = AtomicI32::new(0);
+    // Begun before the clock. It ends with this process, and the child is waited for until then.
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(limit));
+        unsafe { libc::kill(CHILD.load(Ordering::SeqCst), libc::SIGKILL) };
+    });
     let start = Instant::now();
-    let status = Command::new(command[0]).args(&command[1..]).stdout(Stdio::null()).status().unwrap();
+    let mut child = Command::new(command[0]).args(&command[1..]).stdout(Stdio::null()).spawn().unwrap();
+    CHILD.store(child.id().cast_signed(), Ordering::SeqCst);
+    let status = child.wait().unwrap();
     let time = start.elapsed().as_micros();
     println!("{time} us, {status}");
 }
