@@ -514,7 +514,7 @@ fn jumps(report: &mut Report, place: Place, asked: &Wanted) {
                 if !report.target(&what, ours / fast, JUMP_LIMIT) {
                     report.line(&format!(
                         "  {size} MB, where {:.0} ms more go: the old kernel copies the segments to their places, \
-                         a few instructions of either loader run, and the new kernel begins. The segments are the \
+                         a few instructions of either loader run, and the new kernel begins. Kernel and initrd are the \
                          same but for their places",
                         ours - fast
                     ));
