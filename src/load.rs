@@ -418,12 +418,11 @@ impl<'a> Job<'a> {
         // It reads them into memory first, and copies them from there (kernel/kexec_file.c,
         // kimage_file_prepare_segments). For the rest see segment_load.
         let size = (length as u64).saturating_mul(2);
-        let loaded = if facts::memory_available().is_some_and(|available| size > available) {
-            Err(Errno::ENOMEM)
-        } else {
-            syscalls::kexec_file_load(kernel, initrd.as_ref(), &self.command_line)
-        };
-        loaded.map_err(|errno| self.refused(Call::FileLoad, errno, size))
+        if facts::memory_available().is_some_and(|available| size > available) {
+            return Err(self.refused(Call::FileLoad, Errno::ENOMEM, size));
+        }
+        syscalls::kexec_file_load(kernel, initrd.as_ref(), &self.command_line)
+            .map_err(|errno| self.refused(Call::FileLoad, errno, 0))
     }
 
     /// The one initrd that kexec_file_load takes: the file itself, or several put

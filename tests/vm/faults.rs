@@ -117,7 +117,7 @@ fn swept(how: &str) -> Vm {
     first.push_str(
         r#"rc-kexec going-down --skip
 echo "SWEEP kexec-exec, an ordinary reboot was asked for"
-run injector sweep own kexec-exec
+run injector sweep /run kexec-exec
 rm -r /run/rc-kexec
 unset RC_REBOOT
 mount -t tracefs none /sys/kernel/tracing
@@ -126,10 +126,11 @@ rc-kexec going-down --arm
 kill -USR2 1
 rc-kexec going-down
 echo "SWEEP kexec-exec, at a poweroff"
-run injector sweep own kexec-exec
+run injector sweep /sys/kernel/tracing kexec-exec
 export RC_REBOOT=YES
 echo "SWEEP kexec-exec, at a poweroff, where inittab says reboot of everything"
-run injector sweep own kexec-exec
+run injector sweep /sys/kernel/tracing kexec-exec
+run injector sweep /proc kexec-exec
 echo LOADED $(cat /sys/kernel/kexec_loaded)
 kexec -e
 "#,
@@ -165,7 +166,7 @@ const CALLS: &str = "| command | what fails (with which errors) | outcome |";
 #[track_caller]
 fn assert_swept(console: &Console) {
     let ended = console.text.matches("\nEXIT 0 of injector").count();
-    assert_eq!(ended, SWEPT.len() + 3, "{}", console.shown());
+    assert_eq!(ended, SWEPT.len() + 4, "{}", console.shown());
 }
 
 /// Where EFI started the machine there is more to read, and more that must not be taken for
