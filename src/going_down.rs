@@ -218,9 +218,7 @@ pub fn decide(evidence: &Evidence) -> Decision<'_> {
     }
     // BusyBox's init acts on its signals alone: an inittab whose ::shutdown: line runs
     // openrc reboot says "reboot" of everything.
-    // One that cannot be seen is BusyBox's where its signals are watched.
-    let is_watched = matches!(evidence.init, Init::BusyBox(_) | Init::Hidden);
-    let signals = if is_watched { evidence.trace } else { Trace::NotArmed };
+    let signals = if evidence.init.may_be_watched() { evidence.trace } else { Trace::NotArmed };
     if is(&evidence.reboot, "YES") {
         return match signals {
             Trace::First(signal @ (Signal::PowerOff | Signal::Halt)) => Decision::Signal(signal),
@@ -316,6 +314,14 @@ impl Display for Decision<'_> {
             }
             Decision::OtherInit(None) => f.write_str("process 1 cannot be seen"),
         }
+    }
+}
+
+impl Init {
+    /// Whether a trace of its signals counts: BusyBox's are watched, and where they are, one
+    /// that cannot be seen is BusyBox's.
+    pub fn may_be_watched(&self) -> bool {
+        matches!(self, Init::BusyBox(_) | Init::Hidden)
     }
 }
 

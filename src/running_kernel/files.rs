@@ -117,15 +117,17 @@ pub fn exists(path: impl AsRef<OsStr>) -> bool {
 
 /// Whether there is something by this name, or may be, as it cannot be seen.
 pub fn may_exist(path: &str) -> bool {
-    !matches!(syscalls::status(path.as_ref()), Err(Errno::ENOENT | Errno::ENOTDIR))
+    syscalls::status(path.as_ref()).map_or_else(|errno| !is_absent(errno), |_| true)
+}
+
+/// Whether an error of a path says that there is nothing by that name.
+fn is_absent(errno: Errno) -> bool {
+    matches!(errno, Errno::ENOENT | Errno::ENOTDIR)
 }
 
 /// Whether there is a regular file by this name, or may be: who opens it is told more.
 pub fn is_file(path: &OsStr) -> bool {
-    match syscalls::status(path) {
-        Ok(status) => status.kind() == S_IFREG,
-        Err(errno) => !matches!(errno, Errno::ENOENT | Errno::ENOTDIR),
-    }
+    syscalls::status(path).map_or_else(|errno| !is_absent(errno), |status| status.kind() == S_IFREG)
 }
 
 /// Whether there is a directory by this name.

@@ -65,10 +65,7 @@ pub fn trace() -> Trace {
 }
 
 fn in_instance(name: &str) -> OsString {
-    let mut path = OsString::from(INSTANCE);
-    path.push("/");
-    path.push(name);
-    path
+    files::joined(&[INSTANCE.as_ref(), name.as_ref()])
 }
 
 /// All that is known about why services are being stopped.
@@ -80,7 +77,7 @@ pub fn evidence() -> Evidence {
         reboot: syscalls::environment(c"RC_REBOOT"),
         // One that cannot be seen may be there.
         skip: files::may_exist(SKIP_FILE),
-        trace: if matches!(init, Init::BusyBox(_) | Init::Hidden) { trace() } else { Trace::NotArmed },
+        trace: if init.may_be_watched() { trace() } else { Trace::NotArmed },
         init,
     }
 }
