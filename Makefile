@@ -61,7 +61,7 @@ flags_tiny = $(flags_stable) $(fixed) -Lnative=$(nounwind) -Zunstable-options -C
 	-Zfmt-debug=none -Cllvm-args=-inline-threshold=0 $(outliner) -Cllvm-args=-enable-pre=false \
 	-Cllvm-args=-min-jump-table-entries=8
 
-.PHONY: all tiny install uninstall demo test check lint others reproducible reproducible-all vm-test vm-test-long oracle record bench soak \
+.PHONY: all tiny install uninstall demo test check lint others reproducible reproducible-all vm-test vm-test-long oracle guests bench soak \
 	fuzz fuzz-briefly seeds sizes costs dist toolchain vm-parts clean
 
 # Fetched first: remap.sh looks at where the crates are. For all crates, unlike the other flags.
@@ -189,9 +189,8 @@ reproducible: all tiny
 reproducible-all:
 	for arch in x86_64 aarch64 i686; do $(MAKE) --no-print-directory reproducible ARCH=$$arch || exit; done
 
-vm-test: all others vm-parts record
+vm-test: all others vm-parts guests
 	@rm -f $(out)/vm/times
-	$(CARGO) build --locked --quiet --release --target $(TARGET) --example vm-injector
 	RC_KEXEC=$(binary) $(CARGO) test --locked --release --target $(TARGET) --test vm -- --test-threads=2 $(VM_TEST)
 	@echo "seconds in machines, machines, test:"
 	@awk '{ s[$$1] += $$2; n[$$1]++ } END { for (t in s) printf "%7.1f %2d %s\n", s[t], n[t], t }' $(out)/vm/times | sort -k3
@@ -201,13 +200,13 @@ vm-test-long:
 	$(MAKE) --no-print-directory vm-test VM_TEST=--include-ignored
 
 # Beside kexec-tools: what both hand to kexec_load, field by field (tests/oracle/README.md).
-oracle: all vm-parts record
+oracle: all vm-parts guests
 	RC_KEXEC=$(binary) $(CARGO) test --locked --release --target $(TARGET) --test vm -- --test-threads=2 oracle::
 	@echo "the comparisons: $(out)/oracle/*.txt"
 
-# What the machines of that test record by.
-record: toolchain
-	$(CARGO) build --locked --quiet --release --target $(TARGET) --example vm-record
+# What runs inside of the machines, to record calls and to make them fail.
+guests: toolchain
+	$(CARGO) build --locked --quiet --release --target $(TARGET) --example vm-record --example vm-injector
 
 # A chain of kexecs in one machine; N=10 for a short one.
 N ?= 200

@@ -4,23 +4,8 @@
 //! kept in tests/faults/README.md.
 
 use crate::machine::{Console, Kernel, Vm};
-use crate::{SAY, SECOND, marked_archive};
-use std::path::{Path, PathBuf};
-
-/// The program that makes calls fail (injector/), which `make vm-test` builds.
-fn injector() -> Vec<u8> {
-    let beside = || {
-        let test = std::env::current_exe().unwrap();
-        test.ancestors().nth(2).unwrap().join("examples/vm-injector")
-    };
-    let path = std::env::var_os("RC_KEXEC_INJECTOR").map_or_else(beside, PathBuf::from);
-    std::fs::read(&path).unwrap_or_else(|error| {
-        panic!(
-            "{}: {error}\n  run: cargo build --release --target x86_64-unknown-linux-musl --example vm-injector",
-            path.display()
-        )
-    })
-}
+use crate::{SAY, SECOND, guest, marked_archive};
+use std::path::Path;
 
 /// Fails unless the table between the marks of this name in tests/faults/README.md is this
 /// one. With RC_KEXEC_TABLES set, writes it there.
@@ -136,7 +121,7 @@ kexec -e
 "#,
     );
     Vm::new(Kernel::Alpine)
-        .file("bin/injector", &injector())
+        .file("bin/injector", &guest("vm-injector"))
         .file("one", &marked_archive(1))
         .file("two", &marked_archive(2))
         .file("key", b"secret")
@@ -181,7 +166,7 @@ fn each_reading_of_efis_files_fails_in_turn() {
     );
     let console = Vm::new(Kernel::Alpine)
         .uefi()
-        .file("bin/injector", &injector())
+        .file("bin/injector", &guest("vm-injector"))
         .file("one", &marked_archive(1))
         .stage(1, &first)
         .stage(2, SAY)
@@ -307,7 +292,7 @@ kexec-exec
 "#
     );
     let console = Vm::new(Kernel::Alpine)
-        .file("bin/injector", &injector())
+        .file("bin/injector", &guest("vm-injector"))
         .file("one", &marked_archive(1))
         .stage(1, &first)
         // The ordinary reboot ends it.
@@ -392,7 +377,7 @@ dmesg -n 8
     );
     let console = Vm::new(Kernel::Debian)
         .processors(2)
-        .file("bin/injector", &injector())
+        .file("bin/injector", &guest("vm-injector"))
         .stage(1, &first)
         .stage(2, &second)
         .seconds(600)
@@ -477,8 +462,11 @@ echo LOADED $(cat /sys/kernel/kexec_loaded)
 kexec -e
 "#
     );
-    let console =
-        Vm::new(Kernel::Debian).file("bin/injector", &injector()).stage(1, &first).stage(2, SAY).run();
+    let console = Vm::new(Kernel::Debian)
+        .file("bin/injector", &guest("vm-injector"))
+        .stage(1, &first)
+        .stage(2, SAY)
+        .run();
     assert_earlier_one_starts(&console);
     console.has("ASKED BY /sbin/reboot").has_not("EVIL").has_not("ENV LD_").has_not("ENV PATH=/mnt");
     let rows = faults(&console);

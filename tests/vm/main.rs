@@ -45,6 +45,13 @@ fn load_and_jump(call: &str) -> String {
 /// What the second kernel says of itself.
 const SAY: &str = "echo CMDLINE $(cat /proc/cmdline)\nmemmap THEN\n";
 
+/// A program of ours that runs inside of machines, which the Makefile builds.
+fn guest(name: &str) -> Vec<u8> {
+    let test = std::env::current_exe().unwrap();
+    let path = test.ancestors().nth(2).unwrap().join("examples").join(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}\n  run: make guests", path.display()))
+}
+
 /// The second kernel came up, with its command line and the first one's memory map.
 #[track_caller]
 fn assert_second(console: &Console) {

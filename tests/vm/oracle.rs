@@ -5,6 +5,7 @@
 //! without a difference. The comparison goes to target/oracle.
 
 use crate::cpio::Cpio;
+use crate::guest;
 use crate::machine::{Console, Kernel, Vm, part, parts};
 use crate::sum::sum;
 use std::collections::BTreeSet;
@@ -727,14 +728,6 @@ fn with_peer(mut vm: Vm) -> Vm {
     vm
 }
 
-/// A program of ours for the machines, which the Makefile builds.
-fn recorder() -> Vec<u8> {
-    let test = std::env::current_exe().unwrap();
-    let path = test.ancestors().nth(2).unwrap().join("examples/vm-record");
-    std::fs::read(&path)
-        .unwrap_or_else(|error| panic!("{}: {error}\n  run: make record (make oracle does)", path.display()))
-}
-
 /// Both programs, with and without an initrd, in one machine.
 fn machine(kernel: Kernel, uefi: bool, memory: &str) -> Console {
     // The peer finds sysfs by the table of mounts.
@@ -752,7 +745,7 @@ fn machine(kernel: Kernel, uefi: bool, memory: &str) -> Console {
         "hexdump -v -e '64/1 \"%02x\" \"\\n\"' /sys/kernel/boot_params/data | sed 's/^/RUNNING /'\n",
     );
     let mut vm = Vm::new(kernel).memory(memory).disk().stage(1, &stage);
-    vm = with_peer(vm).file("sbin/record", &recorder()).file("extra.cpio", &initrd());
+    vm = with_peer(vm).file("sbin/record", &guest("vm-record")).file("extra.cpio", &initrd());
     let console = if uefi { vm.uefi().run() } else { vm.run() };
     // The one that the table is about.
     console.has("STAGE 1 ENDS").has("PEER kexec-tools 2.0.29");

@@ -2,6 +2,7 @@
 
 #![allow(
     missing_docs,
+    dead_code,
     non_upper_case_globals,
     unsafe_code,
     clippy::undocumented_unsafe_blocks,
@@ -11,6 +12,8 @@
     clippy::arithmetic_side_effects
 )]
 
+#[path = "../sum.rs"]
+mod sum;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 

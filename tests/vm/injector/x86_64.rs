@@ -16,6 +16,7 @@
 //! place, so what was loaded before must be there afterwards. Prints a line for each call
 //! and what became of it: ROW CALL|ON WHAT|ERRORS|OUTCOME.
 
+use crate::sum;
 use libc::*;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -410,22 +411,15 @@ fn may_load(pid: pid_t) -> bool {
     u64::from_str_radix(line, 16).unwrap() >> CAP_SYS_BOOT & 1 == 1
 }
 
-/// FNV-1a.
-fn digest(state: &mut u64, bytes: &[u8]) {
-    for &byte in bytes {
-        *state = (*state ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-    }
-}
-
 /// What a kexec_load would load: the places, and the bytes of what is small.
 fn segments(pid: pid_t, regs: &user_regs_struct) -> u64 {
-    let mut state = 0xcbf2_9ce4_8422_2325;
-    digest(&mut state, &regs.rdi.to_le_bytes());
+    let mut state = sum::START;
+    sum::add(&mut state, &regs.rdi.to_le_bytes());
     for segment in read_memory(pid, regs.rdx, regs.rsi as usize * 32).chunks(32) {
         let word = |at: usize| u64::from_le_bytes(segment[at..at + 8].try_into().unwrap());
-        digest(&mut state, &segment[8..]);
+        sum::add(&mut state, &segment[8..]);
         if word(8) <= 64 << 10 {
-            digest(&mut state, &read_memory(pid, word(0), word(8) as usize));
+            sum::add(&mut state, &read_memory(pid, word(0), word(8) as usize));
         }
     }
     state
@@ -433,12 +427,12 @@ fn segments(pid: pid_t, regs: &user_regs_struct) -> u64 {
 
 /// What a kexec_file_load would: the command line, and the files' sizes.
 fn files(pid: pid_t, regs: &user_regs_struct) -> u64 {
-    let mut state = 0xcbf2_9ce4_8422_2325;
-    digest(&mut state, &read_memory(pid, regs.r10, regs.rdx as usize));
-    digest(&mut state, &regs.r8.to_le_bytes());
+    let mut state = sum::START;
+    sum::add(&mut state, &read_memory(pid, regs.r10, regs.rdx as usize));
+    sum::add(&mut state, &regs.r8.to_le_bytes());
     for fd in [regs.rdi, regs.rsi] {
         let size = std::fs::metadata(format!("/proc/{pid}/fd/{}", fd as i32)).map_or(0, |data| data.len());
-        digest(&mut state, &size.to_le_bytes());
+        sum::add(&mut state, &size.to_le_bytes());
     }
     state
 }
