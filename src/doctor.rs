@@ -1,14 +1,15 @@
 //! What stands between this machine and a kexec, and what to do about it.
-//! [`examine`] is pure over [`Facts`], which running_kernel/examination.rs gathers.
+//! [`examine`] is pure over [`Facts`], which host/examination.rs gathers.
 
-use crate::bytes::{Shown, parts};
-use crate::cli::{DoctorRequest, LoadRequest, Speech};
+use crate::base::bytes::parts;
+use crate::base::text::Shown;
+use crate::base::text::Size;
+use crate::cli::{DoctorRequest, Format, LoadRequest};
 use crate::failure::{Call, Failure, Obstacle, Refusal};
 use crate::going_down::{Init, RebootAction, SKIP_FILE, Trace};
-use crate::layout::draw::Size;
+use crate::host::sys::strerror;
+use crate::host::{examination, files, init};
 use crate::load::{self, Rehearsal};
-use crate::running_kernel::syscalls::strerror;
-use crate::running_kernel::{examination, files, init};
 use crate::settings::{self, Settings};
 use nix::errno::Errno;
 use std::ffi::OsString;
@@ -139,9 +140,9 @@ pub fn run(request: DoctorRequest) -> u8 {
             }
             let text = Paragraph { text, speech: request.speech };
             result = result.and(match request.speech {
-                Speech::Table => writeln!(out, "{}  {name:<13} {text}", status.mark()),
-                Speech::Porcelain => writeln!(out, "{name}\t{}\t{text}", status.word()),
-                Speech::Warning => Ok(()),
+                Format::Table => writeln!(out, "{}  {name:<13} {text}", status.mark()),
+                Format::Porcelain => writeln!(out, "{name}\t{}\t{text}", status.word()),
+                Format::Warning => Ok(()),
             });
         });
         result?;
@@ -579,7 +580,7 @@ impl Status {
 /// A finding's lines, the further ones set apart as each way to speak wants it.
 struct Paragraph<'a> {
     text: fmt::Arguments<'a>,
-    speech: Speech,
+    speech: Format,
 }
 
 /// Writes with each line's end, and the spaces after it, made something else.
@@ -610,7 +611,7 @@ impl Write for Lines<'_> {
 
 impl Display for Paragraph<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let between = if self.speech == Speech::Table { "\n                    -> " } else { "; " };
+        let between = if self.speech == Format::Table { "\n                    -> " } else { "; " };
         Lines { out: f, between, begins: false }.write_fmt(self.text)
     }
 }
@@ -618,21 +619,21 @@ impl Display for Paragraph<'_> {
 /// The last words.
 fn conclude(
     out: &mut dyn Write,
-    speech: Speech,
+    speech: Format,
     bad: u32,
     first_bad: Option<&(&'static str, String)>,
 ) -> fmt::Result {
     match (speech, first_bad) {
-        (Speech::Table, None) => out.write_str("\nA reboot now would be a kexec.\n"),
-        (Speech::Table, Some(_)) => {
+        (Format::Table, None) => out.write_str("\nA reboot now would be a kexec.\n"),
+        (Format::Table, Some(_)) => {
             let stand = if bad == 1 { "finding stands" } else { "findings stand" };
             writeln!(out, "\nA reboot now would be an ordinary one: {bad} {stand} in the way.")
         }
-        (Speech::Porcelain, None) => out.write_str("reboot\tok\tkexec\n"),
-        (Speech::Porcelain, Some(_)) => out.write_str("reboot\tbad\tordinary\n"),
-        (Speech::Warning, None) => Ok(()),
+        (Format::Porcelain, None) => out.write_str("reboot\tok\tkexec\n"),
+        (Format::Porcelain, Some(_)) => out.write_str("reboot\tbad\tordinary\n"),
+        (Format::Warning, None) => Ok(()),
         // For the console while the machine boots.
-        (Speech::Warning, Some((name, text))) => {
+        (Format::Warning, Some((name, text))) => {
             let reason = parts(text.as_bytes(), b'\n').next().unwrap_or_default();
             writeln!(out, "reboots will be ordinary ones: {name}: {}", reason.shown())?;
             match bad {
@@ -862,8 +863,8 @@ mod tests {
             let text = "one\n  two\n  three  four";
             Paragraph { text: format_args!("{text}"), speech }.to_string()
         };
-        assert_eq!(said(Speech::Porcelain), "one; two; three  four");
+        assert_eq!(said(Format::Porcelain), "one; two; three  four");
         let indent = " ".repeat(20);
-        assert_eq!(said(Speech::Table), format!("one\n{indent}-> two\n{indent}-> three  four"));
+        assert_eq!(said(Format::Table), format!("one\n{indent}-> two\n{indent}-> three  four"));
     }
 }

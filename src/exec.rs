@@ -2,9 +2,9 @@
 //! with a failure, and the machine then goes on rebooting in the ordinary way.
 
 use crate::cli::ExecRequest;
-use crate::failure::{Answer, Failure};
+use crate::failure::{Failure, Result};
 use crate::going_down::{self, Evidence, Verdict};
-use crate::running_kernel::{facts, files, init, refusal, syscalls};
+use crate::host::{facts, files, init, refusal, sys};
 
 /// Starts the loaded kernel, or says why not.
 pub fn run(request: &ExecRequest) -> Box<Failure> {
@@ -24,7 +24,7 @@ pub fn run(request: &ExecRequest) -> Box<Failure> {
 }
 
 /// Only a reboot may become a kexec.
-fn permit(evidence: &Evidence, kexec_when_unknown: bool) -> Answer<()> {
+fn permit(evidence: &Evidence, kexec_when_unknown: bool) -> Result<()> {
     let decision = going_down::decide(evidence);
     match decision.verdict() {
         Verdict::Reboot => Ok(()),
@@ -36,16 +36,16 @@ fn permit(evidence: &Evidence, kexec_when_unknown: bool) -> Answer<()> {
 /// Says of each option that it was accepted for kexec(8)'s sake.
 pub fn explain_ignored(options: &[&str]) {
     for option in options {
-        files::complain(format_args!("{option} is accepted and does nothing\n"));
+        files::eprint(format_args!("{option} is accepted and does nothing\n"));
     }
 }
 
 /// Writes file systems' data, unless told not to, and jumps.
 pub fn jump(sync: bool) -> Box<Failure> {
     if sync {
-        syscalls::sync();
+        sys::sync();
     }
-    let errno = syscalls::reboot_kexec();
+    let errno = sys::reboot_kexec();
     Failure::ExecRefused { errno, facts: Box::new(refusal::known()) }.into()
 }
 

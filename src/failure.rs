@@ -3,15 +3,15 @@
 //! A message says what was being done, to which file, why not, and what to do
 //! when the facts decide it. No remedy is guessed: a wrong one is worse than none.
 
-use crate::bytes::Shown;
+use crate::base::range::TooMany;
+use crate::base::text::Shown;
+use crate::base::text::Size;
 use crate::going_down::{SKIP_FILE, Verdict};
+use crate::host::sys::strerror;
 use crate::image::machine::Machine;
 use crate::image::{self, NotLoadable, bzimage, initrd};
-use crate::layout::device_tree::Defect;
-use crate::layout::draw::Size;
-use crate::layout::range::TooMany;
-use crate::layout::{NoPlan, Purpose};
-use crate::running_kernel::syscalls::strerror;
+use crate::plan::device_tree::Defect;
+use crate::plan::{NoPlan, Purpose};
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display, Formatter, Write};
@@ -42,7 +42,7 @@ impl Display for Call {
 
 /// What a function answers that can end the program. The failure is behind a pointer:
 /// what `?` hands on from caller to caller is then a word, and not a hundred bytes.
-pub type Answer<T> = Result<T, Box<Failure>>;
+pub type Result<T, E = Box<Failure>> = core::result::Result<T, E>;
 
 /// Why the program ends without having done what it was asked to.
 #[derive(Debug)]
@@ -377,8 +377,8 @@ impl Failure {
     }
 
     /// A file that cannot be used, in the words of this page.
-    pub fn unusable(path: &OsStr, why: crate::running_kernel::files::Unusable) -> Box<Failure> {
-        use crate::running_kernel::files::Unusable;
+    pub fn unusable(path: &OsStr, why: crate::host::files::Unusable) -> Box<Failure> {
+        use crate::host::files::Unusable;
         let path = path.to_os_string();
         Box::new(match why {
             Unusable::System(errno) => Failure::Unreadable { path, errno },
@@ -570,8 +570,8 @@ impl Display for Bytes<'_> {
 
 fn kernel_problem(f: &mut Formatter<'_>, why: NotLoadable) -> fmt::Result {
     use bzimage::Defect;
+    use image::decode::Defect as Packed;
     use image::machine::Defect as Damage;
-    use image::unpack::Defect as Packed;
     match why {
         NotLoadable::Empty => f.write_str("the file is empty"),
         NotLoadable::Known(name) => write!(f, "it is {name}, and no kernel"),

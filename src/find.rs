@@ -1,9 +1,9 @@
 //! Which kernel is installed for this machine? The one of the running flavour, as
 //! Alpine names it, then the one of the running release, as others do.
 
-use crate::failure::{Answer, Failure};
+use crate::failure::{Failure, Result};
+use crate::host::{facts, files};
 use crate::kernel_file;
-use crate::running_kernel::{facts, files};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
@@ -18,7 +18,7 @@ pub struct Found {
 
 /// Finds the installed kernel in `boot`. `initrds` of the user's take the place of
 /// those found beside it.
-pub fn installed_kernel(boot: &OsStr, initrds: &[OsString]) -> Answer<Found> {
+pub fn installed_kernel(boot: &OsStr, initrds: &[OsString]) -> Result<Found> {
     let (flavour, release) = facts::release()?;
     let had_initrd = facts::had_initrd();
     choose(boot, flavour.as_deref(), &release, initrds, had_initrd)
@@ -26,12 +26,12 @@ pub fn installed_kernel(boot: &OsStr, initrds: &[OsString]) -> Answer<Found> {
 
 /// The initrds beside a kernel that was named: of `DIR/vmlinuz-X`, as of an installed
 /// one. None for a kernel of another name, unless the running kernel has one.
-pub fn initrds_of(kernel: &OsStr) -> Answer<Vec<OsString>> {
+pub fn initrds_of(kernel: &OsStr) -> Result<Vec<OsString>> {
     let had_initrd = facts::had_initrd();
     beside(kernel, had_initrd)
 }
 
-fn beside(kernel: &OsStr, had_initrd: bool) -> Answer<Vec<OsString>> {
+fn beside(kernel: &OsStr, had_initrd: bool) -> Result<Vec<OsString>> {
     let bytes = kernel.as_bytes();
     let slash = bytes.iter().rposition(|&byte| byte == b'/');
     let (dir, file) = slash.and_then(|at| bytes.split_at_checked(at)).unwrap_or((b".", bytes));
@@ -55,7 +55,7 @@ fn choose(
     release: &str,
     initrds: &[OsString],
     had_initrd: bool,
-) -> Answer<Found> {
+) -> Result<Found> {
     // Whether the name is Alpine's, and what follows `vmlinuz-` in it.
     let names = [(true, flavour), (false, Some(release))];
     let mut tried = Vec::new();
@@ -126,7 +126,7 @@ mod tests {
             Boot(dir)
         }
 
-        fn found(&self, flavour: Option<&str>, release: &str, had_initrd: bool) -> Answer<Vec<String>> {
+        fn found(&self, flavour: Option<&str>, release: &str, had_initrd: bool) -> Result<Vec<String>> {
             let found = choose(self.0.as_os_str(), flavour, release, &[], had_initrd)?;
             let name = |path: &OsString| Path::new(path).file_name().unwrap().to_str().unwrap().to_string();
             Ok([found.kernel].iter().chain(&found.initrds).map(name).collect())

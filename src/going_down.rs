@@ -1,15 +1,16 @@
 //! Is the machine rebooting, powering off, or neither? [`decide`] is pure over
-//! [`Evidence`], which running_kernel/init.rs gathers.
+//! [`Evidence`], which host/init.rs gathers.
 //!
 //! OpenRC runs the same services for a reboot, a poweroff and a halt, and what it
 //! tells them depends on the init. Whenever the answer is not certain, it is not
 //! "reboot": a machine that reboots in the ordinary way comes back, one that was
 //! to be powered off and runs on may burn.
 
-use crate::bytes::{Shown, parts};
-use crate::cli::Errand;
-use crate::failure::{Answer, Failure};
-use crate::running_kernel::{files, init, syscalls};
+use crate::base::bytes::parts;
+use crate::base::text::Shown;
+use crate::cli::Action;
+use crate::failure::{Failure, Result};
+use crate::host::{files, init, sys};
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display, Formatter};
 
@@ -138,9 +139,9 @@ pub enum Decision<'e> {
 }
 
 /// Does what `going-down` is asked to; the exit status.
-pub fn run(errand: Errand) -> Answer<u8> {
+pub fn run(errand: Action) -> Result<u8> {
     match errand {
-        Errand::Decide { kexec_when_unknown } => {
+        Action::Decide { kexec_when_unknown } => {
             let evidence = init::evidence();
             let decision = decide(&evidence);
             let verdict = decision.verdict();
@@ -150,21 +151,21 @@ pub fn run(errand: Errand) -> Answer<u8> {
             files::print(format_args!("{verdict}: {decision}{policy}\n"));
             return Ok(u8::from(verdict != Verdict::Reboot && !(is_unknown && kexec_when_unknown)));
         }
-        Errand::Arm => init::arm()?,
-        Errand::Disarm => init::disarm()?,
-        Errand::Skip => {
+        Action::Arm => init::arm()?,
+        Action::Disarm => init::disarm()?,
+        Action::Skip => {
             init::skip()?;
             files::print(format_args!(
                 "the next reboot will be an ordinary one (rc-service kexec-load restart takes that back)\n"
             ));
         }
-        Errand::Rescue => {
+        Action::Rescue => {
             if needs_rescue(&init::evidence()) {
-                files::complain(format_args!("rebooting in the ordinary way: no kernel was started\n"));
-                return Err(Failure::RebootRefused(syscalls::reboot_now()).into());
+                files::eprint(format_args!("rebooting in the ordinary way: no kernel was started\n"));
+                return Err(Failure::RebootRefused(sys::reboot_now()).into());
             }
         }
-        Errand::SetUp => {
+        Action::SetUp => {
             let text = match init::set_up()? {
                 SetUp::Added => {
                     "::reboot:/sbin/openrc reboot was added to /etc/inittab, and init has read it"

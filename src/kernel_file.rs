@@ -4,14 +4,14 @@
 //! What is unpacked goes to memory files, never to a disk. What is opened here stays
 //! open and mapped until the program ends, which it does right after the load.
 
-use crate::failure::{Answer, Failure};
+use crate::base::text::Size;
+use crate::failure::{Failure, Result};
+use crate::host::files::Input;
+use crate::host::{facts, sys};
+use crate::image::decode::{self, Compression};
 use crate::image::machine::Machine;
 use crate::image::pe::Unified;
-use crate::image::unpack::{self, Compression};
 use crate::image::{self, Content, Image, NotLoadable};
-use crate::layout::draw::Size;
-use crate::running_kernel::files::Input;
-use crate::running_kernel::{facts, syscalls};
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display, Formatter};
 use std::os::fd::OwnedFd;
@@ -58,18 +58,18 @@ fn keep<T>(value: T) -> &'static T {
 }
 
 /// Opens a file of the user's, until the program ends.
-pub fn open(path: &OsStr) -> Answer<&'static Input> {
+pub fn open(path: &OsStr) -> Result<&'static Input> {
     Ok(keep(Input::open(path).map_err(|why| Failure::unusable(path, why))?))
 }
 
 /// Whether a file is a unified kernel image.
-pub fn is_unified(path: &OsStr) -> Answer<bool> {
+pub fn is_unified(path: &OsStr) -> Result<bool> {
     Ok(Unified::looks_like(open(path)?.bytes()))
 }
 
 impl KernelFile {
     /// Opens a kernel file, and unpacks it where it has to be unpacked.
-    pub fn open(path: &OsStr) -> Answer<KernelFile> {
+    pub fn open(path: &OsStr) -> Result<KernelFile> {
         let input = open(path)?;
         let refused = |why: NotLoadable| Failure::Kernel { path: path.to_os_string(), why };
         let mut kernel_bytes = input.bytes();
@@ -128,7 +128,7 @@ impl KernelFile {
 
     /// Refuses a kernel of another machine than `here`. A 64-bit x86 machine starts
     /// 32-bit kernels, too, and a 32-bit kernel 64-bit ones where the processor can.
-    pub fn check_machine(&self, here: Machine) -> Answer<()> {
+    pub fn check_machine(&self, here: Machine) -> Result<()> {
         let x86 = |machine| matches!(machine, Machine::X86 | Machine::X86_64);
         let theirs = self.image.machine();
         let starts = match (theirs, here) {
@@ -143,7 +143,7 @@ impl KernelFile {
     }
 
     /// The image as a file for kexec_file_load: the user's own, or one in memory.
-    pub fn file(&self) -> Answer<&OwnedFd> {
+    pub fn file(&self) -> Result<&OwnedFd> {
         match self.file {
             Some(file) => Ok(file),
             None => Ok(&in_memory(&self.path, &mut |sink| {
@@ -218,10 +218,10 @@ impl Display for KernelFile {
 
 /// A compressed kernel, decoded into a memory file. What a zboot header says of the
 /// size is not gone by: not all kernels put it where the others do.
-fn decoded(path: &OsStr, compression: Compression, payload: &[u8]) -> Answer<&'static Input> {
+fn decoded(path: &OsStr, compression: Compression, payload: &[u8]) -> Result<&'static Input> {
     let limit = facts::memory_for_images()?;
-    in_memory(path, &mut |sink| match unpack::unpack(compression, payload, limit, sink) {
-        Ok(_) | Err(unpack::Defect::Stopped) => Ok(()),
+    in_memory(path, &mut |sink| match decode::unpack(compression, payload, limit, sink) {
+        Ok(_) | Err(decode::Defect::Stopped) => Ok(()),
         Err(defect) => Err(NotLoadable::Packed(compression, defect)),
     })
 }
@@ -233,16 +233,16 @@ type Sink<'s> = &'s mut dyn FnMut(&[u8]) -> bool;
 fn in_memory(
     path: &OsStr,
     write: &mut dyn FnMut(Sink<'_>) -> Result<(), NotLoadable>,
-) -> Answer<&'static Input> {
+) -> Result<&'static Input> {
     let failed = |errno| Failure::Unpack { path: path.to_os_string(), errno };
-    let memfd = syscalls::memfd(c"rc-kexec-kernel").map_err(failed)?;
+    let memfd = sys::memfd(c"rc-kexec-kernel").map_err(failed)?;
     let mut result = Ok(());
     let written = write(&mut |piece| {
-        result = syscalls::write_all(&memfd, piece);
+        result = sys::write_all(&memfd, piece);
         result.is_ok()
     });
     result.map_err(failed)?;
     written.map_err(|why| Failure::Kernel { path: path.to_os_string(), why })?;
-    syscalls::seal(&memfd).map_err(failed)?;
+    sys::seal(&memfd).map_err(failed)?;
     Ok(keep(Input::of(path, memfd).map_err(|why| Failure::unusable(path, why))?))
 }

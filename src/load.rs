@@ -2,23 +2,24 @@
 //! segments -> load. Nothing is changed before the one system call, and that
 //! leaves what was loaded before in place when it fails.
 
-use crate::bytes::Shown;
+use crate::base::cmdline;
+use crate::base::range::Range;
+use crate::base::text::Shown;
+use crate::base::text::Size;
 use crate::cli::{After, Choice, LoadRequest};
-use crate::command_line;
-use crate::failure::{Answer, Call, Failure, Load};
+use crate::failure::{Call, Failure, Load, Result};
+use crate::host::facts::{self, MapSource, Memory};
+use crate::host::sys::{self, MemoryFile};
+use crate::host::{files, refusal};
 use crate::image::arm64::Arm64Image;
 use crate::image::machine::Machine;
 use crate::image::{Image, initrd, pe};
 use crate::kernel_file::{self, KernelFile};
-use crate::layout::aarch64;
-use crate::layout::draw::{Size, draw};
-use crate::layout::placer::{self, MAX_INITRDS};
-use crate::layout::range::Range;
-use crate::layout::x86_64::{self, Efi, EfiState, Parameters};
-use crate::layout::{NoPlan, PAGE, Plan};
-use crate::running_kernel::facts::{self, MapSource, Memory};
-use crate::running_kernel::syscalls::{self, MemoryFile};
-use crate::running_kernel::{files, refusal};
+use crate::plan::arm64;
+use crate::plan::draw::draw;
+use crate::plan::placer::{self, MAX_INITRDS};
+use crate::plan::x86::{self, Efi, EfiState, Parameters};
+use crate::plan::{NoPlan, PAGE, Plan};
 use crate::{exec, find, overlay};
 use nix::errno::Errno;
 use std::ffi::{CString, OsStr, OsString};
@@ -83,7 +84,7 @@ impl Initrd {
 }
 
 /// Loads, or draws, what `request` says.
-pub fn run(request: &LoadRequest) -> Answer<()> {
+pub fn run(request: &LoadRequest) -> Result<()> {
     let (path, initrd_paths) = named_or_found(request)?;
     if request.kernel.is_none() && !request.name_only {
         files::print(format_args!("kernel: {}\n", path.shown()));
@@ -110,12 +111,12 @@ pub fn run(request: &LoadRequest) -> Answer<()> {
     }
     if request.debug {
         let kib = facts::anonymous_kib().unwrap_or(0);
-        files::complain(format_args!("anonymous memory: {kib} KiB\n"));
+        files::eprint(format_args!("anonymous memory: {kib} KiB\n"));
     }
     match request.after {
         After::Nothing => Ok(()),
         After::Jump { sync } => Err(exec::jump(sync)),
-        After::Reboot => Err(Failure::NoReboot(syscalls::exec(c"/sbin/reboot", &[c"reboot"])).into()),
+        After::Reboot => Err(Failure::NoReboot(sys::exec(c"/sbin/reboot", &[c"reboot"])).into()),
     }
 }
 
@@ -164,7 +165,7 @@ pub struct Rehearsal {
 }
 
 /// The kernel and the initrds by their names.
-fn named_or_found(request: &LoadRequest) -> Answer<(OsString, Vec<OsString>)> {
+fn named_or_found(request: &LoadRequest) -> Result<(OsString, Vec<OsString>)> {
     match &request.kernel {
         // Where installed kernels are looked for, a named one's initrds are, too.
         Some(kernel) if request.boot.is_some() => {
@@ -194,7 +195,7 @@ fn without_none(named: &[OsString]) -> Vec<OsString> {
 }
 
 /// The kernel, by its content; `--type` may only agree.
-fn open_kernel(path: &OsStr, request: &LoadRequest) -> Answer<KernelFile> {
+fn open_kernel(path: &OsStr, request: &LoadRequest) -> Result<KernelFile> {
     let kernel = KernelFile::open(path)?;
     match &request.kind {
         Some(kind) if !kernel.is_of_type(kind) => {
@@ -207,7 +208,7 @@ fn open_kernel(path: &OsStr, request: &LoadRequest) -> Answer<KernelFile> {
 
 /// The initrds, checked: those that were named, else those in a unified image, whose
 /// microcode comes first.
-fn open_initrds(paths: &[OsString], request: &LoadRequest, kernel: &KernelFile) -> Answer<Vec<Initrd>> {
+fn open_initrds(paths: &[OsString], request: &LoadRequest, kernel: &KernelFile) -> Result<Vec<Initrd>> {
     if paths.len() > MAX_INITRDS {
         return Err(Failure::TooManyInitrds { given: paths.len(), limit: MAX_INITRDS }.into());
     }
@@ -251,7 +252,7 @@ fn open_initrds(paths: &[OsString], request: &LoadRequest, kernel: &KernelFile) 
 
 /// The device tree to hand on where it is not the running kernel's: the one that was
 /// named, else the one in a unified image.
-fn open_dtb(request: &LoadRequest, kernel: &KernelFile) -> Answer<Option<&'static [u8]>> {
+fn open_dtb(request: &LoadRequest, kernel: &KernelFile) -> Result<Option<&'static [u8]>> {
     match &request.dtb {
         Some(_) if kernel.image.machine() != Machine::Arm64 => {
             Err(Failure::NotDone("unable to hand on --dtb: only arm64 kernels are given a device tree")
@@ -273,13 +274,13 @@ fn new_command_line(
     request: &LoadRequest,
     running: &Result<Vec<u8>, Errno>,
     kernel: &KernelFile,
-) -> Answer<CString> {
+) -> Result<CString> {
     let mut line = Vec::new();
     if let Some(own) = own_command_line(request, kernel) {
         line.extend(own.iter().map(|&byte| pe::command_line_byte(byte)));
     } else if request.reuse {
         let running = running.as_ref().map_err(|&errno| Failure::Facts { path: "/proc/cmdline", errno })?;
-        line = command_line::without_marks(running);
+        line = cmdline::without_marks(running);
     }
     if let Some(append) = request.append.as_deref() {
         if !line.is_empty() && !append.is_empty() {
@@ -288,7 +289,7 @@ fn new_command_line(
         line.extend_from_slice(append.as_bytes());
     }
     if request.crypt_key.is_some() && cryptkey(&line).is_none() {
-        let words = command_line::KEY_WORDS;
+        let words = cmdline::KEY_WORDS;
         line.extend_from_slice(if line.is_empty() { words.trim_ascii_start() } else { words });
     }
     let (length, limit) = (line.len(), kernel.image.cmdline_size());
@@ -301,7 +302,7 @@ fn new_command_line(
 
 /// The word `cryptkey` or `cryptkey=...` of a command line.
 fn cryptkey(line: &[u8]) -> Option<&[u8]> {
-    command_line::words(line).find(|word| *word == b"cryptkey" || word.starts_with(b"cryptkey="))
+    cmdline::words(line).find(|word| *word == b"cryptkey" || word.starts_with(b"cryptkey="))
 }
 
 /// A unified image's own command line, where the user says nothing of one.
@@ -330,11 +331,11 @@ impl<'a> Job<'a> {
         kernel: KernelFile,
         initrd_paths: &[OsString],
         mut found: Option<&mut Rehearsal>,
-    ) -> Answer<Job<'a>> {
-        kernel.check_machine(syscalls::machine())?;
+    ) -> Result<Job<'a>> {
+        kernel.check_machine(sys::machine())?;
         let initrds = open_initrds(initrd_paths, request, &kernel)?;
         if request.crypt_key.is_some() {
-            if syscalls::has_kexec_load() == Some(false) {
+            if sys::has_kexec_load() == Some(false) {
                 return Err(Failure::NotDone("unable to hand on --crypt-key: it takes kexec_load, which this kernel does not have; kexec_file_load would leave copies of the key in memory").into());
             }
             if refusal::lockdown().is_some() {
@@ -371,14 +372,14 @@ impl<'a> Job<'a> {
             Choice::Auto if self.request.crypt_key.is_some() => Some(Call::Load),
             Choice::Auto if self.kernel.only_by_segments() => Some(Call::Load),
             Choice::Auto => {
-                syscalls::has_kexec_file_load().map(|has| if has { Call::FileLoad } else { Call::Load })
+                sys::has_kexec_file_load().map(|has| if has { Call::FileLoad } else { Call::Load })
             }
         }
     }
 
     /// Offers the files to the kernel's own loader, or lays them out for it. Only a
     /// call that is not there is made up for by the other: any refusal is an answer.
-    fn load(&self) -> Answer<Call> {
+    fn load(&self) -> Result<Call> {
         match self.call() {
             Some(Call::FileLoad) => self.file_load().map(|()| Call::FileLoad),
             Some(Call::Load) => self.segment_load().map(|()| Call::Load),
@@ -391,7 +392,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    fn file_load(&self) -> Answer<()> {
+    fn file_load(&self) -> Result<()> {
         if self.request.dtb.is_some() {
             return Err(Failure::NotDone("unable to hand on --dtb: kexec_file_load takes no device tree; leave the system call to rc-kexec").into());
         }
@@ -399,7 +400,7 @@ impl<'a> Job<'a> {
             return Err(Failure::NotDone("unable to hand on --crypt-key: kexec_file_load leaves copies of the key in memory; leave the system call to rc-kexec").into());
         }
         if self.dtb.is_some() {
-            files::complain(format_args!(
+            files::eprint(format_args!(
                 "note: kexec_file_load takes no device tree: the unified image's own (.dtb) is left out\n"
             ));
         }
@@ -421,7 +422,7 @@ impl<'a> Job<'a> {
         if facts::memory_available().is_some_and(|available| size > available) {
             return Err(self.refused(Call::FileLoad, Errno::ENOMEM, size));
         }
-        syscalls::kexec_file_load(kernel, initrd.as_ref(), &self.command_line)
+        sys::kexec_file_load(kernel, initrd.as_ref(), &self.command_line)
             .map_err(|errno| self.refused(Call::FileLoad, errno, 0))
     }
 
@@ -432,10 +433,10 @@ impl<'a> Job<'a> {
             [] => Ok(None),
             [only] if only.file().is_some() => only.file().map(nix::unistd::dup).transpose(),
             several => {
-                let memfd = syscalls::memfd(c"rc-kexec-initrd")?;
+                let memfd = sys::memfd(c"rc-kexec-initrd")?;
                 for (index, initrd) in several.iter().enumerate() {
                     let bytes = initrd.bytes();
-                    syscalls::write_all(&memfd, bytes)?;
+                    sys::write_all(&memfd, bytes)?;
                     // The end stays where it is: a bootconfig is looked for there.
                     if index.saturating_add(1) == several.len() {
                         break;
@@ -443,15 +444,15 @@ impl<'a> Job<'a> {
                     let room = placer::initrd_room(bytes, PAGE).ok_or(Errno::EFBIG)?;
                     let padding = room.saturating_sub(bytes.len() as u64) as usize;
                     let zeros = [0u8; (PAGE + placer::END) as usize];
-                    syscalls::write_all(&memfd, zeros.get(..padding).unwrap_or_default())?;
+                    sys::write_all(&memfd, zeros.get(..padding).unwrap_or_default())?;
                 }
-                syscalls::seal(&memfd)?;
+                sys::seal(&memfd)?;
                 Ok(Some(memfd))
             }
         }
     }
 
-    fn segment_load(&self) -> Answer<()> {
+    fn segment_load(&self) -> Result<()> {
         self.with_plan(true, &mut |plan, memory| {
             if memory.iomem_hidden {
                 // Where the crash kernel lies is not known, so nothing may be written.
@@ -464,14 +465,13 @@ impl<'a> Job<'a> {
             }
             let size = plan.memory_size();
             // The kernel would end other programs for it, or all of it.
-            let loaded =
-                if size > memory.available { Err(Errno::ENOMEM) } else { syscalls::kexec_load(plan) };
+            let loaded = if size > memory.available { Err(Errno::ENOMEM) } else { sys::kexec_load(plan) };
             loaded.map_err(|errno| self.refused(Call::Load, errno, size))
         })
     }
 
     /// Lays everything out over this machine's memory, and says what is left out.
-    fn with_plan(&self, say: bool, then: &mut dyn FnMut(&Plan, &Memory) -> Answer<()>) -> Answer<()> {
+    fn with_plan(&self, say: bool, then: &mut dyn FnMut(&Plan, &Memory) -> Result<()>) -> Result<()> {
         let mut memory = Memory::new();
         memory.read()?;
         let memory = &memory;
@@ -495,32 +495,32 @@ impl<'a> Job<'a> {
         line: &[u8],
         memory: &Memory,
         say: bool,
-        then: &mut dyn FnMut(&Plan, &Memory) -> Answer<()>,
-    ) -> Answer<()> {
+        then: &mut dyn FnMut(&Plan, &Memory) -> Result<()>,
+    ) -> Result<()> {
         let boot_params = facts::boot_params_to_hand_on()?;
         let mut efi = Efi::default();
         let has_efi = facts::efi(&mut efi)?;
-        let machine = x86_64::Machine {
+        let machine = x86::Machine {
             firmware_map: &memory.map,
             usable: &memory.usable,
             total_pages: memory.total_pages,
             boot_params: boot_params.as_deref(),
             efi: has_efi.then_some(&efi),
             framebuffer_live: facts::framebuffer_live(),
-            rng_seed: syscalls::random_seed(),
+            rng_seed: sys::random_seed(),
             five_level_paging: facts::five_level_paging(),
             bounds: self.request.bounds.intersection(REACHABLE).unwrap_or(self.request.bounds),
-            protected_mode: syscalls::machine() == Machine::X86,
+            protected_mode: sys::machine() == Machine::X86,
         };
         let Image::BzImage(image) = &self.kernel.image else {
             return Err(self.no_plan(NoPlan::OtherMachine));
         };
         let mut parameters = Parameters::new();
         let (plan, efi_state) =
-            x86_64::plan(image, initrds, line, &machine, &mut parameters).map_err(|why| self.no_plan(why))?;
+            x86::plan(image, initrds, line, &machine, &mut parameters).map_err(|why| self.no_plan(why))?;
         // Who may not read /proc/iomem may not read the runtime map either.
         if let (EfiState::Left(why), true) = (efi_state, say && !memory.iomem_hidden) {
-            files::complain(format_args!(
+            files::eprint(format_args!(
                 "note: the next kernel will do without EFI runtime services: {why}\n"
             ));
         }
@@ -535,11 +535,11 @@ impl<'a> Job<'a> {
         initrds: &[&[u8]],
         line: &[u8],
         memory: &Memory,
-        then: &mut dyn FnMut(&Plan, &Memory) -> Answer<()>,
-    ) -> Answer<()> {
+        then: &mut dyn FnMut(&Plan, &Memory) -> Result<()>,
+    ) -> Result<()> {
         let running = facts::device_tree();
-        let seed = syscalls::random_seed();
-        let machine = aarch64::Machine {
+        let seed = sys::random_seed();
+        let machine = arm64::Machine {
             usable: &memory.usable,
             settled: &memory.settled,
             total_pages: memory.total_pages,
@@ -554,8 +554,8 @@ impl<'a> Job<'a> {
         };
         let Image::Arm64(image) = &self.kernel.image else { return Err(self.no_plan(NoPlan::OtherMachine)) };
         let mut parameters = vec![0; machine.room(line.len())];
-        let plan = aarch64::plan(image, initrds, line, &machine, &mut parameters)
-            .map_err(|why| self.no_plan(why))?;
+        let plan =
+            arm64::plan(image, initrds, line, &machine, &mut parameters).map_err(|why| self.no_plan(why))?;
         if self.request.debug {
             let whose = if self.dtb.is_some() { "one that was given" } else { "the running kernel's" };
             self.explain_plan(&plan, memory, &format_args!("the device tree is {whose}"));
@@ -568,7 +568,7 @@ impl<'a> Job<'a> {
     }
 
     /// `--dry-run`
-    fn draw(&self) -> Answer<()> {
+    fn draw(&self) -> Result<()> {
         self.with_plan(true, &mut |plan, memory| {
             files::print_with(&mut |out| {
                 self.describe(out)?;
@@ -583,10 +583,10 @@ impl<'a> Job<'a> {
                     (Choice::Auto, Some(Call::FileLoad)) => {
                         "kexec_file_load, which this kernel has; it places the segments by its own rules"
                     }
-                    (Choice::Auto, Some(Call::Load)) if syscalls::has_kexec_load() == Some(false) => {
+                    (Choice::Auto, Some(Call::Load)) if sys::has_kexec_load() == Some(false) => {
                         "none: this kernel has neither kexec_file_load nor kexec_load"
                     }
-                    (Choice::Auto, Some(Call::Load)) if syscalls::has_kexec_file_load() == Some(false) => {
+                    (Choice::Auto, Some(Call::Load)) if sys::has_kexec_file_load() == Some(false) => {
                         "kexec_load; this kernel has no kexec_file_load"
                     }
                     (Choice::Auto, Some(Call::Load)) => "kexec_load, the only one that can do this",
@@ -614,29 +614,29 @@ impl<'a> Job<'a> {
 
     /// Whether the running kernel has a root= and the next one would not.
     fn loses_root(&self) -> bool {
-        let has_root = |line: &[u8]| command_line::words(line).any(|word| word.starts_with(b"root="));
+        let has_root = |line: &[u8]| cmdline::words(line).any(|word| word.starts_with(b"root="));
         has_root(&self.running) && !has_root(self.command_line.as_bytes())
     }
 
     /// Whether a key is handed on to an initramfs that is told of nothing to unlock.
     fn unlocks_nothing(&self) -> bool {
-        let mut words = command_line::words(self.command_line.as_bytes());
+        let mut words = cmdline::words(self.command_line.as_bytes());
         self.request.crypt_key.is_some() && !words.any(|word| word.starts_with(b"cryptroot="))
     }
 
     /// What the user should see before the load, and with -d all that is known.
     fn warn_and_explain(&self) {
-        let running_kib = syscalls::page_size() >> 10;
+        let running_kib = sys::page_size() >> 10;
         match &self.kernel.image {
             Image::Arm64(Arm64Image { page_kib: Some(kib), .. }) if *kib as usize != running_kib => {
-                files::complain(format_args!(
+                files::eprint(format_args!(
                     "note: this kernel's pages are of {kib} KiB, the running one's of {running_kib}: a processor that does not have them stops at once\n"
                 ));
             }
             _ => {}
         }
         if self.kernel.unified.is_some_and(|unified| unified.cmdline.is_some()) {
-            files::complain(format_args!(
+            files::eprint(format_args!(
                 "note: the command line is {}\n",
                 match own_command_line(self.request, &self.kernel) {
                     Some(_) => "the unified image's own (.cmdline)",
@@ -647,19 +647,19 @@ impl<'a> Job<'a> {
         if self.request.crypt_key.is_some() {
             let line = self.command_line.as_bytes();
             if self.unlocks_nothing() {
-                files::complain(format_args!(
+                files::eprint(format_args!(
                     "note: the command line has no cryptroot=, without which Alpine's initramfs unlocks nothing\n"
                 ));
             }
             let words = [&b"cryptkey"[..], b"cryptkey=/crypto_keyfile.bin"];
             if cryptkey(line).is_some_and(|word| !words.contains(&word)) {
-                files::complain(format_args!(
+                files::eprint(format_args!(
                     "note: cryptkey= on the command line names another file than /crypto_keyfile.bin, where the key is\n"
                 ));
             }
         }
         if self.loses_root() {
-            files::complain(format_args!(
+            files::eprint(format_args!(
                 "note: the new command line has no root=, and the running kernel's has one\n"
             ));
         }
@@ -667,7 +667,7 @@ impl<'a> Job<'a> {
             return;
         }
         exec::explain_ignored(&self.request.ignored);
-        files::complain_with(&mut |out| self.describe(out));
+        files::eprint_with(&mut |out| self.describe(out));
     }
 
     fn explain_plan(&self, plan: &Plan, memory: &Memory, hands_on: &dyn fmt::Display) {
@@ -676,7 +676,7 @@ impl<'a> Job<'a> {
             MapSource::Iomem => "/proc/iomem",
         };
         let ranges = memory.map.entries().len();
-        files::complain_with(&mut |out| {
+        files::eprint_with(&mut |out| {
             writeln!(out, "memory map: {source}, {ranges} ranges; {hands_on}")?;
             draw(out, plan, &memory.map, &memory.usable)
         });
@@ -699,14 +699,14 @@ impl<'a> Job<'a> {
 
 /// Unloads what is loaded, by whichever call this kernel has; nothing is asked of it
 /// where nothing is.
-pub fn unload() -> Answer<()> {
+pub fn unload() -> Result<()> {
     if matches!(facts::is_loaded(false), Ok(false)) {
         return Ok(());
     }
-    let result = match syscalls::kexec_unload() {
-        Err(Errno::ENOSYS) => syscalls::kexec_file_unload(),
+    let result = match sys::kexec_unload() {
+        Err(Errno::ENOSYS) => sys::kexec_file_unload(),
         // kexec_load is what a lockdown forbids; the file call unloads all the same.
-        Err(refusal @ (Errno::EPERM | Errno::EACCES)) => syscalls::kexec_file_unload().or(Err(refusal)),
+        Err(refusal @ (Errno::EPERM | Errno::EACCES)) => sys::kexec_file_unload().or(Err(refusal)),
         other => other,
     };
     result.map_err(|errno| Failure::UnloadRefused { errno, facts: Box::new(refusal::known()) }.into())

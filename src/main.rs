@@ -1,24 +1,24 @@
 //! The map of the program: applet name -> command -> run. The only place that
 //! prints an error and picks an exit code.
 
-// running_kernel/start.rs has the `main`; tests have one of their own.
+// host/sys/start.rs has the `main`; tests have one of their own.
 #![cfg_attr(not(test), no_main)]
 #![cfg_attr(test, allow(dead_code))]
 
 use rc_kexec::cli::{self, Command};
-use rc_kexec::failure::{Answer, Failure};
-use rc_kexec::running_kernel::allocator::Forward;
-use rc_kexec::running_kernel::files;
+use rc_kexec::failure::{Failure, Result};
+use rc_kexec::host::files;
+use rc_kexec::host::sys::allocator::BumpAllocator;
 use rc_kexec::{doctor, exec, going_down, load, status};
 use std::ffi::OsString;
 
 #[cfg(not(test))]
-#[path = "running_kernel/start.rs"]
+#[path = "host/sys/start.rs"]
 #[allow(unsafe_code)]
 mod start;
 
 #[global_allocator]
-static MEMORY: Forward = Forward::new();
+static MEMORY: BumpAllocator = BumpAllocator::new();
 
 /// The program: from its words, its name first, to its exit status.
 fn program(argv: &[OsString]) -> u8 {
@@ -26,13 +26,13 @@ fn program(argv: &[OsString]) -> u8 {
     match command.and_then(run) {
         Ok(status) => status,
         Err(failure) => {
-            files::complain(format_args!("{applet}: {failure}\n"));
+            files::eprint(format_args!("{applet}: {failure}\n"));
             failure.exit_status()
         }
     }
 }
 
-fn run(command: Command) -> Answer<u8> {
+fn run(command: Command) -> Result<u8> {
     match command {
         Command::Load(request) => load::run(&request).map(|()| 0),
         Command::Unload => load::unload().map(|()| 0),

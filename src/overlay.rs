@@ -2,12 +2,12 @@
 //! after the initrds, so that what is in it takes the place of what they have.
 
 use crate::cli::LoadRequest;
-use crate::failure::{Answer, BadKey, Failure};
+use crate::failure::{BadKey, Failure, Result};
+use crate::host::facts;
+use crate::host::sys::{MemoryFile, Status};
+use crate::host::{files, storage};
 use crate::image::newc::{Archive, Put};
-use crate::layout::{PAGE, aarch64};
-use crate::running_kernel::facts;
-use crate::running_kernel::syscalls::{MemoryFile, Status};
-use crate::running_kernel::{files, storage};
+use crate::plan::{PAGE, arm64};
 use core::num::NonZeroUsize;
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
@@ -19,7 +19,7 @@ use std::os::unix::ffi::OsStrExt;
 const KEY_NAME: &[u8] = b"crypto_keyfile.bin";
 
 /// The largest page of the machine, in bytes.
-const WHOLE: usize = (if cfg!(target_arch = "aarch64") { aarch64::UNIT } else { PAGE }) as usize;
+const WHOLE: usize = (if cfg!(target_arch = "aarch64") { arm64::UNIT } else { PAGE }) as usize;
 
 /// A file to be added.
 struct Added<'r> {
@@ -34,7 +34,7 @@ struct Added<'r> {
 
 /// The archive of the files that `request` adds, with `tail` after it. A dry run reads
 /// none of them: they are zeros in it.
-pub fn build(request: &LoadRequest, tail: &[u8]) -> Answer<MemoryFile> {
+pub fn build(request: &LoadRequest, tail: &[u8]) -> Result<MemoryFile> {
     let mut files = Vec::new();
     for added in &request.added {
         let (mut file, status) = open(&added.source)?;
@@ -86,7 +86,7 @@ fn lay_out(files: &mut [Added], tail: &[u8], put: Put) -> usize {
 }
 
 /// Opens a file, for now to be the key.
-fn open(path: &OsStr) -> Answer<(Added<'_>, Status)> {
+fn open(path: &OsStr) -> Result<(Added<'_>, Status)> {
     let (file, status) = files::open_regular(path).map_err(|why| Failure::unusable(path, why))?;
     // A newc header has 32 bits for it.
     let Ok(size) = u32::try_from(status.size) else {

@@ -1,7 +1,7 @@
 //! The services' settings, /etc/conf.d/kexec-load, as far as they can be read
 //! without a shell: plain assignments. Pure.
 
-use crate::bytes::parts;
+use crate::base::bytes::parts;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 

@@ -1,16 +1,16 @@
 //! Is a kernel loaded? The exit status answers, in words when asked for.
 
 use crate::cli::StatusRequest;
-use crate::failure::Answer;
-use crate::running_kernel::{facts, files};
+use crate::failure::Result;
+use crate::host::{facts, files};
 
 /// The exit status.
-pub fn run(request: StatusRequest) -> Answer<u8> {
+pub fn run(request: StatusRequest) -> Result<u8> {
     let loaded = match facts::is_loaded(request.crash) {
         Ok(loaded) => loaded,
         // By kexec(8), 1 would say that a kernel is loaded.
         Err(failure) if request.loaded == 1 => {
-            files::complain(format_args!("kexec: {failure}\n"));
+            files::eprint(format_args!("kexec: {failure}\n"));
             return Ok(255);
         }
         Err(failure) => return Err(failure),

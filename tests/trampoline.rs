@@ -3,7 +3,7 @@
 #![cfg(target_arch = "x86_64")]
 #![allow(unsafe_code, clippy::arithmetic_side_effects)]
 
-use rc_kexec::layout::trampoline::{ENTER_32, LONG_TO_PROTECTED, PROTECTED, X86_64_CODE, X86_64_SIZE};
+use rc_kexec::plan::trampoline::{ENTER_32, LONG_TO_PROTECTED, PROTECTED, X86_64_CODE, X86_64_SIZE};
 
 core::arch::global_asm!(
     ".pushsection .rodata.trampoline, \"a\"",

@@ -12,24 +12,24 @@
     clippy::panic
 )]
 
-use rc_kexec::bytes::parts;
+use rc_kexec::base::bytes::parts;
+use rc_kexec::base::cmdline;
+use rc_kexec::base::range::{Range, RangeSet};
+use rc_kexec::base::table::Table;
 use rc_kexec::cli;
-use rc_kexec::command_line;
 use rc_kexec::failure::Failure;
 use rc_kexec::going_down;
 use rc_kexec::image::arm64::Arm64Image;
 use rc_kexec::image::bzimage::BzImage;
+use rc_kexec::image::decode::{Compression, Defect, unpack};
 use rc_kexec::image::elf::Vmlinux;
 use rc_kexec::image::pe::{self, Unified, Zboot};
-use rc_kexec::image::unpack::{Compression, Defect, unpack};
 use rc_kexec::image::{Content, Image, initrd, newc, recognise};
-use rc_kexec::layout::device_tree::{self, Chosen};
-use rc_kexec::layout::memory_map::{self, Iomem, MemoryMap, parse_memmap_entry};
-use rc_kexec::layout::placer::{END, MAX_INITRDS};
-use rc_kexec::layout::range::{Range, RangeSet};
-use rc_kexec::layout::table::Table;
-use rc_kexec::layout::x86_64::{self, Efi, EfiRange, Parameters};
-use rc_kexec::layout::{MAX_SEGMENTS, PAGE, Plan, Purpose, aarch64, draw};
+use rc_kexec::plan::device_tree::{self, Chosen};
+use rc_kexec::plan::memory_map::{self, Iomem, MemoryMap, parse_memmap_entry};
+use rc_kexec::plan::placer::{END, MAX_INITRDS};
+use rc_kexec::plan::x86::{self, Efi, EfiRange, Parameters};
+use rc_kexec::plan::{MAX_SEGMENTS, PAGE, Plan, Purpose, arm64, draw};
 use rc_kexec::settings;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -289,10 +289,10 @@ pub fn words(data: &[u8]) -> bool {
 }
 
 pub fn kernel_command_line(data: &[u8]) -> bool {
-    assert!(command_line::words(data).all(|word| !word.is_empty() && inside(data, word)));
-    let once = command_line::without_marks(data);
-    assert_eq!(command_line::without_marks(&once), once);
-    let _ = command_line::has_word(data, b"quiet");
+    assert!(cmdline::words(data).all(|word| !word.is_empty() && inside(data, word)));
+    let once = cmdline::without_marks(data);
+    assert_eq!(cmdline::without_marks(&once), once);
+    let _ = cmdline::has_word(data, b"quiet");
     true
 }
 
@@ -385,7 +385,7 @@ fn assert_plan(plan: &Plan, usable: &RangeSet, total_pages: u64, bounds: Range) 
         sum += place.size();
     }
     assert!(sum <= total_pages / 2 * PAGE, "{sum}");
-    let holds = |segment: &&rc_kexec::layout::Segment| {
+    let holds = |segment: &&rc_kexec::plan::Segment| {
         segment.place.start() <= plan.entry() && plan.entry() < segment.place.end()
     };
     let entered: Vec<Purpose> = segments.iter().filter(holds).map(|segment| segment.purpose).collect();
@@ -427,7 +427,7 @@ pub fn plan_x86(data: &[u8]) -> bool {
     let seed = numbers.flag().then_some([9; 32]);
     let file = with_body(numbers.rest, 64 << 10);
     let Ok(kernel) = BzImage::parse(&file) else { return false };
-    let machine = x86_64::Machine {
+    let machine = x86::Machine {
         firmware_map: &map,
         usable: &usable,
         total_pages,
@@ -440,7 +440,7 @@ pub fn plan_x86(data: &[u8]) -> bool {
         protected_mode: protected,
     };
     let mut parameters = Parameters::new();
-    let Ok((plan, _)) = x86_64::plan(&kernel, &initrds, &line, &machine, &mut parameters) else {
+    let Ok((plan, _)) = x86::plan(&kernel, &initrds, &line, &machine, &mut parameters) else {
         return false;
     };
     assert!(initrds.len() <= MAX_INITRDS);
@@ -480,12 +480,12 @@ pub fn plan_arm64(data: &[u8]) -> bool {
     let file = with_body(numbers.take(64), 4096);
     let Ok(Content::Kernel(Image::Arm64(kernel))) = recognise(&file) else { return false };
     // The captured tree, or a damaged one.
-    let mut tree = include_bytes!("../../src/layout/captured/virt.dtb").to_vec();
+    let mut tree = include_bytes!("../../src/plan/captured/virt.dtb").to_vec();
     for _ in 0..numbers.number(1) % 4 {
         let at = numbers.number(2) as usize % tree.len();
         tree[at] = numbers.number(1) as u8;
     }
-    let machine = aarch64::Machine {
+    let machine = arm64::Machine {
         usable: &usable,
         settled: &settled,
         total_pages,
@@ -495,7 +495,7 @@ pub fn plan_arm64(data: &[u8]) -> bool {
         bounds,
     };
     let mut parameters = vec![0; machine.room(line.len())];
-    let Ok(plan) = aarch64::plan(&kernel, &initrds, &line, &machine, &mut parameters) else { return false };
+    let Ok(plan) = arm64::plan(&kernel, &initrds, &line, &machine, &mut parameters) else { return false };
     assert_plan(&plan, &usable, total_pages, bounds);
     assert!(plan.segments().iter().all(|segment| segment.place.end() <= 1 << 48));
     let mut drawn = String::new();

@@ -1,8 +1,8 @@
 //! The options of doctor.
 
 use super::words::Words;
-use super::{Command, DoctorRequest, LoadRequest, Speech};
-use crate::failure::Answer;
+use super::{Command, DoctorRequest, Format, LoadRequest};
+use crate::failure::Result;
 use argh::ArgsInfo;
 
 /// Say what stands between this machine and a kexec, and what to do about it. Exit
@@ -59,14 +59,14 @@ pub struct Options {
 }
 
 /// `doctor ...`
-pub fn command(words: &Words) -> Answer<Command> {
+pub fn command(words: &Words) -> Result<Command> {
     let mut load = LoadRequest::default();
     super::what_to_load(words, &mut load)?;
     load.dry_run = true;
     let speech = match (words.has("--porcelain"), words.has("--warn")) {
-        (false, false) => Speech::Table,
-        (true, false) => Speech::Porcelain,
-        (false, true) => Speech::Warning,
+        (false, false) => Format::Table,
+        (true, false) => Format::Porcelain,
+        (false, true) => Format::Warning,
         (true, true) => {
             return Err(words.misused("unable to speak in two ways: give one of --porcelain and --warn"));
         }

@@ -2,7 +2,7 @@
 
 use super::words::Words;
 use super::{Command, ExecRequest};
-use crate::failure::Answer;
+use crate::failure::Result;
 use argh::ArgsInfo;
 
 /// Start the loaded kernel at the end of a shutdown for a reboot: writes file
@@ -27,7 +27,7 @@ pub struct Options {
 }
 
 /// `kexec-exec ...`
-pub fn command(words: &Words) -> Answer<Command> {
+pub fn command(words: &Words) -> Result<Command> {
     Ok(Command::Exec(ExecRequest {
         now: words.has("--now"),
         kexec_when_unknown: super::when_unknown(words)?,

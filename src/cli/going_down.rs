@@ -1,8 +1,8 @@
 //! The options of going-down.
 
 use super::words::Words;
-use super::{Command, Errand};
-use crate::failure::Answer;
+use super::{Action, Command};
+use crate::failure::Result;
 use argh::ArgsInfo;
 
 /// Say whether the machine is rebooting (exit status 0), and why it is thought so:
@@ -35,18 +35,18 @@ pub struct Options {
 }
 
 /// `going-down ...`
-pub fn command(words: &Words) -> Answer<Command> {
+pub fn command(words: &Words) -> Result<Command> {
     let kexec_when_unknown = super::when_unknown(words)?;
     let errands = &[
-        ("--arm", Errand::Arm),
-        ("--disarm", Errand::Disarm),
-        ("--setup", Errand::SetUp),
-        ("--skip", Errand::Skip),
-        ("--rescue", Errand::Rescue),
+        ("--arm", Action::Arm),
+        ("--disarm", Action::Disarm),
+        ("--setup", Action::SetUp),
+        ("--skip", Action::Skip),
+        ("--rescue", Action::Rescue),
     ];
     let mut asked = errands.iter().filter(|(name, _)| words.has(name));
     match (asked.next(), asked.next()) {
-        (None, _) => Ok(Command::GoingDown(Errand::Decide { kexec_when_unknown })),
+        (None, _) => Ok(Command::GoingDown(Action::Decide { kexec_when_unknown })),
         (Some(&(_, errand)), None) => Ok(Command::GoingDown(errand)),
         _ => Err(words.misused(
             "unable to do all of this: --arm, --disarm, --setup, --skip and --rescue stand alone, one of them",

@@ -2,8 +2,8 @@
 
 use super::words::Words;
 use super::{After, Choice, Command, ExecRequest, LoadRequest, StatusRequest};
-use crate::failure::{Answer, Call};
-use crate::layout::range::Range;
+use crate::base::range::Range;
+use crate::failure::{Call, Result};
 use argh::ArgsInfo;
 use std::ffi::OsStr;
 
@@ -92,7 +92,7 @@ pub struct Options {
 const NO_CRASH_KERNELS: &str = "unable to load or unload a crash kernel (-p): rc-kexec starts kernels for a reboot only\n  kexec-tools does it";
 
 /// `kexec ...`
-pub fn command(words: &Words) -> Answer<Command> {
+pub fn command(words: &Words) -> Result<Command> {
     // "this option supersedes other options and it will not load or unload"
     if words.has("--status") {
         let crash = !words.has("--load");
@@ -178,9 +178,9 @@ fn bounds(min: Option<&OsStr>, max: Option<&OsStr>) -> Result<Range, &'static st
     let number = |text: &OsStr| {
         let text = text.as_encoded_bytes();
         if text.starts_with(b"0x") {
-            crate::bytes::parse_hex(text)
+            crate::base::text::parse_hex(text)
         } else {
-            crate::bytes::parse_decimal(text)
+            crate::base::text::parse_decimal(text)
         }
     };
     let min = min.map_or(Some(0), number).ok_or("unable to use --mem-min: it is no address")?;

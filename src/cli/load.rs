@@ -2,7 +2,7 @@
 
 use super::words::Words;
 use super::{Choice, Command, LoadRequest, StatusRequest};
-use crate::failure::{Answer, Call};
+use crate::failure::{Call, Result};
 use argh::ArgsInfo;
 
 /// Load a kernel, to be started by the next reboot. With no kernel named, finds
@@ -72,7 +72,7 @@ pub struct Options {
 }
 
 /// `kexec-load ...`
-pub fn command(words: &Words) -> Answer<Command> {
+pub fn command(words: &Words) -> Result<Command> {
     let mut load = LoadRequest::default();
     super::what_to_load(words, &mut load)?;
     load.dry_run = words.has("--dry-run");

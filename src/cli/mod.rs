@@ -7,10 +7,11 @@ mod kexec;
 mod load;
 mod words;
 
-use crate::bytes::{Shown, parse_octal, parts};
-use crate::failure::{Answer, Call, Failure};
+use crate::base::bytes::parts;
+use crate::base::range::Range;
+use crate::base::text::{Shown, parse_octal};
+use crate::failure::{Call, Failure, Result};
 use crate::image::newc;
-use crate::layout::range::Range;
 use argh::{ArgsInfo, CommandInfoWithArgs};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
@@ -29,7 +30,7 @@ pub enum Command {
     /// Start what is loaded.
     Exec(ExecRequest),
     /// Is the machine rebooting? And what makes that known.
-    GoingDown(Errand),
+    GoingDown(Action),
     /// What stands between this machine and a kexec?
     Doctor(DoctorRequest),
     /// Print this, on standard output.
@@ -152,7 +153,7 @@ pub struct ExecRequest {
 
 /// What going-down is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Errand {
+pub enum Action {
     /// Say whether the machine is rebooting.
     Decide {
         /// Whether a kexec is wanted when that is not known.
@@ -178,12 +179,12 @@ pub struct DoctorRequest {
     /// Whether a kexec is wanted when a reboot cannot be told from a poweroff.
     pub kexec_when_unknown: bool,
     /// How it speaks.
-    pub speech: Speech,
+    pub speech: Format,
 }
 
 /// How the doctor speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Speech {
+pub enum Format {
     /// A table for people.
     Table,
     /// A line a finding, for scripts.
@@ -199,7 +200,7 @@ struct Applet {
     speaks_as: &'static str,
     purpose: &'static str,
     options: fn() -> CommandInfoWithArgs,
-    command: fn(&Words) -> Answer<Command>,
+    command: fn(&Words) -> Result<Command>,
 }
 
 const APPLETS: [Applet; 5] = [
@@ -244,7 +245,7 @@ const APPLETS: [Applet; 5] = [
 pub const VERSION: &str = concat!("rc-kexec ", env!("CARGO_PKG_VERSION"), "\n");
 
 /// The applet that these words call, by name, and the command that they make.
-pub fn parse(argv: &[OsString]) -> (&'static str, Answer<Command>) {
+pub fn parse(argv: &[OsString]) -> (&'static str, Result<Command>) {
     let (first, rest) =
         argv.split_first().map_or((OsStr::new(""), argv), |(first, rest)| (first.as_os_str(), rest));
     let name = first.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
@@ -268,7 +269,7 @@ fn applet(name: &OsStr) -> Option<&'static Applet> {
 }
 
 impl Applet {
-    fn parse(&self, args: &[OsString]) -> Answer<Command> {
+    fn parse(&self, args: &[OsString]) -> Result<Command> {
         let info = (self.options)();
         let words = Words::split(self.speaks_as, &info, args)?;
         if words.has("--help") {
@@ -303,7 +304,7 @@ fn no_applet(what: &str) -> Box<Failure> {
 
 /// `--when-unknown`: whether a kexec is wanted when a reboot cannot be told from a
 /// poweroff.
-fn when_unknown(words: &Words) -> Answer<bool> {
+fn when_unknown(words: &Words) -> Result<bool> {
     match words.last("--when-unknown").unwrap_or("reboot".as_ref()).to_str() {
         Some("reboot") => Ok(false),
         Some("kexec") => Ok(true),
@@ -313,7 +314,7 @@ fn when_unknown(words: &Words) -> Answer<bool> {
 
 /// What kexec-load's options say of the kernel, its initrds, and its command line: the
 /// running kernel's, when there is no option for it.
-fn what_to_load(words: &Words, load: &mut LoadRequest) -> Answer<()> {
+fn what_to_load(words: &Words, load: &mut LoadRequest) -> Result<()> {
     let (append, command_line) = (words.last("--append"), words.last("--command-line"));
     let reuse = words.has("--reuse-cmdline");
     if command_line.is_some() && (append.is_some() || reuse) {
@@ -370,7 +371,7 @@ fn added_file(word: &[u8]) -> Option<AddedFile> {
 }
 
 /// At most one kernel.
-fn only_kernel(words: &Words) -> Answer<Option<OsString>> {
+fn only_kernel(words: &Words) -> Result<Option<OsString>> {
     match words.operands.as_slice() {
         [] => Ok(None),
         [kernel] => Ok(Some(kernel.to_os_string())),
@@ -383,7 +384,7 @@ mod tests {
     use super::*;
     use std::os::unix::ffi::OsStringExt;
 
-    fn run(line: &str) -> (&'static str, Answer<Command>) {
+    fn run(line: &str) -> (&'static str, Result<Command>) {
         let argv: Vec<OsString> = line.split(' ').map(OsString::from).collect();
         parse(&argv)
     }

@@ -3,8 +3,8 @@
 //! argh's own pass takes neither `--opt=value` nor clusters, prefixes, values that
 //! begin with a dash, or words that are not UTF-8; this one does.
 
-use crate::bytes::Shown;
-use crate::failure::{Answer, Failure};
+use crate::base::text::Shown;
+use crate::failure::{Failure, Result};
 use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind};
 use core::fmt::Write;
 use std::ffi::{OsStr, OsString};
@@ -31,7 +31,7 @@ impl<'a> Words<'a> {
         applet: &'static str,
         info: &CommandInfoWithArgs,
         args: &'a [OsString],
-    ) -> Answer<Words<'a>> {
+    ) -> Result<Words<'a>> {
         let table = info.flags;
         let mut words = Words { applet, table, options: Vec::new(), operands: Vec::new() };
         let mut args = args.iter();
@@ -69,7 +69,7 @@ impl<'a> Words<'a> {
         spelled: &str,
         attached: Option<&'a [u8]>,
         args: &mut core::slice::Iter<'a, OsString>,
-    ) -> Answer<()> {
+    ) -> Result<()> {
         let value = match (takes_value(row), attached) {
             (false, None) => OsStr::new(""),
             (false, Some(_)) => return Err(self.misused(&format!("{spelled} takes no value"))),
@@ -84,7 +84,7 @@ impl<'a> Words<'a> {
     }
 
     /// The option by its full name, or by the beginning of only one name.
-    fn find_long(&self, name: &[u8]) -> Answer<&'static FlagInfo<'static>> {
+    fn find_long(&self, name: &[u8]) -> Result<&'static FlagInfo<'static>> {
         let text = name.shown();
         if let Some(row) = self.table.iter().find(|row| row.long.as_bytes() == name) {
             return Ok(row);
@@ -100,7 +100,7 @@ impl<'a> Words<'a> {
         }
     }
 
-    fn find_short(&self, letter: u8) -> Answer<&'static FlagInfo<'static>> {
+    fn find_short(&self, letter: u8) -> Result<&'static FlagInfo<'static>> {
         let row = self.table.iter().find(|row| letter_of(row) == Some(char::from(letter)));
         let unknown = || format!("unknown option -{}", [letter].shown());
         row.ok_or_else(|| self.misused(&unknown()))

@@ -3,7 +3,7 @@
 
 use super::machine::{Defect, range};
 use super::pe;
-use crate::bytes::{u32_at, u64_at};
+use crate::base::bytes::{u32_at, u64_at};
 
 const TEXT_OFFSET: usize = 8;
 const IMAGE_SIZE: usize = 16;

@@ -1,7 +1,7 @@
 //! The bzImage of the x86 boot protocol: Documentation/arch/x86/boot.rst,
 //! "Details of Header Fields". Offsets are those of that text.
 
-use crate::bytes::{self, u8_at, u16_at, u32_at, u64_at};
+use crate::base::bytes::{self, u8_at, u16_at, u32_at, u64_at};
 
 /// A sector, the unit of `setup_sects`.
 const SECTOR: usize = 512;

@@ -4,7 +4,7 @@
 
 pub use super::machine::Defect;
 use super::machine::{Machine, range};
-use crate::bytes::{array_at, put};
+use crate::base::bytes::{array_at, put};
 use goblin::elf64::header::{ELFCLASS64, ELFDATA2LSB, ET_DYN, ET_EXEC, Header};
 use goblin::elf64::program_header::{PT_LOAD, ProgramHeader};
 use plain::Plain;
@@ -279,7 +279,7 @@ fn zeros(size: u64, sink: &mut dyn FnMut(&[u8]) -> bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bytes::u32_at;
+    use crate::base::bytes::u32_at;
     use crate::image::bzimage::{self, BzImage};
 
     /// An ELF file with these PT_LOAD segments: bytes, p_vaddr, p_paddr, p_memsz.

@@ -7,7 +7,7 @@
 //! header, so a file that is cut short, or followed by something else, is found
 //! out; a compressed one hides its end, and what follows it.
 
-use crate::bytes;
+use crate::base::{bytes, text};
 
 /// What is wrong with an initrd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,7 +153,7 @@ fn pad4(offset: usize) -> usize {
 /// A number of a newc header: eight hexadecimal digits.
 fn number(entry: &[u8], offset: usize) -> Option<usize> {
     let digits = bytes::array_at::<8>(entry, offset)?;
-    bytes::parse_hex(&digits).and_then(|value| usize::try_from(value).ok())
+    text::parse_hex(&digits).and_then(|value| usize::try_from(value).ok())
 }
 
 #[cfg(test)]

@@ -2,20 +2,20 @@
 
 pub mod arm64;
 pub mod bzimage;
+pub mod decode;
 pub mod elf;
 pub mod initrd;
 pub mod machine;
 pub mod newc;
 pub mod pe;
-pub mod unpack;
 
-use crate::bytes::first_four;
+use crate::base::bytes::first_four;
 use arm64::Arm64Image;
 use bzimage::BzImage;
+use decode::Compression;
 use elf::Vmlinux;
 use machine::{Defect, Machine};
 use pe::{Unified, Zboot};
-use unpack::Compression;
 
 /// A kernel that can be laid out as it is.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +55,7 @@ pub enum NotLoadable {
     /// Another kernel with something wrong in it.
     Damaged(Defect),
     /// A compressed kernel that does not decode.
-    Packed(Compression, unpack::Defect),
+    Packed(Compression, decode::Defect),
     /// It unpacks to more than there is memory for, in bytes.
     TooLarge(u64),
     /// One kernel inside another inside another.

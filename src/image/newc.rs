@@ -4,7 +4,7 @@
 //! Documentation/driver-api/early-userspace/buffer-format.rst says what the kernel
 //! takes; what it does with it is init/initramfs.c.
 
-use crate::bytes::parts;
+use crate::base::bytes::parts;
 use core::fmt::Write;
 
 /// init/initramfs.c, do_header: an entry whose name, with its NUL, is longer than

@@ -2,10 +2,10 @@
 //! unified kernel image, which carries kernel, initrd and command line as sections.
 //! Both are PE/COFF files (PE Format, learn.microsoft.com/windows/win32/debug).
 
+use super::decode::Compression;
 pub use super::machine::Defect;
 use super::machine::{Machine, range};
-use super::unpack::Compression;
-use crate::bytes::{array_at, u16_at, u32_at};
+use crate::base::bytes::{array_at, u16_at, u32_at};
 
 /// Where the COFF header begins, behind the signature whose offset is at 0x3c.
 fn coff(bytes: &[u8]) -> Option<usize> {
@@ -204,7 +204,7 @@ fn section<'a>(bytes: &'a [u8], header: &[u8]) -> Result<&'a [u8], Defect> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bytes::put;
+    use crate::base::bytes::put;
 
     /// An EFI zboot image for arm64.
     fn zboot(name: &[u8], payload: &[u8], after: &[u8]) -> Vec<u8> {

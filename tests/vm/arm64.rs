@@ -4,7 +4,7 @@
 use crate::cpio::Cpio;
 use crate::forms::{compressor, through, unified, vmlinux_of_image, zboot};
 use crate::machine::{Console, Kernel, Vm};
-use rc_kexec::image::unpack::Compression;
+use rc_kexec::image::decode::Compression;
 
 /// The command line of second stages.
 const SECOND: &str = "console=ttyAMA0 panic=-1 stage=2 mark=second";

@@ -2,7 +2,7 @@
 //! ukify make them.
 
 use crate::machine::{folder, part};
-use rc_kexec::image::unpack::{Compression, unpack};
+use rc_kexec::image::decode::{Compression, unpack};
 use std::process::Command;
 
 /// `bytes` through a program that compresses a file to its standard output.

@@ -4,7 +4,7 @@
 use crate::cpio::Cpio;
 use crate::forms::{self, compressor, through};
 use crate::machine::Kernel;
-use rc_kexec::image::unpack::Compression;
+use rc_kexec::image::decode::Compression;
 use std::path::Path;
 
 fn seed(target: &str, name: &str, bytes: &[u8]) {
@@ -159,7 +159,7 @@ fn seeds() {
     seed("initrd", "bootconfig", &archive);
     seed("initrd", "name", b"etc/keys/root.key");
 
-    let captured = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/layout/captured");
+    let captured = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/plan/captured");
     seed("device_tree", "virt", &std::fs::read(captured.join("virt.dtb")).unwrap());
     seed("iomem", "arm64", &std::fs::read(captured.join("virt.iomem")).unwrap());
     seed(

@@ -2,9 +2,11 @@
 //! function each, named after its manual page. With allocator.rs and start.rs, the only
 //! unsafe code.
 
-use crate::bytes;
+pub mod allocator;
+
+use crate::base::bytes;
 use crate::image::machine::Machine;
-use crate::layout::{MAX_SEGMENTS, Plan};
+use crate::plan::{MAX_SEGMENTS, Plan};
 use core::ffi::{CStr, c_void};
 use core::num::NonZeroUsize;
 use nix::errno::Errno;

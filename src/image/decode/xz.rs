@@ -2,7 +2,7 @@
 
 use super::crc::Crc;
 use super::{Defect, Output, PIECE, WINDOW, damaged, damaged_if, take, take_byte, take_u32, truncated};
-use crate::bytes::{u32_at, u64_at};
+use crate::base::bytes::{u32_at, u64_at};
 use lzma_rust2::{Lzma2Reader, filter::bcj::BcjReader};
 
 /// Adds the numbers of one block, or of one record of the index, to what these are

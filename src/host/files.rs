@@ -3,7 +3,7 @@
 //! Straight on the system calls: the standard library's files would bring their
 //! own errors, buffers and paths (see "Sizes" in README.md).
 
-use super::syscalls::{self, Mapping, Status};
+use super::sys::{self, Mapping, Status};
 use core::fmt::{self, Write};
 use core::num::NonZeroUsize;
 use libc::{O_APPEND, O_CLOEXEC, O_CREAT, O_NONBLOCK, O_RDONLY, O_TRUNC, O_WRONLY, S_IFDIR, S_IFREG};
@@ -75,11 +75,11 @@ pub fn open_regular(path: &OsStr) -> Result<(OwnedFd, Status), Unusable> {
 
 /// Fails unless an open file is `length` bytes long, as it was when it was checked.
 pub fn check_length(file: &OwnedFd, length: usize) -> Result<(), Unusable> {
-    if syscalls::status_of(file)?.size == length as u64 { Ok(()) } else { Err(Unusable::Changed) }
+    if sys::status_of(file)?.size == length as u64 { Ok(()) } else { Err(Unusable::Changed) }
 }
 
 fn regular(file: &OwnedFd) -> Result<Status, Unusable> {
-    let status = syscalls::status_of(file)?;
+    let status = sys::status_of(file)?;
     match status.kind() {
         S_IFREG => Ok(status),
         S_IFDIR => Err(Unusable::Directory),
@@ -107,17 +107,17 @@ pub fn read_exactly(file: &OwnedFd, bytes: &mut [u8]) -> Result<(), Unusable> {
 
 /// Opens for reading. Without O_NONBLOCK, opening a pipe would wait for its writer.
 fn open_to_read(path: &OsStr) -> Result<OwnedFd, Errno> {
-    syscalls::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0)
+    sys::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0)
 }
 
 /// Whether there is something by this name that can be seen.
 pub fn exists(path: impl AsRef<OsStr>) -> bool {
-    syscalls::status(path.as_ref()).is_ok()
+    sys::status(path.as_ref()).is_ok()
 }
 
 /// Whether there is something by this name, or may be, as it cannot be seen.
 pub fn may_exist(path: &str) -> bool {
-    syscalls::status(path.as_ref()).map_or_else(|errno| !is_absent(errno), |_| true)
+    sys::status(path.as_ref()).map_or_else(|errno| !is_absent(errno), |_| true)
 }
 
 /// Whether an error of a path says that there is nothing by that name.
@@ -127,12 +127,12 @@ fn is_absent(errno: Errno) -> bool {
 
 /// Whether there is a regular file by this name, or may be: who opens it is told more.
 pub fn is_file(path: &OsStr) -> bool {
-    syscalls::status(path).map_or_else(|errno| !is_absent(errno), |status| status.kind() == S_IFREG)
+    sys::status(path).map_or_else(|errno| !is_absent(errno), |status| status.kind() == S_IFREG)
 }
 
 /// Whether there is a directory by this name.
 pub fn is_dir(path: &str) -> bool {
-    syscalls::status(path.as_ref()).is_ok_and(|status| status.kind() == S_IFDIR)
+    sys::status(path.as_ref()).is_ok_and(|status| status.kind() == S_IFDIR)
 }
 
 /// A small file of /proc, /sys or /etc, whole.
@@ -156,19 +156,19 @@ fn read_all(file: &OwnedFd) -> Result<Vec<u8>, Errno> {
 
 /// Writes a small file that is there, or makes it, readable by all.
 pub fn write(path: &OsStr, bytes: &[u8]) -> Result<(), Errno> {
-    let file = syscalls::open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)?;
-    syscalls::write_all(&file, bytes)
+    let file = sys::open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)?;
+    sys::write_all(&file, bytes)
 }
 
 /// Adds to the end of a file that is there, in one piece.
 pub fn append(path: &str, bytes: &[u8]) -> Result<(), Errno> {
-    let file = syscalls::open(path.as_ref(), O_WRONLY | O_APPEND | O_CLOEXEC, 0)?;
-    syscalls::write_all(&file, bytes)
+    let file = sys::open(path.as_ref(), O_WRONLY | O_APPEND | O_CLOEXEC, 0)?;
+    sys::write_all(&file, bytes)
 }
 
 /// Makes a directory, if it is not there (mkdir(2)).
 pub fn make_dir(path: &str) -> Result<(), Errno> {
-    match syscalls::make_dir(path.as_ref(), 0o755) {
+    match sys::make_dir(path.as_ref(), 0o755) {
         Err(Errno::EEXIST) => Ok(()),
         other => other,
     }
@@ -176,12 +176,12 @@ pub fn make_dir(path: &str) -> Result<(), Errno> {
 
 /// Removes an empty directory (rmdir(2)).
 pub fn remove_dir(path: &str) -> Result<(), Errno> {
-    syscalls::remove(path.as_ref(), libc::AT_REMOVEDIR)
+    sys::remove(path.as_ref(), libc::AT_REMOVEDIR)
 }
 
 /// Removes a file (unlink(2)).
 pub fn remove_file(path: &str) -> Result<(), Errno> {
-    syscalls::remove(path.as_ref(), 0)
+    sys::remove(path.as_ref(), 0)
 }
 
 /// As [`read`], where a file that cannot be read is as good as an empty one.
@@ -224,7 +224,7 @@ pub fn command_line() -> Result<Vec<u8>, Errno> {
 pub fn names(dir: &str) -> Vec<OsString> {
     let mut names = Vec::new();
     if let Ok(dir) = open_to_read(dir.as_ref())
-        && !syscalls::each_name(&dir, &mut |name| names.push(OsStr::from_bytes(name).to_os_string()))
+        && !sys::each_name(&dir, &mut |name| names.push(OsStr::from_bytes(name).to_os_string()))
     {
         names.clear();
     }
@@ -239,7 +239,7 @@ struct Stream {
 
 impl Stream {
     fn flush(&mut self) {
-        let _ = syscalls::write_standard(self.number, &self.pending);
+        let _ = sys::write_standard(self.number, &self.pending);
         self.pending.clear();
     }
 }
@@ -248,7 +248,7 @@ impl Write for Stream {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         if self.pending.extend_from_slice(text.as_bytes()).is_err() {
             self.flush();
-            let _ = syscalls::write_standard(self.number, text.as_bytes());
+            let _ = sys::write_standard(self.number, text.as_bytes());
         }
         Ok(())
     }
@@ -266,7 +266,7 @@ pub fn print(text: fmt::Arguments) {
 }
 
 /// Writes to standard error.
-pub fn complain(text: fmt::Arguments) {
+pub fn eprint(text: fmt::Arguments) {
     stream(2, &mut |out| out.write_fmt(text));
 }
 
@@ -276,7 +276,7 @@ pub fn print_with(with: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) {
 }
 
 /// Lets `with` write to standard error, bit by bit.
-pub fn complain_with(with: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) {
+pub fn eprint_with(with: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) {
     stream(2, with);
 }
 

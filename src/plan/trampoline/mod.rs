@@ -10,7 +10,7 @@
 //! out and tested on any host; tests/trampoline.rs assembles the same
 //! instructions and compares.
 
-use crate::bytes;
+use crate::base::bytes;
 
 /// How many bytes the trampoline takes, its descriptor table and stack included.
 pub const X86_64_SIZE: usize = 512;

@@ -1,12 +1,13 @@
 //! What /proc, /sys and /etc say about this machine, as plain values.
 
 use super::files::{self, is_dir, names, read, read_or_empty, value};
-use super::syscalls;
-use crate::bytes::{Shown, parse_decimal, parse_hex, parts};
-use crate::failure::{Answer, Failure};
-use crate::layout::memory_map::{self, Iomem, MemoryMap};
-use crate::layout::range::RangeSet;
-use crate::layout::x86_64::{self, Efi, EfiRange};
+use super::sys;
+use crate::base::bytes::parts;
+use crate::base::range::RangeSet;
+use crate::base::text::{Shown, parse_decimal, parse_hex};
+use crate::failure::{Failure, Result};
+use crate::plan::memory_map::{self, Iomem, MemoryMap};
+use crate::plan::x86::{self, Efi, EfiRange};
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -56,11 +57,11 @@ impl Memory {
 
     /// Reads the memory map into an empty self: /sys/firmware/memmap where it
     /// exists, else /proc/iomem; what may be written is RAM by both.
-    pub fn read(&mut self) -> Answer<()> {
+    pub fn read(&mut self) -> Result<()> {
         // What is not there must not be taken for what could not be seen: without /sys a
         // machine with EFI looks like one with a BIOS.
         let path = "/sys/kernel";
-        syscalls::status(path.as_ref()).map_err(|errno| Failure::Facts { path, errno })?;
+        sys::status(path.as_ref()).map_err(|errno| Failure::Facts { path, errno })?;
         let meminfo = read_whole("/proc/meminfo")?;
         self.total_pages = kib_of(&meminfo, b"MemTotal:").unwrap_or(0) / 4;
         self.available = available(&meminfo);
@@ -97,11 +98,11 @@ impl Default for Memory {
 }
 
 /// A file without which nothing can be loaded.
-fn read_whole(path: &'static str) -> Answer<Vec<u8>> {
+fn read_whole(path: &'static str) -> Result<Vec<u8>> {
     read(path).map_err(|errno| Failure::Facts { path, errno }.into())
 }
 
-fn firmware_map(map: &mut MemoryMap) -> Answer<()> {
+fn firmware_map(map: &mut MemoryMap) -> Result<()> {
     // By the names that are there: memory that was taken out leaves a gap in the numbers.
     for number in &names("/sys/firmware/memmap") {
         let number = number.shown();
@@ -149,7 +150,7 @@ pub fn anonymous_kib() -> Option<u64> {
 /// The most memory that a decoded image may take, in bytes. Half of RAM is what the
 /// kernel loads at the most, and half of what is available leaves as much for a decoder's
 /// window: more would have other programs killed.
-pub fn memory_for_images() -> Answer<u64> {
+pub fn memory_for_images() -> Result<u64> {
     let meminfo = read_whole("/proc/meminfo")?;
     let of = |name| kib_of(&meminfo, name).unwrap_or(0).saturating_mul(512);
     Ok(of(b"MemTotal:").min(of(b"MemAvailable:")))
@@ -177,7 +178,7 @@ pub fn had_initrd() -> bool {
         files::may_exist("/proc/device-tree/chosen/linux,initrd-start") || is_efi()
     } else {
         match read(BOOT_PARAMS) {
-            Ok(old) => x86_64::had_initrd(&old),
+            Ok(old) => x86::had_initrd(&old),
             Err(errno) => errno != Errno::ENOENT,
         }
     }
@@ -189,7 +190,7 @@ pub fn boot_params() -> Option<Vec<u8>> {
 }
 
 /// [`boot_params`], for a kernel that does without what is in them only where there are none.
-pub fn boot_params_to_hand_on() -> Answer<Option<Vec<u8>>> {
+pub fn boot_params_to_hand_on() -> Result<Option<Vec<u8>>> {
     match read(BOOT_PARAMS) {
         Ok(data) => Ok(Some(data)),
         Err(Errno::ENOENT) => Ok(None),
@@ -200,7 +201,7 @@ pub fn boot_params_to_hand_on() -> Answer<Option<Vec<u8>>> {
 const BOOT_PARAMS: &str = "/sys/kernel/boot_params/data";
 
 /// Reads what the running kernel knows of EFI; false when it was not started with it.
-pub fn efi(efi: &mut Efi) -> Answer<bool> {
+pub fn efi(efi: &mut Efi) -> Result<bool> {
     if !is_efi() {
         return Ok(false);
     }
@@ -266,7 +267,7 @@ fn has_flag(wanted: &[u8]) -> bool {
 }
 
 /// Whether a kernel is loaded for a kexec (`crash`: for a panic).
-pub fn is_loaded(crash: bool) -> Answer<bool> {
+pub fn is_loaded(crash: bool) -> Result<bool> {
     let path = if crash { "/sys/kernel/kexec_crash_loaded" } else { "/sys/kernel/kexec_loaded" };
     match read(path) {
         Ok(text) => Ok(text.trim_ascii() == b"1"),
@@ -278,7 +279,7 @@ pub fn is_loaded(crash: bool) -> Answer<bool> {
 
 /// The flavour of the running kernel, what follows the last `-` of its release,
 /// and the release itself.
-pub fn release() -> Answer<(Option<String>, String)> {
+pub fn release() -> Result<(Option<String>, String)> {
     let release = read_whole("/proc/sys/kernel/osrelease")?;
     let release = core::str::from_utf8(release.trim_ascii()).unwrap_or_default();
     let dash = release.bytes().rposition(|byte| byte == b'-');

@@ -6,7 +6,7 @@
 //! are big-endian.
 
 use super::NoPlan;
-use super::range::{Range, RangeSet};
+use crate::base::range::{Range, RangeSet};
 
 /// "The dtb must [...] not exceed 2 megabytes in size" (booting.rst, 2.).
 pub const LARGEST: usize = 2 << 20;
@@ -93,7 +93,7 @@ struct Tree<'t> {
 
 /// The big-endian number at `offset`.
 fn number(bytes: &[u8], offset: usize) -> Option<u32> {
-    crate::bytes::array_at(bytes, offset).map(u32::from_be_bytes)
+    crate::base::bytes::array_at(bytes, offset).map(u32::from_be_bytes)
 }
 
 impl<'t> Tree<'t> {
@@ -200,7 +200,7 @@ struct Writer<'b> {
 
 impl Writer<'_> {
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), Defect> {
-        crate::bytes::put(self.buffer, self.at, bytes).ok_or(Defect::TooLarge)?;
+        crate::base::bytes::put(self.buffer, self.at, bytes).ok_or(Defect::TooLarge)?;
         self.at = self.at.saturating_add(bytes.len());
         Ok(())
     }

@@ -1,35 +1,15 @@
 //! The memory of this machine with a plan's segments in it, drawn for people.
 
 use super::memory_map::{Kind, MemoryMap};
-use super::range::{Range, RangeSet};
 use super::{Plan, Purpose, Segment};
+use crate::base::range::{Range, RangeSet};
+use crate::base::text::Size;
 use core::fmt::{self, Write};
 
 /// Columns of a bar.
 const WIDTH: u64 = 48;
 /// More ranges than this, and those without a segment are only counted.
 const MOST_ROWS: usize = 32;
-
-/// A number of bytes in the unit that people read: `1.5 MiB`.
-#[derive(Clone, Copy, Debug)]
-pub struct Size(pub u64);
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
-        let Some((shift, unit)) = units.into_iter().find(|&(shift, _)| self.0 >> shift != 0) else {
-            return write!(f, "{} bytes", self.0);
-        };
-        let whole = self.0 >> shift;
-        let rest = self.0.wrapping_sub(whole << shift);
-        let tenths = whole.saturating_mul(10).saturating_add(rest.saturating_mul(10) >> shift);
-        if tenths.is_multiple_of(10) || tenths >= 1000 {
-            write!(f, "{} {unit}", tenths / 10)
-        } else {
-            write!(f, "{}.{} {unit}", tenths / 10, tenths % 10)
-        }
-    }
-}
 
 /// Draws `plan` over the firmware's map. `usable` is what may be written.
 pub fn draw(out: &mut dyn Write, plan: &Plan, map: &MemoryMap, usable: &RangeSet) -> fmt::Result {
@@ -127,23 +107,7 @@ impl<T: fmt::Display> fmt::Display for Text<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::memory_map::Entry;
-
-    #[test]
-    fn sizes_are_short() {
-        let table = [
-            (0, "0 bytes"),
-            (1023, "1023 bytes"),
-            (1024, "1 KiB"),
-            (1536, "1.5 KiB"),
-            (110 << 20, "110 MiB"),
-            ((5 << 30) + (1 << 29), "5.5 GiB"),
-            (u64::MAX, "17179869183 GiB"),
-        ];
-        for (bytes, text) in table {
-            assert_eq!(Size(bytes).to_string(), text);
-        }
-    }
+    use crate::plan::memory_map::Entry;
 
     #[test]
     fn every_segment_is_in_the_drawing() {

@@ -5,12 +5,12 @@
 //! tree. The kernel and each initrd are segments whose bytes are the mapped files
 //! themselves.
 
-use super::device_tree::{self, Chosen};
-use super::placer::Placer;
-use super::range::{Range, RangeSet, align_up};
-use super::trampoline;
-use super::{NoPlan, Plan, Purpose, Segment};
+use crate::base::range::{Range, RangeSet, align_up};
 use crate::image::arm64::{Arm64Image, BASE_ALIGNMENT, COMMAND_LINE_SIZE};
+use crate::plan::device_tree::{self, Chosen};
+use crate::plan::placer::Placer;
+use crate::plan::trampoline;
+use crate::plan::{NoPlan, Plan, Purpose, Segment};
 
 /// The largest page of any arm64 kernel: whatever the running one's is, a multiple
 /// of this is whole pages.
@@ -140,15 +140,15 @@ fn place_kernel(kernel: &Arm64Image, placer: &mut Placer) -> Result<Range, NoPla
 
 #[cfg(test)]
 mod tests {
-    use super::super::device_tree::tests::{VIRT, efi_tree, read};
-    use super::super::memory_map::Iomem;
-    use super::super::placer::MAX_INITRDS;
     use super::*;
-    use crate::bytes::u64_at;
+    use crate::base::bytes::u64_at;
     use crate::image::arm64::tests::sample;
+    use crate::plan::device_tree::tests::{VIRT, efi_tree, read};
+    use crate::plan::memory_map::Iomem;
+    use crate::plan::placer::MAX_INITRDS;
 
     /// /proc/iomem of that machine, with 768 MiB, as its kernel was run.
-    const VIRT_IOMEM: &[u8] = include_bytes!("captured/virt.iomem");
+    const VIRT_IOMEM: &[u8] = include_bytes!("../captured/virt.iomem");
 
     struct Laid {
         kernel: Range,

@@ -1,7 +1,7 @@
 //! Finds places for segments in the RAM that may be written, one after the other.
 
-use super::range::{Range, RangeSet, align_up};
 use super::{MAX_SEGMENTS, NoPlan, Purpose, Segment};
+use crate::base::range::{Range, RangeSet, align_up};
 
 /// How many initrds fit beside the kernel and the parameters.
 pub const MAX_INITRDS: usize = MAX_SEGMENTS - 2;

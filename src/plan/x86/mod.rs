@@ -6,14 +6,14 @@
 //! the command line, and the setup_data list. The kernel and each initrd are
 //! segments whose bytes are the mapped files themselves.
 
-use super::memory_map::{Entry, Kind, MemoryMap};
-use super::placer::Placer;
-use super::range::{Range, RangeSet, align_up};
-use super::table::Table;
-use super::trampoline;
-use super::{NoPlan, PAGE, Plan, Purpose, Segment};
-use crate::bytes::{self, u32_at};
+use crate::base::bytes::{self, u32_at};
+use crate::base::range::{Range, RangeSet, align_up};
+use crate::base::table::Table;
 use crate::image::bzimage::{BzImage, SETUP_HEADER};
+use crate::plan::memory_map::{Entry, Kind, MemoryMap};
+use crate::plan::placer::Placer;
+use crate::plan::trampoline;
+use crate::plan::{NoPlan, PAGE, Plan, Purpose, Segment};
 
 /// Offsets in struct boot_params (arch/x86/include/uapi/asm/bootparam.h).
 mod boot_params {
@@ -491,11 +491,11 @@ pub fn had_initrd(boot_params: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::placer::MAX_INITRDS;
     use super::boot_params as bp;
     use super::*;
-    use crate::bytes::{u16_at, u64_at};
+    use crate::base::bytes::{u16_at, u64_at};
     use crate::image::bzimage::tests::sample;
+    use crate::plan::placer::MAX_INITRDS;
 
     /// A machine with 2 GiB below and 4 GiB above the hole, and its old boot_params.
     struct Fixture {

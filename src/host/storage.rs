@@ -1,8 +1,9 @@
 //! Where files are kept: what /proc and /sys say of the devices below them.
 
 use super::files::{exists, names, read_or_empty};
-use super::syscalls::{self, Status};
-use crate::bytes::{Shown, parse_decimal, parts};
+use super::sys::{self, Status};
+use crate::base::bytes::parts;
+use crate::base::text::{Shown, parse_decimal};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
@@ -14,7 +15,7 @@ pub fn is_on_encrypted(file: &Status) -> bool {
     match core::str::from_utf8(kind).unwrap_or_default() {
         // One that has several devices has a number of its own, and is mounted by the name
         // of one of them.
-        "btrfs" => syscalls::status(OsStr::from_bytes(source))
+        "btrfs" => sys::status(OsStr::from_bytes(source))
             .is_ok_and(|source| btrfs_is_encrypted("/sys", source.is_device)),
         // These have one, but for a journal or a device for data of their own.
         "ext4" | "ext3" | "ext2" | "xfs" => {

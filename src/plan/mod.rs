@@ -1,18 +1,16 @@
 //! Where does it go? An image, initrds, a command line and a memory map in, a
 //! [`Plan`] out: nothing on the system is touched.
 
-pub mod aarch64;
+pub mod arm64;
 pub mod device_tree;
 pub mod draw;
 pub mod memory_map;
 pub mod placer;
-pub mod range;
-pub mod table;
 pub mod trampoline;
-pub mod x86_64;
+pub mod x86;
 
+use crate::base::range::{Range, RangeSet, TooMany};
 use core::fmt;
-use range::{Range, RangeSet, TooMany};
 
 /// The unit of every segment (kexec_load(2)).
 pub const PAGE: u64 = 4096;

@@ -3,8 +3,8 @@
 use super::facts::{boot_params, is_loaded, release};
 use super::files::{exists, joined, names, read_or_empty, value};
 use super::refusal;
-use super::syscalls::{self, Status};
-use crate::bytes::parts;
+use super::sys::{self, Status};
+use crate::base::bytes::parts;
 use crate::doctor::{Exposure, Facts};
 use crate::going_down::SKIP_FILE;
 use std::ffi::{OsStr, OsString};
@@ -13,8 +13,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 /// All that the doctor looks at but process 1 and the files to load.
 pub fn examination(found: &mut Facts) {
     found.refusal = refusal::known();
-    found.has_load = syscalls::has_kexec_load();
-    found.has_file_load = syscalls::has_kexec_file_load();
+    found.has_load = sys::has_kexec_load();
+    found.has_file_load = sys::has_kexec_file_load();
     found.loaded = is_loaded(false).unwrap_or(false);
     found.secure_boot = secure_boot();
     (found.flavour, found.release) = release().unwrap_or_default();
@@ -87,7 +87,7 @@ fn look_along(path: &OsStr, found: &mut Exposure) -> Option<OsString> {
     for end in slashes.map(|at| at.max(1)).chain([bytes.len()]) {
         let (name, rest) = bytes.split_at_checked(end)?;
         let here = OsStr::from_bytes(name);
-        if let Ok(target) = syscalls::read_link(here) {
+        if let Ok(target) = sys::read_link(here) {
             found.link.get_or_insert_with(|| here.to_os_string());
             // In the place of the link's last part, unless it begins at the top.
             let last = name.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at.saturating_add(1));
@@ -99,7 +99,7 @@ fn look_along(path: &OsStr, found: &mut Exposure) -> Option<OsString> {
             next.extend_from_slice(rest);
             return Some(OsString::from_vec(next));
         }
-        match syscalls::status(here) {
+        match sys::status(here) {
             Ok(status) => see(here, &status, found),
             Err(errno) => {
                 found.unseen = Some(errno);
@@ -164,7 +164,7 @@ mod tests {
     fn what_others_can_write_to() {
         let of = |mode, owner| {
             let mut found = Exposure::default();
-            let status = Status { mode, owner, ..syscalls::status("/".as_ref()).unwrap() };
+            let status = Status { mode, owner, ..sys::status("/".as_ref()).unwrap() };
             see("/x".as_ref(), &status, &mut found);
             found.by
         };

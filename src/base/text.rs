@@ -1,7 +1,4 @@
-//! Reading and writing little-endian fields at offsets that come from a file.
-//!
-//! Every function answers `None` when the field does not lie inside the slice:
-//! the callers turn that into a refusal that names the field.
+//! Text: names and sizes as messages show them, and numbers as /proc and /sys print them.
 
 use core::fmt::{self, Display, Formatter, Write};
 use std::ffi::OsStr;
@@ -54,70 +51,25 @@ impl Display for ShownBytes<'_> {
     }
 }
 
-/// The `N` bytes at `offset`.
-pub fn array_at<const N: usize>(bytes: &[u8], offset: usize) -> Option<[u8; N]> {
-    bytes.get(offset..)?.first_chunk::<N>().copied()
-}
+/// A number of bytes in the unit that people read: `1.5 MiB`.
+#[derive(Clone, Copy, Debug)]
+pub struct Size(pub u64);
 
-/// The byte at `offset`.
-pub fn u8_at(bytes: &[u8], offset: usize) -> Option<u8> {
-    bytes.get(offset).copied()
-}
-
-/// The little-endian 16-bit number at `offset`.
-pub fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
-    array_at(bytes, offset).map(u16::from_le_bytes)
-}
-
-/// The little-endian 32-bit number at `offset`.
-pub fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
-    array_at(bytes, offset).map(u32::from_le_bytes)
-}
-
-/// The little-endian 64-bit number at `offset`.
-pub fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
-    array_at(bytes, offset).map(u64::from_le_bytes)
-}
-
-/// Writes `field` at `offset`; `None`, and nothing written, when it does not fit.
-#[inline(never)]
-pub fn put(bytes: &mut [u8], offset: usize, field: &[u8]) -> Option<()> {
-    let end = offset.checked_add(field.len())?;
-    bytes.get_mut(offset..end)?.copy_from_slice(field);
-    Some(())
-}
-
-/// The parts of `bytes` between separators, as `split` has them. One iterator for all:
-/// each closure of `split` is code of its own.
-pub fn parts(bytes: &[u8], separator: u8) -> Parts<'_> {
-    Parts { rest: Some(bytes), separator }
-}
-
-/// The iterator of [`parts`].
-#[derive(Clone, Debug)]
-pub struct Parts<'b> {
-    rest: Option<&'b [u8]>,
-    separator: u8,
-}
-
-impl<'b> Iterator for Parts<'b> {
-    type Item = &'b [u8];
-
-    #[inline(never)]
-    fn next(&mut self) -> Option<&'b [u8]> {
-        let rest = self.rest.take()?;
-        let Some(at) = rest.iter().position(|&byte| byte == self.separator) else { return Some(rest) };
-        let (part, rest) = rest.split_at_checked(at)?;
-        self.rest = rest.get(1..);
-        Some(part)
+impl Display for Size {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+        let Some((shift, unit)) = units.into_iter().find(|&(shift, _)| self.0 >> shift != 0) else {
+            return write!(f, "{} bytes", self.0);
+        };
+        let whole = self.0 >> shift;
+        let rest = self.0.wrapping_sub(whole << shift);
+        let tenths = whole.saturating_mul(10).saturating_add(rest.saturating_mul(10) >> shift);
+        if tenths.is_multiple_of(10) || tenths >= 1000 {
+            write!(f, "{} {unit}", tenths / 10)
+        } else {
+            write!(f, "{}.{} {unit}", tenths / 10, tenths % 10)
+        }
     }
-}
-
-/// The first four bytes, for a message; zeros stand for those that are not there.
-pub fn first_four(bytes: &[u8]) -> [u8; 4] {
-    let mut first = [0u8; 4];
-    first.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-    first
 }
 
 /// A number in hexadecimal, with or without `0x`, as sysfs prints them.
@@ -166,13 +118,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_those_of_split() {
-        for text in [&b""[..], b",", b"a", b"a,b", b",a,,b,"] {
-            assert!(parts(text, b',').eq(text.split(|&byte| byte == b',')), "{text:?}");
-        }
-    }
-
-    #[test]
     fn bytes_are_shown_as_the_text_that_they_are() {
         let table: [(&[u8], &str); 6] = [
             (b"", ""),
@@ -188,15 +133,19 @@ mod tests {
     }
 
     #[test]
-    fn fields_outside_the_slice_are_none() {
-        let bytes = [1, 2, 3, 4, 5];
-        assert_eq!(u32_at(&bytes, 1), Some(0x0504_0302));
-        assert_eq!(u32_at(&bytes, 2), None);
-        assert_eq!(u16_at(&bytes, usize::MAX), None);
-        let mut target = [0u8; 4];
-        assert_eq!(put(&mut target, 2, &[9, 9, 9]), None);
-        assert_eq!(target, [0; 4]);
-        assert_eq!(put(&mut target, usize::MAX, &[9]), None);
+    fn sizes_are_short() {
+        let table = [
+            (0, "0 bytes"),
+            (1023, "1023 bytes"),
+            (1024, "1 KiB"),
+            (1536, "1.5 KiB"),
+            (110 << 20, "110 MiB"),
+            ((5 << 30) + (1 << 29), "5.5 GiB"),
+            (u64::MAX, "17179869183 GiB"),
+        ];
+        for (bytes, text) in table {
+            assert_eq!(Size(bytes).to_string(), text);
+        }
     }
 
     #[test]

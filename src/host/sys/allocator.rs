@@ -25,18 +25,18 @@ struct Piece {
 }
 
 /// An allocator that only moves forward.
-pub struct Forward {
+pub struct BumpAllocator {
     piece: UnsafeCell<Piece>,
     taken: AtomicBool,
 }
 
 // SAFETY: `piece` is read and written only by the thread that has set `taken`.
-unsafe impl Sync for Forward {}
+unsafe impl Sync for BumpAllocator {}
 
-impl Forward {
+impl BumpAllocator {
     /// With nothing to hand out yet.
-    pub const fn new() -> Forward {
-        Forward { piece: UnsafeCell::new(Piece { next: 0, end: 0 }), taken: AtomicBool::new(false) }
+    pub const fn new() -> BumpAllocator {
+        BumpAllocator { piece: UnsafeCell::new(Piece { next: 0, end: 0 }), taken: AtomicBool::new(false) }
     }
 
     /// Runs `with` on the piece, one thread at a time.
@@ -51,9 +51,9 @@ impl Forward {
     }
 }
 
-impl Default for Forward {
-    fn default() -> Forward {
-        Forward::new()
+impl Default for BumpAllocator {
+    fn default() -> BumpAllocator {
+        BumpAllocator::new()
     }
 }
 
@@ -82,7 +82,7 @@ const NO_MEMORY: &str = "rc-kexec: unable to go on: there is not enough free mem
 fn or_end(block: Option<usize>) -> *mut u8 {
     match block {
         Some(start) => start as *mut u8,
-        None => super::syscalls::end_with(NO_MEMORY),
+        None => super::end_with(NO_MEMORY),
     }
 }
 
@@ -97,7 +97,7 @@ fn map(length: usize) -> Option<usize> {
 
 // SAFETY: every block lies inside a fresh private mapping of ours, at the asked
 // alignment (at most 4096, a page's; more is refused), and is handed out once.
-unsafe impl GlobalAlloc for Forward {
+unsafe impl GlobalAlloc for BumpAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let (size, align) = (layout.size(), layout.align());
         if align > 4096 {

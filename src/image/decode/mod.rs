@@ -10,7 +10,7 @@ mod lz4;
 mod xz;
 mod zstd;
 
-use crate::bytes::u32_at;
+use crate::base::bytes::u32_at;
 use core::fmt;
 
 /// The longest piece that the sink is given, in bytes. A power of two, and at least

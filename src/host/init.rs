@@ -5,8 +5,8 @@
 //! process runs for it: the kernel writes a line when a signal is sent.
 
 use super::files::{self, Input, exists, read, read_or_empty, write};
-use super::syscalls;
-use crate::failure::{Answer, Failure};
+use super::sys;
+use crate::failure::{Failure, Result};
 use crate::going_down::{self, Evidence, Init, RebootAction, SKIP_FILE, SetUp, Trace};
 use core::ffi::CStr;
 use nix::errno::Errno;
@@ -40,7 +40,7 @@ const SETTINGS: [(&str, &str); 7] = [
 
 /// Who process 1 is.
 pub fn kind() -> Init {
-    let Ok(name) = syscalls::read_link("/proc/1/exe".as_ref()) else { return Init::Hidden };
+    let Ok(name) = sys::read_link("/proc/1/exe".as_ref()) else { return Init::Hidden };
     // Open by this name it is the program that runs, even where an upgrade has
     // replaced its file.
     let Ok(program) = Input::open("/proc/1/exe".as_ref()) else { return Init::Hidden };
@@ -72,9 +72,9 @@ fn in_instance(name: &str) -> OsString {
 pub fn evidence() -> Evidence {
     let init = kind();
     Evidence {
-        going_down: syscalls::environment(c"RC_GOINGDOWN"),
-        runlevel: syscalls::environment(c"RC_RUNLEVEL"),
-        reboot: syscalls::environment(c"RC_REBOOT"),
+        going_down: sys::environment(c"RC_GOINGDOWN"),
+        runlevel: sys::environment(c"RC_RUNLEVEL"),
+        reboot: sys::environment(c"RC_REBOOT"),
         // One that cannot be seen may be there.
         skip: files::may_exist(SKIP_FILE),
         trace: if init.may_be_watched() { trace() } else { Trace::NotArmed },
@@ -89,12 +89,12 @@ pub fn needs_trace(init: &Init) -> bool {
 
 /// Begins to watch process 1's signals, where nothing else tells them apart.
 /// Takes back an ordinary reboot that was asked for.
-pub fn arm() -> Answer<()> {
+pub fn arm() -> Result<()> {
     gone(SKIP_FILE, files::remove_file(SKIP_FILE))?;
     let init = kind();
     if init == Init::BusyBox(RebootAction::InForce) {
         // A line that init has not read is not in force yet.
-        let _ = syscalls::signal_init_to_reload();
+        let _ = sys::signal_init_to_reload();
     }
     if !needs_trace(&init) {
         let _ = files::remove_dir(RUN);
@@ -109,16 +109,16 @@ pub fn arm() -> Answer<()> {
 }
 
 /// The answer of a step at this path.
-fn armed(path: &OsStr, answer: Result<(), Errno>) -> Answer<()> {
+fn armed(path: &OsStr, answer: Result<(), Errno>) -> Result<()> {
     answer.map_err(|errno| Failure::Arm { path: path.to_os_string(), errno }.into())
 }
 
-fn make_instance() -> Answer<()> {
+fn make_instance() -> Result<()> {
     if !exists("/sys/kernel/tracing/instances") {
         armed(RUN.as_ref(), files::make_dir(RUN))?;
         // Noted first: what is not known to be ours would stay mounted.
         armed(MOUNTED.as_ref(), write(MOUNTED.as_ref(), b""))?;
-        armed(TRACEFS.as_ref(), syscalls::mount_tracefs(TRACEFS_FOR_C))?;
+        armed(TRACEFS.as_ref(), sys::mount_tracefs(TRACEFS_FOR_C))?;
     }
     armed(INSTANCE.as_ref(), files::make_dir(INSTANCE))?;
     for (name, value) in SETTINGS {
@@ -129,7 +129,7 @@ fn make_instance() -> Answer<()> {
 }
 
 /// Undoes what [`arm`] did, and all that is under /run.
-pub fn disarm() -> Answer<()> {
+pub fn disarm() -> Result<()> {
     let undone = remove_instance().and(gone(SKIP_FILE, files::remove_file(SKIP_FILE)));
     // Somebody else's files stay, and the folder with them.
     let _ = files::remove_dir(RUN);
@@ -137,14 +137,14 @@ pub fn disarm() -> Answer<()> {
 }
 
 /// A failure, unless it is that the path is not there.
-fn gone(path: &'static str, answer: Result<(), Errno>) -> Answer<()> {
+fn gone(path: &'static str, answer: Result<(), Errno>) -> Result<()> {
     match answer {
         Ok(()) | Err(Errno::ENOENT) => Ok(()),
         Err(errno) => Err(Failure::Disarm { path, errno }.into()),
     }
 }
 
-fn remove_instance() -> Answer<()> {
+fn remove_instance() -> Result<()> {
     if exists(INSTANCE) {
         // What is watched cannot be removed.
         let _ = write(&in_instance("events/signal/signal_generate/enable"), b"0");
@@ -152,7 +152,7 @@ fn remove_instance() -> Answer<()> {
     }
     if exists(MOUNTED) {
         // Somebody else may be using it by now.
-        match syscalls::unmount(TRACEFS_FOR_C) {
+        match sys::unmount(TRACEFS_FOR_C) {
             Ok(()) | Err(Errno::EBUSY | Errno::EINVAL) => {}
             Err(errno) => return Err(Failure::Disarm { path: TRACEFS, errno }.into()),
         }
@@ -161,13 +161,13 @@ fn remove_instance() -> Answer<()> {
 }
 
 /// Makes the next reboot an ordinary one.
-pub fn skip() -> Answer<()> {
+pub fn skip() -> Result<()> {
     let made = files::make_dir(RUN).and_then(|()| write(SKIP_FILE.as_ref(), b""));
     made.map_err(|errno| Failure::Skip { errno }.into())
 }
 
 /// Adds the `::reboot:` line to /etc/inittab, once, and lets init read it.
-pub fn set_up() -> Answer<SetUp> {
+pub fn set_up() -> Result<SetUp> {
     let failed = |errno| Box::new(Failure::SetUp { errno });
     let done = match kind() {
         Init::BusyBox(RebootAction::InForce) => SetUp::WasThere,
@@ -188,6 +188,6 @@ pub fn set_up() -> Answer<SetUp> {
         Init::Other(_) => return Err(Failure::NotBusyBox.into()),
     };
     // SIGHUP: "reload /etc/inittab". It costs nothing when it has been read already.
-    syscalls::signal_init_to_reload().map_err(failed)?;
+    sys::signal_init_to_reload().map_err(failed)?;
     Ok(done)
 }

@@ -1,7 +1,7 @@
 //! What `lz4 -l` writes (LZ4 Frame Format Description, "Legacy frame"), with lz4_flex for the blocks.
 
 use super::{Defect, Output, PIECE, damaged, damaged_if, take, truncated};
-use crate::bytes::u32_at;
+use crate::base::bytes::u32_at;
 
 /// One legacy frame (LZ4 Frame Format Description, "Legacy frame").
 #[inline(never)]

@@ -1,9 +1,9 @@
 //! The memory of this machine, as the firmware gave it and as the running
 //! kernel uses it, read from the texts of /sys/firmware/memmap and /proc/iomem.
 
-use super::range::{MAX_RANGES, Range, RangeSet, TooMany};
-use super::table::Table;
-use crate::bytes;
+use crate::base::range::{MAX_RANGES, Range, RangeSet, TooMany};
+use crate::base::table::Table;
+use crate::base::{bytes, text};
 
 /// What a range of physical addresses is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,8 +199,8 @@ fn parse_iomem_line(line: &[u8]) -> Option<(Range, &[u8])> {
     let (addresses, name) = line.split_at_checked(colon)?;
     let dash = addresses.iter().position(|&byte| byte == b'-')?;
     let (start, end) = addresses.split_at_checked(dash)?;
-    let start = bytes::parse_hex(start)?;
-    let end = bytes::parse_hex(end.strip_prefix(b"-")?)?;
+    let start = text::parse_hex(start)?;
+    let end = text::parse_hex(end.strip_prefix(b"-")?)?;
     Some((Range::new(start, end.checked_add(1)?)?, name.strip_prefix(b" : ")?.trim_ascii()))
 }
 
@@ -209,8 +209,8 @@ fn parse_iomem_line(line: &[u8]) -> Option<(Range, &[u8])> {
 ///
 /// A type that is not known stays reserved: the next kernel must not take it for RAM.
 pub fn parse_memmap_entry(start: &[u8], end: &[u8], kind: &[u8]) -> Option<Entry> {
-    let end = bytes::parse_hex(end)?.checked_add(1)?;
-    let range = Range::new(bytes::parse_hex(start)?, end)?;
+    let end = text::parse_hex(end)?.checked_add(1)?;
+    let range = Range::new(text::parse_hex(start)?, end)?;
     // One that could not be read is not one that is not known.
     if kind.is_empty() {
         return None;

@@ -2,9 +2,10 @@
 
 use super::facts::{memory_available, value_of};
 use super::files::{self, exists, joined, names, read, read_or_empty, value};
-use super::syscalls::{self, CAP_SYS_BOOT};
-use crate::bytes::{parse_decimal, parse_hex, parts};
-use crate::command_line;
+use super::sys::{self, CAP_SYS_BOOT};
+use crate::base::bytes::parts;
+use crate::base::cmdline;
+use crate::base::text::{parse_decimal, parse_hex};
 use crate::failure::{BootLoader, Refusal};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -22,9 +23,9 @@ pub fn known() -> Refusal {
         // -1, no limit, is no number here.
         loads_left: sysctl("kexec_load_limit_reboot"),
         lockdown: lockdown(),
-        lockdown_option: command_line::has_word(&line, b"lockdown=integrity")
-            || command_line::has_word(&line, b"lockdown=confidentiality"),
-        boot_option: command_line::has_word(&line, b"kexec_load_disabled=0"),
+        lockdown_option: cmdline::has_word(&line, b"lockdown=integrity")
+            || cmdline::has_word(&line, b"lockdown=confidentiality"),
+        boot_option: cmdline::has_word(&line, b"kexec_load_disabled=0"),
         sysctl_file: sysctl_file(),
         alpine: exists("/etc/alpine-release"),
         boot_loaders: boot_loaders(&line),
@@ -55,7 +56,7 @@ fn in_user_namespace(uid_map: &[u8]) -> bool {
 fn stuck_cpus() -> bool {
     let mut log = [0u8; 4096];
     let wanted = b"CPUs are stuck in the kernel";
-    syscalls::kernel_log(&mut log).windows(wanted.len()).any(|window| window == wanted)
+    sys::kernel_log(&mut log).windows(wanted.len()).any(|window| window == wanted)
 }
 
 /// The lockdown in force: the word in brackets, `none` left out.
@@ -118,7 +119,7 @@ fn boot_loaders(command_line: &[u8]) -> Vec<BootLoader> {
         found.push(BootLoader::RaspberryPi { file: file.unwrap_or("cmdline.txt on the boot partition") });
     }
     let diskless = |word: &[u8]| word.starts_with(b"modloop=") || word.starts_with(b"alpine_dev=");
-    if command_line::words(command_line).any(diskless) {
+    if cmdline::words(command_line).any(diskless) {
         let mut files = Vec::new();
         for medium in &names("/media") {
             for config in &["boot/syslinux/syslinux.cfg", "boot/grub/grub.cfg"] {
