@@ -1,14 +1,43 @@
-//! The services' settings, /etc/conf.d/kexec-load, as far as they can be read
-//! without a shell: plain assignments. Pure.
+//! The services' settings, /etc/conf.d/kexec-load, and the load that they ask for. The service puts
+//! them into the environment, where a shell has read them; the doctor reads the file itself, as far
+//! as it is plain assignments.
 
 use crate::base::bytes::parts;
+use crate::host::files::read_or_empty;
+use crate::host::sys::process::environment;
+use crate::known::shutdown::WhenUnknown;
+use crate::load::{Base, Initrds, KernelChoice, Key, KeyFile, Line, Request};
+use core::ffi::CStr;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// Where they are.
+/// Where it is said what to load.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// On the command line.
+    Said(Request),
+    /// In [`FILE`], as far as it can be read without a shell.
+    File,
+    /// In the environment, where the service puts its settings.
+    Environment,
+}
+
+impl Origin {
+    /// The load, and the settings that it comes from.
+    pub fn read(self) -> (Request, Settings) {
+        let settings = match self {
+            Origin::Said(request) => return (request, Settings::default()),
+            Origin::File => parse(&read_or_empty(FILE)),
+            Origin::Environment => from_environment(),
+        };
+        (settings.clone().request(), settings)
+    }
+}
+
+/// Where the settings are.
 pub const FILE: &str = "/etc/conf.d/kexec-load";
 
-/// The settings that matter for what would be loaded.
+/// The settings that matter for a load.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// kexec_kernel
@@ -21,52 +50,101 @@ pub struct Settings {
     pub append: Option<OsString>,
     /// kexec_boot
     pub boot: Option<OsString>,
-    /// kexec_crypt_key, where kexec_load_at lets it count.
+    /// kexec_crypt_key
     pub crypt_key: Option<OsString>,
     /// Whether kexec_crypt_key_force is yes.
     pub force: bool,
-    /// Whether kexec_when_unknown is kexec.
-    pub kexec_when_unknown: bool,
-    /// The first line, counted from 1, that takes a shell to read.
+    /// Whether kexec_load_at is start, so that the kernel lies in memory while the machine runs.
+    pub at_start: bool,
+    /// kexec_when_unknown
+    pub when_unknown: WhenUnknown,
+    /// The first line of the file, counted from 1, that only a shell can read.
     pub odd_line: Option<usize>,
 }
 
-/// Reads assignments such as `kexec_boot="/boot"`. An empty value is as good as none.
+/// Each setting that matters for a load.
+const NAMES: [&CStr; 9] = [
+    c"kexec_kernel",
+    c"kexec_initrds",
+    c"kexec_command_line",
+    c"kexec_append",
+    c"kexec_boot",
+    c"kexec_crypt_key",
+    c"kexec_crypt_key_force",
+    c"kexec_load_at",
+    c"kexec_when_unknown",
+];
+
+/// The settings in the environment.
+fn from_environment() -> Settings {
+    let mut settings = Settings::default();
+    for name in NAMES {
+        if let Some(value) = environment(name) {
+            settings.set(name.to_bytes(), value.as_bytes());
+        }
+    }
+    settings
+}
+
+/// Reads assignments such as `kexec_boot="/boot"`.
 pub fn parse(text: &[u8]) -> Settings {
     let mut settings = Settings::default();
-    let mut at_shutdown = true;
     for (number, line) in (1usize..).zip(parts(text, b'\n')) {
         let line = line.trim_ascii();
         if line.is_empty() || line.starts_with(b"#") {
             continue;
         }
-        let Some((name, value)) = assignment(line) else {
-            settings.odd_line = settings.odd_line.or(Some(number));
-            continue;
-        };
+        match assignment(line) {
+            Some((name, value)) => settings.set(name, value),
+            None => settings.odd_line = settings.odd_line.or(Some(number)),
+        }
+    }
+    settings
+}
+
+impl Settings {
+    /// Sets the setting called `name`, if there is one. An empty value is as good as none.
+    fn set(&mut self, name: &[u8], value: &[u8]) {
         let text = (!value.is_empty()).then(|| OsStr::from_bytes(value).to_os_string());
         // As text: a match on bytes would be compared byte for byte, in code.
         match core::str::from_utf8(name).unwrap_or_default() {
-            "kexec_kernel" => settings.kernel = text,
-            "kexec_command_line" => settings.command_line = text,
-            "kexec_append" => settings.append = text,
-            "kexec_boot" => settings.boot = text,
-            "kexec_crypt_key" => settings.crypt_key = text,
-            "kexec_crypt_key_force" => settings.force = is_yes(value),
-            "kexec_load_at" => at_shutdown = value != b"start",
-            "kexec_when_unknown" => settings.kexec_when_unknown = value == b"kexec",
+            "kexec_kernel" => self.kernel = text,
+            "kexec_command_line" => self.command_line = text,
+            "kexec_append" => self.append = text,
+            "kexec_boot" => self.boot = text,
+            "kexec_crypt_key" => self.crypt_key = text,
+            "kexec_crypt_key_force" => self.force = is_yes(value),
+            "kexec_load_at" => self.at_start = value == b"start",
+            "kexec_when_unknown" => {
+                self.when_unknown = WhenUnknown::from_word(value).unwrap_or_default();
+            }
             "kexec_initrds" => {
                 let words = value.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-                settings.initrds.clear();
-                words.for_each(|word| settings.initrds.push(OsStr::from_bytes(word).to_os_string()));
+                self.initrds = words.map(|word| OsStr::from_bytes(word).to_os_string()).collect();
             }
             _ => {}
         }
     }
-    if !at_shutdown {
-        settings.crypt_key = None;
+
+    /// The load that the settings ask for. A named kernel's initrds are those beside it, unless
+    /// they are named, too. A key would lie in memory from the start on, so one for
+    /// kexec_load_at="start" is left out.
+    pub fn request(self) -> Request {
+        let boot = self.boot.unwrap_or_else(|| "/boot".into());
+        let (force, at_start) = (self.force, self.at_start);
+        let key = self.crypt_key.filter(|_| !at_start).map(|path| Key::File(KeyFile { path, force }));
+        Request {
+            kernel: KernelChoice::new(self.kernel, Some(boot)),
+            initrds: Initrds::named(self.initrds),
+            line: match (self.command_line, self.append) {
+                (Some(line), _) => Line::Said(Base::Empty, line),
+                (None, Some(append)) => Line::Said(Base::Running, append),
+                (None, None) => Line::Unsaid(Base::Running),
+            },
+            key: key.unwrap_or_default(),
+            ..Request::default()
+        }
     }
-    settings
 }
 
 /// OpenRC's yesno.
@@ -125,15 +203,47 @@ mod tests {
             boot: Some("/boot".into()),
             crypt_key: Some("x y".into()),
             force: false,
-            kexec_when_unknown: false,
+            at_start: false,
+            when_unknown: WhenUnknown::Reboot,
             odd_line: None,
         };
         assert_eq!(parse(set.as_bytes()), wanted);
         let unknown = set.replace("kexec_when_unknown=\"reboot\"", "kexec_when_unknown=kexec");
-        assert!(parse(unknown.as_bytes()).kexec_when_unknown);
+        assert_eq!(parse(unknown.as_bytes()).when_unknown, WhenUnknown::Kexec);
         let at_start = set.replace("kexec_load_at=\"shutdown\"", "kexec_load_at=start");
-        assert_eq!(parse(at_start.as_bytes()).crypt_key, None);
+        assert_eq!(parse(at_start.as_bytes()).request().key, Key::Absent);
+        assert!(matches!(parse(set.as_bytes()).request().key, Key::File(_)));
         assert!(parse(set.replace("force=\"no\"", "force=Yes").as_bytes()).force);
+    }
+
+    #[test]
+    fn every_setting_of_the_file_is_read_from_the_environment() {
+        let installed = include_str!("../openrc/kexec-load.confd");
+        let names = installed.lines().filter_map(|line| line.strip_prefix('#')?.split_once('='));
+        let mut names: Vec<&str> = names.map(|(name, _)| name).filter(|name| !name.contains(' ')).collect();
+        // The shell mounts.
+        names.retain(|name| *name != "kexec_mount_boot");
+        let mut ours: Vec<&str> = NAMES.iter().map(|name| name.to_str().unwrap()).collect();
+        names.sort_unstable();
+        ours.sort_unstable();
+        assert_eq!(names, ours);
+    }
+
+    #[test]
+    fn what_the_settings_ask_for() {
+        let line = |text: &str| parse(text.as_bytes()).request().line;
+        assert_eq!(line(""), Line::Unsaid(Base::Running));
+        assert_eq!(line("kexec_append=x"), Line::Said(Base::Running, "x".into()));
+        assert_eq!(line("kexec_append=x\nkexec_command_line=y"), Line::Said(Base::Empty, "y".into()));
+        let kernel = |text: &str| parse(text.as_bytes()).request().kernel;
+        assert_eq!(kernel(""), KernelChoice::Installed { boot: "/boot".into() });
+        assert_eq!(kernel("kexec_boot=/efi"), KernelChoice::Installed { boot: "/efi".into() });
+        let named = KernelChoice::Named { path: "/k".into(), finds_initrds: true };
+        assert_eq!(kernel("kexec_kernel=/k"), named);
+        let initrds = |text: &str| parse(text.as_bytes()).request().initrds;
+        assert_eq!(initrds("kexec_initrds=none"), Initrds::None);
+        assert_eq!(initrds("kexec_initrds=\"a b\""), Initrds::These(vec!["a".into(), "b".into()]));
+        assert_eq!(initrds(""), Initrds::Unsaid);
     }
 
     #[test]

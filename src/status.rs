@@ -1,23 +1,33 @@
-//! Is a kernel loaded? The exit status answers, in words when asked for.
+//! Is a kernel loaded? The exit status answers.
 
-use crate::cli::StatusRequest;
 use crate::failure::Result;
-use crate::host::{facts, files};
+use crate::host::kernel::is_loaded;
 
-/// The exit status.
-pub fn run(request: StatusRequest) -> Result<u8> {
-    let loaded = match facts::is_loaded(request.crash) {
-        Ok(loaded) => loaded,
-        // By kexec(8), 1 would say that a kernel is loaded.
-        Err(failure) if request.loaded == 1 => {
-            files::eprint(format_args!("kexec: {failure}\n"));
-            return Ok(255);
+/// A question that the exit status answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// As kexec(8) has it: 1 when a kernel is loaded, else 0.
+    Kexec8 {
+        /// Whether the question is about the kernel for a panic.
+        crash: bool,
+    },
+    /// As kexec-load has it, also in words: 0 when a kernel for a reboot is loaded, else 1.
+    Load,
+}
+
+/// Whether a kernel is loaded.
+pub fn run(request: Request) -> Result<bool> {
+    is_loaded(request == (Request::Kexec8 { crash: true }))
+}
+
+impl Request {
+    /// The exit status for an answer. Where there is none, kexec(8)'s 1 would say that a kernel is
+    /// loaded.
+    pub fn exit_status(self, answer: Option<bool>) -> u8 {
+        match (self, answer) {
+            (Request::Kexec8 { .. }, None) => 255,
+            (Request::Kexec8 { .. }, Some(loaded)) => u8::from(loaded),
+            (Request::Load, answer) => u8::from(answer != Some(true)),
         }
-        Err(failure) => return Err(failure),
-    };
-    if request.say {
-        let which = if loaded { "a" } else { "no" };
-        files::print(format_args!("{which} kernel is loaded\n"));
     }
-    Ok(if loaded { request.loaded } else { 1u8.saturating_sub(request.loaded) })
 }

@@ -136,7 +136,7 @@ fn what_is_no_kernel_is_named() {
         assert_says(&run("kexec-load", &[&path]), 1, wanted);
     }
     assert_says(&run("kexec-load", &[&dir.0]), 1, "it is a directory");
-    assert_says(&run("kexec-load", &["/dev/null"]), 1, "it is no regular file");
+    assert_says(&run("kexec-load", &["/dev/null"]), 1, "it is not a regular file");
     assert_says(
         &run("kexec-load", &["/nowhere/vmlinuz"]),
         1,
@@ -230,7 +230,7 @@ fn files_to_add_are_drawn_or_refused() {
         let output = add(destination);
         // As above: where there is no memory map, nothing is drawn.
         if !String::from_utf8_lossy(&output.stderr).contains("/proc/iomem") {
-            assert_says(&output, 0, "initrd: the files that are added, 1 cpio, ");
+            assert_says(&output, 0, "initrd: the added files, 1 cpio, ");
         }
     }
     let long = "x".repeat(5000);
@@ -445,7 +445,7 @@ fn streams_that_are_closed_are_opened_on_nothing() {
     for (stream, closed) in [(0, "<&-"), (1, ">&-")] {
         let sh = format!("{} kexec-load /proc/self/fd/{stream} {closed}", program().display());
         let output = Command::new("sh").args(["-c", &sh]).output().unwrap();
-        assert_says(&output, 1, "it is no regular file");
+        assert_says(&output, 1, "it is not a regular file");
     }
 }
 

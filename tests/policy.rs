@@ -1,7 +1,13 @@
 //! What the crates and the source may be: deny.toml without cargo-deny, and where the lints
 //! that Cargo.toml denies are allowed all the same. Part of `make lint`.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -258,4 +264,72 @@ fn what_can_panic_and_what_is_unsafe_is_denied() {
     ] {
         assert!(manifest.contains(&format!("\n{lint} = \"deny\"\n")), "{lint}\n{manifest}");
     }
+}
+
+/// The rooms of src/, each above those that may import it (docs/ARCHITECTURE.md). The last two
+/// are the program's, which imports the library by its name.
+const ROOMS: [&str; 16] = [
+    "base", "image", "plan", "known", "failure", "host", "load", "jump", "status", "shutdown", "settings",
+    "doctor", "say", "cli", "run", "main",
+];
+
+/// The rooms that a source text names in code, after `crate::` or the library's name.
+fn imports(text: &str) -> Vec<String> {
+    let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+    let code: String = code.collect::<Vec<_>>().join("\n");
+    let mut found = Vec::new();
+    for name in ["crate::", "rc_kexec::"] {
+        for (at, _) in code.match_indices(name) {
+            let rest = &code[at + name.len()..];
+            // One name, or several in braces.
+            let group = match rest.strip_prefix('{') {
+                Some(inside) => inside.split('}').next().unwrap_or_default(),
+                None => rest.split([';', '\n']).next().unwrap_or_default(),
+            };
+            let names = group.split(',').map(|part| {
+                let part = part.trim();
+                part.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default()
+            });
+            let names: Vec<&str> =
+                if rest.starts_with('{') { names.collect() } else { names.take(1).collect() };
+            found.extend(names.into_iter().filter(|name| ROOMS.contains(name)).map(String::from));
+        }
+    }
+    found
+}
+
+#[test]
+fn each_room_imports_only_the_rooms_above_it() {
+    let place = |room: &str| ROOMS.iter().position(|known| *known == room);
+    let mut seen = 0;
+    let mut upside_down = Vec::new();
+    for (file, text) in sources() {
+        let room = file.trim_start_matches("src/").split(['/', '.']).next().unwrap().to_string();
+        if room == "lib" {
+            continue;
+        }
+        // start.rs is a module of main.rs.
+        let room = if file == "src/host/sys/start.rs" { "main".to_string() } else { room };
+        let own = place(&room).unwrap_or_else(|| panic!("{file}: {room} is not one of {ROOMS:?}"));
+        // What a test needs is its own affair.
+        let text = text.split("#[cfg(test)]").next().unwrap();
+        if file.ends_with("/tests.rs") {
+            continue;
+        }
+        for imported in imports(text) {
+            seen += 1;
+            if place(&imported).unwrap() > own {
+                upside_down.push(format!("{file}: {room} imports {imported}"));
+            }
+        }
+    }
+    assert!(seen > 100, "{seen}: are the imports looked for where they are?");
+    assert!(upside_down.is_empty(), "{upside_down:#?}");
+}
+
+#[test]
+fn imports_are_found_however_they_are_written() {
+    let text = "use crate::base::bytes;\nuse crate::{image, plan::Plan};\nlet x = crate::host::calls();\n\
+        // use crate::cli;\nuse rc_kexec::{\n    doctor,\n    say::report,\n};\nuse std::fmt;\n";
+    assert_eq!(imports(text), ["base", "image", "plan", "host", "doctor", "say"]);
 }

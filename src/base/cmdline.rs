@@ -23,6 +23,11 @@ pub fn has_word(line: &[u8], wanted: &[u8]) -> bool {
 /// nlplug-findfs, told of it, asks for no passphrase either.
 pub const KEY_WORDS: &[u8] = b" rc_kexec.key cryptkey";
 
+/// The word `cryptkey` or `cryptkey=...`: where Alpine's initramfs finds a key to the root.
+pub fn cryptkey(line: &[u8]) -> Option<&[u8]> {
+    words(line).find(|word| *word == b"cryptkey" || word.starts_with(b"cryptkey="))
+}
+
 /// Whether a word is a boot loader's mark and not the user's: it was true for the
 /// boot that is over.
 fn is_boot_loaders_mark(word: &[u8]) -> bool {

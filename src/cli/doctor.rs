@@ -1,8 +1,10 @@
 //! The options of doctor.
 
 use super::words::Words;
-use super::{Command, DoctorRequest, Format, LoadRequest};
+use super::{Command, DoctorRequest};
+use crate::doctor::Format;
 use crate::failure::Result;
+use crate::settings::Origin;
 use argh::ArgsInfo;
 
 /// Say what stands between this machine and a kexec, and what to do about it. Exit
@@ -47,6 +49,9 @@ pub struct Options {
     /// as for kexec-load
     #[argh(option, arg_name = "DIR")]
     boot: Option<String>,
+    /// as for kexec-load
+    #[argh(switch)]
+    from_environment: bool,
     /// as for kexec-exec
     #[argh(option, arg_name = "WHAT")]
     when_unknown: Option<String>,
@@ -60,10 +65,7 @@ pub struct Options {
 
 /// `doctor ...`
 pub fn command(words: &Words) -> Result<Command> {
-    let mut load = LoadRequest::default();
-    super::what_to_load(words, &mut load)?;
-    load.dry_run = true;
-    let speech = match (words.has("--porcelain"), words.has("--warn")) {
+    let format = match (words.has("--porcelain"), words.has("--warn")) {
         (false, false) => Format::Table,
         (true, false) => Format::Porcelain,
         (false, true) => Format::Warning,
@@ -71,16 +73,9 @@ pub fn command(words: &Words) -> Result<Command> {
             return Err(words.misused("unable to speak in two ways: give one of --porcelain and --warn"));
         }
     };
-    let nothing_said = load.kernel.is_none()
-        && load.boot.is_none()
-        && load.initrds.is_empty()
-        && load.append.is_none()
-        && load.dtb.is_none()
-        && !load.adds()
-        && !words.has("--reuse-cmdline");
     Ok(Command::Doctor(DoctorRequest {
-        load: (!nothing_said).then_some(load),
-        kexec_when_unknown: super::when_unknown(words)?,
-        speech,
+        load: super::load::origin(words)?.unwrap_or(Origin::File),
+        when_unknown: super::when_unknown(words)?,
+        format,
     }))
 }

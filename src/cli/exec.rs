@@ -1,8 +1,9 @@
 //! The options of kexec-exec.
 
 use super::words::Words;
-use super::{Command, ExecRequest};
+use super::{Command, Jump};
 use crate::failure::Result;
+use crate::jump::{Request, When};
 use argh::ArgsInfo;
 
 /// Start the loaded kernel at the end of a shutdown for a reboot: writes file
@@ -28,11 +29,8 @@ pub struct Options {
 
 /// `kexec-exec ...`
 pub fn command(words: &Words) -> Result<Command> {
-    Ok(Command::Exec(ExecRequest {
-        now: words.has("--now"),
-        kexec_when_unknown: super::when_unknown(words)?,
-        sync: true,
-        debug: words.has("--debug"),
-        ignored: Vec::new(),
-    }))
+    let when_unknown = super::when_unknown(words)?;
+    let when = if words.has("--now") { When::Now } else { When::Rebooting(when_unknown) };
+    let request = Request { when, sync: true };
+    Ok(Command::Jump(Jump { request, debug: words.has("--debug"), ignored: Vec::new() }))
 }

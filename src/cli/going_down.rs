@@ -36,7 +36,7 @@ pub struct Options {
 
 /// `going-down ...`
 pub fn command(words: &Words) -> Result<Command> {
-    let kexec_when_unknown = super::when_unknown(words)?;
+    let when_unknown = super::when_unknown(words)?;
     let errands = &[
         ("--arm", Action::Arm),
         ("--disarm", Action::Disarm),
@@ -46,8 +46,8 @@ pub fn command(words: &Words) -> Result<Command> {
     ];
     let mut asked = errands.iter().filter(|(name, _)| words.has(name));
     match (asked.next(), asked.next()) {
-        (None, _) => Ok(Command::GoingDown(Action::Decide { kexec_when_unknown })),
-        (Some(&(_, errand)), None) => Ok(Command::GoingDown(errand)),
+        (None, _) => Ok(Command::Shutdown(Action::Decide { when_unknown })),
+        (Some(&(_, errand)), None) => Ok(Command::Shutdown(errand)),
         _ => Err(words.misused(
             "unable to do all of this: --arm, --disarm, --setup, --skip and --rescue stand alone, one of them",
         )),

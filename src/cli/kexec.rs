@@ -1,11 +1,17 @@
 //! The options of kexec(8), as its users type them.
 
 use super::words::Words;
-use super::{After, Choice, Command, ExecRequest, LoadRequest, StatusRequest};
+use super::{Command, Jump, Load};
 use crate::base::range::Range;
-use crate::failure::{Call, Result};
+use crate::base::text::{parse_decimal, parse_hex};
+use crate::failure::{NotDone, Result};
+use crate::jump::{self, When};
+use crate::known::call::Call;
+use crate::load::{After, Base, Choice, Goal, Initrds, KernelChoice, Line, Request};
+use crate::settings::Origin;
+use crate::status;
 use argh::ArgsInfo;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 
 /// Load a kernel and start it, with the options of kexec(8). With neither -l nor
 /// -f nor -e, loads and asks init for a reboot.
@@ -89,99 +95,102 @@ pub struct Options {
     kernel: Option<String>,
 }
 
-const NO_CRASH_KERNELS: &str = "unable to load or unload a crash kernel (-p): rc-kexec starts kernels for a reboot only\n  kexec-tools does it";
-
 /// `kexec ...`
 pub fn command(words: &Words) -> Result<Command> {
     // "this option supersedes other options and it will not load or unload"
     if words.has("--status") {
         let crash = !words.has("--load");
-        return Ok(Command::Status(StatusRequest { crash, loaded: 1, say: false }));
+        return Ok(Command::Status(status::Request::Kexec8 { crash }));
     }
     if words.has("--load-panic") {
-        return Ok(Command::Refuse(NO_CRASH_KERNELS));
+        return Err(NotDone::CrashKernel.into());
     }
-    let mut load = LoadRequest::default();
-    let mut ignored = Vec::new();
-    for &name in &["--no-ifdown", "--no-checks"] {
-        if words.has(name) {
-            ignored.push(name);
-        }
-    }
-    let (debug, sync) = (words.has("--debug"), !words.has("--no-sync"));
-    load.kernel = super::only_kernel(words)?;
-    let exec = words.has("--exec");
+    let kernel = super::only_kernel(words)?;
     if words.has("--unload") {
-        let alone = load.kernel.is_none() && !exec && words.last_of(&["--load", "--force"]).is_none();
-        return if alone {
-            Ok(Command::Unload)
-        } else {
-            Err(words
-                .misused("unable to unload and load at once: leave -u out, a load replaces what is loaded"))
-        };
+        return unload(words, kernel.is_none());
     }
-    match (&load.kernel, exec) {
-        (None, true) => {
-            return Ok(Command::Exec(ExecRequest {
-                now: true,
-                kexec_when_unknown: false,
-                sync,
-                debug,
-                ignored,
-            }));
-        }
-        (None, false) => return Err(words.misused("unable to load: no kernel is named")),
-        (Some(_), true) => {
-            return Err(words.misused(
-                "unable to start a kernel that is named: -e starts the one that is loaded, -f loads and starts",
-            ));
-        }
-        (Some(_), false) => {}
+    match (kernel, words.has("--exec")) {
+        (None, true) => Ok(Command::Jump(jump(words))),
+        (Some(kernel), false) => load(words, kernel).map(Command::Load),
+        (None, false) => Err(words.misused("unable to load: no kernel is named")),
+        (Some(_), true) => Err(words.misused(
+            "unable to start a kernel that is named: -e starts the one that is loaded, -f loads and starts",
+        )),
     }
-    let both = (words.has("--kexec-file-syscall"), words.has("--kexec-syscall"));
-    let choice = match both {
-        _ if words.has("--kexec-syscall-auto") => Choice::Auto,
-        (false, false) => Choice::Auto,
-        (true, false) => Choice::Only(Call::FileLoad),
-        (false, true) => Choice::Only(Call::Load),
-        (true, true) => return Err(words.misused("unable to load with -c and -s: they exclude each other")),
-    };
+}
+
+fn unload(words: &Words, no_kernel: bool) -> Result<Command> {
+    if no_kernel && !words.has("--exec") && words.last_of(&["--load", "--force"]).is_none() {
+        return Ok(Command::Unload);
+    }
+    Err(words.misused("unable to unload and load at once: leave -u out, a load replaces what is loaded"))
+}
+
+fn jump(words: &Words) -> Jump {
+    let request = jump::Request { when: When::Now, sync: !words.has("--no-sync") };
+    Jump { request, debug: words.has("--debug"), ignored: ignored(words) }
+}
+
+fn load(words: &Words, kernel: OsString) -> Result<Load> {
+    let call = choice(words)?;
     let bounds = bounds(words.last("--mem-min"), words.last("--mem-max"));
     let bounds = bounds.map_err(|what| words.misused(what))?;
-    if choice == Choice::Only(Call::FileLoad) && bounds != Range::ALL {
-        return Err(words
-            .misused("unable to keep to --mem-min and --mem-max with -s: kexec_file_load takes no bounds"));
+    if call == Choice::Only(Call::FileLoad) && bounds != Range::ALL {
+        return Err(words.misused(
+            "unable to keep to --mem-min and --mem-max with -s: kexec_file_load accepts no bounds",
+        ));
     }
-    // --append and --command-line are one option by two names; the last one counts.
-    let append = words.last_of(&["--append", "--command-line"]).map(|(_, value)| value.to_os_string());
-    load.initrds = words.all("--initrd");
-    load.dtb = words.last("--dtb").map(OsStr::to_os_string);
-    load.reuse = words.has("--reuse-cmdline");
-    load.own_line = !load.reuse && append.is_none();
-    load.append = append;
-    load.choice = choice;
-    load.kind = words.last("--type").map(OsStr::to_os_string);
-    load.bounds = bounds;
-    load.debug = debug;
-    load.ignored = ignored;
+    // --append and --command-line are two names of one option; the last one counts.
+    let append = words.last_of(&["--append", "--command-line"]).map(|(_, value)| *value);
+    let request = Request {
+        kernel: KernelChoice::new(Some(kernel), None),
+        initrds: Initrds::named(words.all("--initrd")),
+        line: match (append, words.has("--reuse-cmdline")) {
+            (None, false) => Line::Unsaid(Base::Empty),
+            (Some(append), false) => Line::Said(Base::Empty, append.to_os_string()),
+            (append, true) => Line::Said(Base::Running, append.unwrap_or_default().to_os_string()),
+        },
+        dtb: words.last("--dtb").map(OsStr::to_os_string),
+        kind: words.last("--type").map(OsStr::to_os_string),
+        call,
+        bounds,
+        ..Request::default()
+    };
     // As with kexec-tools, the last of -l and -f counts.
-    load.after = match words.last_of(&["--load", "--force"]) {
-        Some(("--force", _)) => After::Jump { sync },
+    let after = match words.last_of(&["--load", "--force"]) {
+        Some(("--force", _)) => After::Jump { sync: !words.has("--no-sync") },
         Some(_) => After::Nothing,
         None => After::Reboot,
     };
-    Ok(Command::Load(load))
+    Ok(Load {
+        from: Origin::Said(request),
+        goal: Goal::Load(after),
+        announce: false,
+        debug: words.has("--debug"),
+        ignored: ignored(words),
+    })
+}
+
+/// The options that are accepted and do nothing.
+fn ignored(words: &Words) -> Vec<&'static str> {
+    ["--no-ifdown", "--no-checks"].into_iter().filter(|name| words.has(name)).collect()
+}
+
+fn choice(words: &Words) -> Result<Choice> {
+    match (words.has("--kexec-file-syscall"), words.has("--kexec-syscall")) {
+        _ if words.has("--kexec-syscall-auto") => Ok(Choice::Auto),
+        (false, false) => Ok(Choice::Auto),
+        (true, false) => Ok(Choice::Only(Call::FileLoad)),
+        (false, true) => Ok(Choice::Only(Call::Load)),
+        (true, true) => Err(words.misused("unable to load with -c and -s: they exclude each other")),
+    }
 }
 
 /// `--mem-min` and `--mem-max`: both ends inside, in decimal or with 0x.
 fn bounds(min: Option<&OsStr>, max: Option<&OsStr>) -> Result<Range, &'static str> {
     let number = |text: &OsStr| {
         let text = text.as_encoded_bytes();
-        if text.starts_with(b"0x") {
-            crate::base::text::parse_hex(text)
-        } else {
-            crate::base::text::parse_decimal(text)
-        }
+        if text.starts_with(b"0x") { parse_hex(text) } else { parse_decimal(text) }
     };
     let min = min.map_or(Some(0), number).ok_or("unable to use --mem-min: it is no address")?;
     let max = max.map_or(Some(u64::MAX), number).ok_or("unable to use --mem-max: it is no address")?;

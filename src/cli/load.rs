@@ -1,8 +1,12 @@
 //! The options of kexec-load.
 
 use super::words::Words;
-use super::{Choice, Command, LoadRequest, StatusRequest};
-use crate::failure::{Call, Result};
+use super::{Command, Load};
+use crate::failure::Result;
+use crate::known::call::Call;
+use crate::load::{After, Choice, Goal};
+use crate::settings::Origin;
+use crate::status;
 use argh::ArgsInfo;
 
 /// Load a kernel, to be started by the next reboot. With no kernel named, finds
@@ -45,6 +49,9 @@ pub struct Options {
     /// initrds are looked for beside the kernel, unless --initrd none
     #[argh(option, arg_name = "DIR")]
     boot: Option<String>,
+    /// load what the services' settings in the environment say (kexec_kernel and so on)
+    #[argh(switch)]
+    from_environment: bool,
     /// auto (the default), load or file
     #[argh(option, arg_name = "CALL")]
     syscall: Option<String>,
@@ -73,19 +80,16 @@ pub struct Options {
 
 /// `kexec-load ...`
 pub fn command(words: &Words) -> Result<Command> {
-    let mut load = LoadRequest::default();
-    super::what_to_load(words, &mut load)?;
-    load.dry_run = words.has("--dry-run");
-    load.name_only = words.has("--type");
-    load.say = true;
-    load.debug = words.has("--debug");
-    let loads =
-        load.kernel.is_some() || load.dry_run || load.name_only || !load.initrds.is_empty() || load.adds();
+    let goal = match (words.has("--type"), words.has("--dry-run")) {
+        (true, _) => Goal::Identify,
+        (false, true) => Goal::Draw,
+        (false, false) => Goal::Load(After::Nothing),
+    };
+    let from = origin(words)?;
+    let loads = from.is_some() || goal != Goal::Load(After::Nothing);
     match (words.has("--unload"), words.has("--status"), loads) {
         (true, false, false) => return Ok(Command::Unload),
-        (false, true, false) => {
-            return Ok(Command::Status(StatusRequest { crash: false, loaded: 0, say: true }));
-        }
+        (false, true, false) => return Ok(Command::Status(status::Request::Load)),
         (false, false, _) => {}
         _ => {
             return Err(
@@ -93,11 +97,30 @@ pub fn command(words: &Words) -> Result<Command> {
             );
         }
     }
-    load.choice = match words.last("--syscall").unwrap_or("auto".as_ref()).to_str() {
-        Some("auto") => Choice::Auto,
-        Some("load") => Choice::Only(Call::Load),
-        Some("file") => Choice::Only(Call::FileLoad),
-        _ => return Err(words.misused("unable to use --syscall: it is auto, load or file")),
-    };
-    Ok(Command::Load(load))
+    let mut from = from.unwrap_or(Origin::Said(Default::default()));
+    if let Origin::Said(request) = &mut from {
+        request.call = choice(words)?;
+    }
+    let debug = words.has("--debug");
+    Ok(Command::Load(Load { from, goal, announce: true, debug, ignored: Vec::new() }))
+}
+
+/// Where it is said what to load; `None` when no option says so.
+pub fn origin(words: &Words) -> Result<Option<Origin>> {
+    match (words.has("--from-environment"), super::said(words)?) {
+        (false, said) => Ok(said.map(Origin::Said)),
+        (true, None) => Ok(Some(Origin::Environment)),
+        (true, Some(_)) => Err(words.misused(
+            "unable to load what is named: --from-environment stands alone, the settings name everything",
+        )),
+    }
+}
+
+fn choice(words: &Words) -> Result<Choice> {
+    match words.last("--syscall").unwrap_or("auto".as_ref()).to_str() {
+        Some("auto") => Ok(Choice::Auto),
+        Some("load") => Ok(Choice::Only(Call::Load)),
+        Some("file") => Ok(Choice::Only(Call::FileLoad)),
+        _ => Err(words.misused("unable to use --syscall: it is auto, load or file")),
+    }
 }

@@ -8,10 +8,16 @@ mod load;
 mod words;
 
 use crate::base::bytes::parts;
-use crate::base::range::Range;
 use crate::base::text::{Shown, parse_octal};
-use crate::failure::{Call, Failure, Result};
+use crate::doctor::Request as DoctorRequest;
+use crate::failure::{Failure, Result};
 use crate::image::newc;
+use crate::jump;
+use crate::known::shutdown::WhenUnknown;
+use crate::load::{AddedFile, Base, Goal, Initrds, KernelChoice, Key, KeyFile, Line, Request};
+use crate::settings::Origin;
+use crate::shutdown::Action;
+use crate::status;
 use argh::{ArgsInfo, CommandInfoWithArgs};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
@@ -22,175 +28,45 @@ use words::Words;
 #[derive(Debug)]
 pub enum Command {
     /// Load a kernel, and perhaps more.
-    Load(LoadRequest),
+    Load(Load),
     /// Unload what is loaded.
     Unload,
     /// Is something loaded?
-    Status(StatusRequest),
+    Status(status::Request),
     /// Start what is loaded.
-    Exec(ExecRequest),
+    Jump(Jump),
     /// Is the machine rebooting? And what makes that known.
-    GoingDown(Action),
+    Shutdown(Action),
     /// What stands between this machine and a kexec?
     Doctor(DoctorRequest),
     /// Print this, on standard output.
     Print(String),
-    /// Refuse in words.
-    Refuse(&'static str),
 }
 
-/// A question that the exit status answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StatusRequest {
-    /// Whether it is about the kernel for a panic.
-    pub crash: bool,
-    /// The exit status when something is loaded; the other of 0 and 1 when not.
-    pub loaded: u8,
-    /// Whether to say it in words, too.
-    pub say: bool,
-}
-
-/// Which system call to load with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Choice {
-    /// kexec_file_load where the kernel has it, else kexec_load.
-    #[default]
-    Auto,
-    /// This one and no other.
-    Only(Call),
-}
-
-/// What follows a load.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum After {
-    /// Nothing.
-    #[default]
-    Nothing,
-    /// Jump at once.
-    Jump {
-        /// Write file systems' data first.
-        sync: bool,
-    },
-    /// Ask init for a reboot.
-    Reboot,
-}
-
-/// A load.
-#[derive(Clone, Debug, Default)]
-pub struct LoadRequest {
-    /// The kernel; found by the running kernel's flavour when absent.
-    pub kernel: Option<OsString>,
-    /// Where it is looked for then; /boot when absent.
-    pub boot: Option<OsString>,
-    /// Initrds, in their order.
-    pub initrds: Vec<OsString>,
-    /// Files to add to the next kernel's initramfs.
-    pub added: Vec<AddedFile>,
-    /// A key file to add to it, for Alpine's initramfs to unlock the root with.
-    pub crypt_key: Option<OsString>,
-    /// Take the key from a file system that is not known to be encrypted, too.
-    pub force: bool,
-    /// A device tree to hand on in the place of the running kernel's (arm64).
-    pub dtb: Option<OsString>,
-    /// Whether a unified image's own command line counts: the user says nothing of one.
-    pub own_line: bool,
-    /// Say what the kernel is; load nothing.
-    pub name_only: bool,
-    /// Begin with the running kernel's command line.
-    pub reuse: bool,
-    /// The command line, or what is added to the running kernel's.
-    pub append: Option<OsString>,
-    /// The system call.
-    pub choice: Choice,
-    /// `--type`, as it was given.
-    pub kind: Option<OsString>,
-    /// Where segments may lie.
-    pub bounds: Range,
-    /// Draw it, load nothing.
-    pub dry_run: bool,
-    /// Say what was loaded.
-    pub say: bool,
-    /// Say everything.
-    pub debug: bool,
-    /// What was accepted and does nothing.
-    pub ignored: Vec<&'static str>,
-    /// What follows.
-    pub after: After,
-}
-
-impl LoadRequest {
-    /// Whether files are added to the next kernel's initramfs.
-    pub fn adds(&self) -> bool {
-        self.crypt_key.is_some() || !self.added.is_empty()
-    }
-}
-
-/// A file that is added to the next kernel's initramfs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AddedFile {
-    /// The file, here.
-    pub source: OsString,
-    /// Its path there, as newc::name has it.
-    pub name: OsString,
-    /// Its permission bits there; the ones that it has here when absent.
-    pub mode: Option<u32>,
-}
-
-/// A jump.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ExecRequest {
-    /// Even when the machine is not going down.
-    pub now: bool,
-    /// Even when it may be going to power off.
-    pub kexec_when_unknown: bool,
-    /// Write file systems' data first.
-    pub sync: bool,
-    /// Say everything.
-    pub debug: bool,
-    /// What was accepted and does nothing.
-    pub ignored: Vec<&'static str>,
-}
-
-/// What going-down is asked to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Say whether the machine is rebooting.
-    Decide {
-        /// Whether a kexec is wanted when that is not known.
-        kexec_when_unknown: bool,
-    },
-    /// Watch init's signals.
-    Arm,
-    /// Watch them no more.
-    Disarm,
-    /// Edit /etc/inittab.
-    SetUp,
-    /// Make the next reboot an ordinary one.
-    Skip,
-    /// Reboot at once, where init could not.
-    Rescue,
-}
-
-/// What the doctor looks at, and how it speaks.
+/// A load, and what to say of it.
 #[derive(Clone, Debug)]
-pub struct DoctorRequest {
-    /// What would be loaded; the services' settings when absent.
-    pub load: Option<LoadRequest>,
-    /// Whether a kexec is wanted when a reboot cannot be told from a poweroff.
-    pub kexec_when_unknown: bool,
-    /// How it speaks.
-    pub speech: Format,
+pub struct Load {
+    /// What to load.
+    pub from: Origin,
+    /// How far to go.
+    pub goal: Goal,
+    /// Say what was loaded.
+    pub announce: bool,
+    /// Say everything.
+    pub debug: bool,
+    /// Options that are accepted and do nothing.
+    pub ignored: Vec<&'static str>,
 }
 
-/// How the doctor speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// A table for people.
-    Table,
-    /// A line a finding, for scripts.
-    Porcelain,
-    /// At most two lines, and only when a reboot would not be a kexec.
-    Warning,
+/// A jump, and what to say of it.
+#[derive(Clone, Debug)]
+pub struct Jump {
+    /// The jump.
+    pub request: jump::Request,
+    /// Say everything.
+    pub debug: bool,
+    /// Options that are accepted and do nothing.
+    pub ignored: Vec<&'static str>,
 }
 
 /// The name of an applet, what it is for, and how its words become a command.
@@ -302,19 +178,39 @@ fn no_applet(what: &str) -> Box<Failure> {
     Box::new(Failure::Usage { applet: "", what })
 }
 
-/// `--when-unknown`: whether a kexec is wanted when a reboot cannot be told from a
-/// poweroff.
-fn when_unknown(words: &Words) -> Result<bool> {
-    match words.last("--when-unknown").unwrap_or("reboot".as_ref()).to_str() {
-        Some("reboot") => Ok(false),
-        Some("kexec") => Ok(true),
-        _ => Err(words.misused("unable to use --when-unknown: it is reboot or kexec")),
-    }
+/// `--when-unknown`
+fn when_unknown(words: &Words) -> Result<WhenUnknown> {
+    let word = words.last("--when-unknown").unwrap_or("reboot".as_ref());
+    WhenUnknown::from_word(word.as_bytes())
+        .ok_or_else(|| words.misused("unable to use --when-unknown: it is reboot or kexec"))
 }
 
-/// What kexec-load's options say of the kernel, its initrds, and its command line: the
-/// running kernel's, when there is no option for it.
-fn what_to_load(words: &Words, load: &mut LoadRequest) -> Result<()> {
+/// What kexec-load's options say about a load; `None` when they say nothing.
+fn said(words: &Words) -> Result<Option<Request>> {
+    let boot = words.last("--boot").map(OsStr::to_os_string);
+    let kernel = only_kernel(words)?;
+    let key = words
+        .last("--crypt-key")
+        .map(|path| KeyFile { path: path.to_os_string(), force: words.has("--force") });
+    let says_something = kernel.is_some() || boot.is_some();
+    let request = Request {
+        kernel: KernelChoice::new(kernel, boot),
+        initrds: Initrds::named(words.all("--initrd")),
+        line: line(words)?,
+        added: added_files(words)?,
+        key: key.map_or(Key::Absent, Key::File),
+        dtb: words.last("--dtb").map(OsStr::to_os_string),
+        ..Request::default()
+    };
+    let is_default = request.initrds == Initrds::Unsaid
+        && request.line == Line::default()
+        && !request.adds()
+        && request.dtb.is_none();
+    Ok((says_something || !is_default).then_some(request))
+}
+
+/// The command line: the running kernel's, when there is no option for it.
+fn line(words: &Words) -> Result<Line> {
     let (append, command_line) = (words.last("--append"), words.last("--command-line"));
     let reuse = words.has("--reuse-cmdline");
     if command_line.is_some() && (append.is_some() || reuse) {
@@ -322,37 +218,36 @@ fn what_to_load(words: &Words, load: &mut LoadRequest) -> Result<()> {
             "unable to make a command line: give one of --command-line and --append, and --reuse-cmdline only with --append",
         ));
     }
-    load.kernel = only_kernel(words)?;
-    load.boot = words.last("--boot").map(OsStr::to_os_string);
-    load.initrds = words.all("--initrd");
+    Ok(match (append.or(command_line), reuse) {
+        (None, false) => Line::Unsaid(Base::Running),
+        (text, true) => Line::Said(Base::Running, text.unwrap_or_default().to_os_string()),
+        (Some(text), false) => Line::Said(Base::Empty, text.to_os_string()),
+    })
+}
+
+fn added_files(words: &Words) -> Result<Vec<AddedFile>> {
+    let mut files: Vec<AddedFile> = Vec::new();
     for word in words.all("--add-file") {
-        let added = added_file(word.as_bytes()).ok_or_else(|| {
+        files.push(added_file(word.as_bytes()).ok_or_else(|| {
             words.misused(&format!(
                 "unable to use --add-file {}: it is SRC:DEST[:MODE], DEST a path of at most 4095 bytes without . and .., MODE octal",
                 word.shown()
             ))
-        })?;
-        load.added.push(added);
+        })?);
     }
     // The kernel would leave one of them out without a word.
     let above = |name: &OsStr, other: &AddedFile| {
         other.name.as_bytes().strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"/"))
     };
-    for added in &load.added {
-        if load.added.iter().any(|other| above(&added.name, other)) {
+    for added in &files {
+        if files.iter().any(|other| above(&added.name, other)) {
             return Err(words.misused(&format!(
                 "unable to add {} as a file: another file is added below it",
                 added.name.shown()
             )));
         }
     }
-    load.crypt_key = words.last("--crypt-key").map(OsStr::to_os_string);
-    load.force = words.has("--force");
-    load.own_line = !reuse && append.is_none() && command_line.is_none();
-    load.reuse = reuse || load.own_line;
-    load.dtb = words.last("--dtb").map(OsStr::to_os_string);
-    load.append = append.or(command_line).map(OsStr::to_os_string);
-    Ok(())
+    Ok(files)
 }
 
 /// SRC:DEST[:MODE].
@@ -382,6 +277,9 @@ fn only_kernel(words: &Words) -> Result<Option<OsString>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::NotDone;
+    use crate::known::call::Call;
+    use crate::load::{After, Choice};
     use std::os::unix::ffi::OsStringExt;
 
     fn run(line: &str) -> (&'static str, Result<Command>) {
@@ -389,11 +287,23 @@ mod tests {
         parse(&argv)
     }
 
-    fn load(line: &str) -> LoadRequest {
+    /// A load with what it asks for.
+    fn parsed(line: &str) -> (Load, Request) {
         match run(line).1 {
-            Ok(Command::Load(request)) => request,
+            Ok(Command::Load(load)) => match load.from.clone() {
+                Origin::Said(request) => (load, request),
+                other => panic!("{line}: {other:?}"),
+            },
             other => panic!("{line}: {other:?}"),
         }
+    }
+
+    fn load(line: &str) -> Request {
+        parsed(line).1
+    }
+
+    fn goal(line: &str) -> Goal {
+        parsed(line).0.goal
     }
 
     fn usage(line: &str) -> String {
@@ -425,25 +335,28 @@ mod tests {
             "kexec /k --load -c --initrd /a --append nothing --append x --initrd=/b",
             "kexec -lc --append=x --initrd /a --initrd /b -- /k",
         ] {
-            let request = load(line);
-            assert_eq!(request.kernel.as_deref(), Some(OsStr::new("/k")), "{line}");
-            assert_eq!(request.initrds, ["/a", "/b"], "{line}");
-            assert_eq!(request.append.as_deref(), Some(OsStr::new("x")), "{line}");
-            assert_eq!(request.choice, Choice::Only(Call::Load), "{line}");
-            assert_eq!(request.after, After::Nothing, "{line}");
-            assert!(!request.reuse && !request.say && !request.dry_run, "{line}");
+            let (load, request) = parsed(line);
+            let kernel = KernelChoice::Named { path: "/k".into(), finds_initrds: false };
+            assert_eq!(request.kernel, kernel, "{line}");
+            assert_eq!(request.initrds, Initrds::These(vec!["/a".into(), "/b".into()]), "{line}");
+            assert_eq!(request.line, Line::Said(Base::Empty, "x".into()), "{line}");
+            assert_eq!(request.call, Choice::Only(Call::Load), "{line}");
+            assert_eq!(load.goal, Goal::Load(After::Nothing), "{line}");
+            assert!(!load.announce, "{line}");
         }
     }
 
     #[test]
     fn what_follows_a_load_of_kexec() {
-        assert_eq!(load("kexec -f /k").after, After::Jump { sync: true });
-        assert_eq!(load("kexec -lf /k").after, After::Jump { sync: true });
-        assert_eq!(load("kexec -fl /k").after, After::Nothing);
-        assert_eq!(load("kexec -fy /k").after, After::Jump { sync: false });
-        assert_eq!(load("kexec /k").after, After::Reboot);
-        assert!(matches!(run("kexec -e").1, Ok(Command::Exec(ExecRequest { now: true, sync: true, .. }))));
-        assert!(matches!(run("kexec -ey").1, Ok(Command::Exec(ExecRequest { sync: false, .. }))));
+        assert_eq!(goal("kexec -f /k"), Goal::Load(After::Jump { sync: true }));
+        assert_eq!(goal("kexec -lf /k"), Goal::Load(After::Jump { sync: true }));
+        assert_eq!(goal("kexec -fl /k"), Goal::Load(After::Nothing));
+        assert_eq!(goal("kexec -fy /k"), Goal::Load(After::Jump { sync: false }));
+        assert_eq!(goal("kexec /k"), Goal::Load(After::Reboot));
+        for (line, sync) in [("kexec -e", true), ("kexec -ey", false)] {
+            let Ok(Command::Jump(jump)) = run(line).1 else { panic!("{line}") };
+            assert_eq!(jump.request, jump::Request { when: jump::When::Now, sync }, "{line}");
+        }
         assert!(matches!(run("kexec -u").1, Ok(Command::Unload)));
     }
 
@@ -453,32 +366,39 @@ mod tests {
             [("kexec -S", true), ("kexec -Sp", true), ("kexec -Sl", false), ("kexec --status --load", false)];
         for (line, crash) in table {
             let Ok(Command::Status(request)) = run(line).1 else { panic!("{line}") };
-            assert_eq!(request, StatusRequest { crash, loaded: 1, say: false }, "{line}");
+            assert_eq!(request, status::Request::Kexec8 { crash }, "{line}");
         }
         let Ok(Command::Status(request)) = run("kexec-load --status").1 else { panic!() };
-        assert_eq!(request, StatusRequest { crash: false, loaded: 0, say: true });
+        assert_eq!(request, status::Request::Load);
     }
 
     #[test]
     fn crash_kernels_are_refused_in_words() {
         for line in ["kexec -p /k", "kexec --load-panic /k", "kexec -pu"] {
-            assert!(matches!(run(line).1, Ok(Command::Refuse(_))), "{line}");
+            let refusal = run(line).1.map_err(|failure| *failure);
+            assert!(matches!(refusal, Err(Failure::NotDone(NotDone::CrashKernel))), "{line}: {refusal:?}");
         }
     }
 
     #[test]
     fn values_that_begin_with_a_dash_and_odd_bytes() {
-        assert_eq!(load("kexec -l /k --append -x").append.as_deref(), Some(OsStr::new("-x")));
-        assert_eq!(load("kexec-load /k --append=--").append.as_deref(), Some(OsStr::new("--")));
-        assert_eq!(load("kexec-load /k --append=").append.as_deref(), Some(OsStr::new("")));
+        let said = |line| match load(line).line {
+            Line::Said(_, text) => text,
+            other => panic!("{line}: {other:?}"),
+        };
+        assert_eq!(said("kexec -l /k --append -x"), "-x");
+        assert_eq!(said("kexec-load /k --append=--"), "--");
+        assert_eq!(said("kexec-load /k --append="), "");
         let argv = [
             OsString::from("kexec-load"),
             OsString::from_vec(b"/boot/\xff".to_vec()),
             OsString::from_vec(b"--initrd=/\xfe".to_vec()),
         ];
-        let Ok(Command::Load(request)) = parse(&argv).1 else { panic!() };
-        assert_eq!(request.kernel.unwrap().as_bytes(), b"/boot/\xff");
-        assert_eq!(request.initrds[0].as_bytes(), b"/\xfe");
+        let Ok(Command::Load(Load { from: Origin::Said(request), .. })) = parse(&argv).1 else { panic!() };
+        let KernelChoice::Named { path, .. } = request.kernel else { panic!() };
+        assert_eq!(path.as_bytes(), b"/boot/\xff");
+        let Initrds::These(initrds) = request.initrds else { panic!() };
+        assert_eq!(initrds[0].as_bytes(), b"/\xfe");
     }
 
     #[test]
@@ -502,7 +422,7 @@ mod tests {
         }
         let request = load("kexec-load --add-file a:b --add-file=c:d:1 --crypt-key k --force");
         assert_eq!(request.added.len(), 2);
-        assert_eq!((request.crypt_key.as_deref(), request.force), (Some(OsStr::new("k")), true));
+        assert_eq!(request.key, Key::File(KeyFile { path: "k".into(), force: true }));
         assert!(request.adds() && !load("kexec-load /k --force").adds());
         assert!(usage("kexec-load --add-file a:../b").contains("SRC:DEST[:MODE]"));
         assert!(usage("kexec-load --add-file a:b/c --add-file a:b").contains("added below it"));
@@ -524,7 +444,7 @@ mod tests {
             ("kexec -l /a /b", "2 kernels"),
             ("kexec -e /a", "-f loads and starts"),
             ("kexec -le /a", "-f loads and starts"),
-            ("kexec -s -l /k --mem-max=0x1000", "takes no bounds"),
+            ("kexec -s -l /k --mem-max=0x1000", "accepts no bounds"),
             ("kexec -l /k --mem-min=q", "--mem-min"),
             ("kexec -l /k --mem-min=0x2000 --mem-max=0x1000", "--mem-max"),
             ("kexec-load --syscall both", "--syscall"),
@@ -551,22 +471,43 @@ mod tests {
 
     #[test]
     fn what_does_nothing_is_remembered() {
-        assert_eq!(load("kexec -l -x -i /k").ignored, ["--no-ifdown", "--no-checks"]);
-        assert_eq!(load("kexec -l /k").ignored, [""; 0]);
+        assert_eq!(parsed("kexec -l -x -i /k").0.ignored, ["--no-ifdown", "--no-checks"]);
+        assert_eq!(parsed("kexec -l /k").0.ignored, [""; 0]);
     }
 
     #[test]
     fn kexec_load_reuses_the_command_line_unless_told_one() {
-        assert!(load("kexec-load").reuse);
-        assert!(load("kexec-load /k").reuse);
-        assert!(!load("kexec-load /k --append x").reuse);
-        assert!(!load("kexec-load /k --command-line x").reuse);
-        let both = load("kexec-load /k --reuse-cmdline --append x");
-        assert!(both.reuse && both.append.is_some() && both.say);
-        assert!(!load("kexec -l /k").reuse);
-        assert!(load("kexec -l /k --reuse-commandline").reuse);
-        assert!(load("kexec -l /k --reuse").reuse);
-        assert_eq!(load("kexec -l /k --command-line a --append b").append.as_deref(), Some(OsStr::new("b")));
+        let line = |words| load(words).line;
+        let said = |base, text: &str| Line::Said(base, text.into());
+        assert_eq!(line("kexec-load"), Line::Unsaid(Base::Running));
+        assert_eq!(line("kexec-load /k"), Line::Unsaid(Base::Running));
+        assert_eq!(line("kexec-load /k --append x"), said(Base::Empty, "x"));
+        assert_eq!(line("kexec-load /k --command-line x"), said(Base::Empty, "x"));
+        assert_eq!(line("kexec-load /k --reuse-cmdline --append x"), said(Base::Running, "x"));
+        assert!(parsed("kexec-load /k").0.announce);
+        assert_eq!(line("kexec -l /k"), Line::Unsaid(Base::Empty));
+        assert_eq!(line("kexec -l /k --reuse-commandline"), said(Base::Running, ""));
+        assert_eq!(line("kexec -l /k --reuse"), said(Base::Running, ""));
+        assert_eq!(line("kexec -l /k --command-line a --append b"), said(Base::Empty, "b"));
+    }
+
+    #[test]
+    fn the_services_settings_stand_alone() {
+        for (words, goal) in [
+            ("kexec-load --from-environment", Goal::Load(After::Nothing)),
+            ("kexec-load --from-environment --dry-run", Goal::Draw),
+        ] {
+            let Ok(Command::Load(load)) = run(words).1 else { panic!("{words}") };
+            assert!(matches!(load.from, Origin::Environment) && load.goal == goal, "{load:?}");
+        }
+        let Ok(Command::Doctor(request)) = run("rc-kexec doctor --from-environment").1 else { panic!() };
+        assert!(matches!(request.load, Origin::Environment));
+        let Ok(Command::Doctor(request)) = run("rc-kexec doctor").1 else { panic!() };
+        assert!(matches!(request.load, Origin::File));
+        assert!(usage("kexec-load --from-environment /k").contains("--from-environment stands alone"));
+        assert!(
+            usage("rc-kexec doctor --from-environment --boot /").contains("--from-environment stands alone")
+        );
     }
 
     #[test]

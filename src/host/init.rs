@@ -5,9 +5,12 @@
 //! process runs for it: the kernel writes a line when a signal is sent.
 
 use super::files::{self, Input, exists, read, read_or_empty, write};
-use super::sys;
+use super::sys::file;
+use super::sys::mount::{mount_tracefs, unmount};
+use super::sys::process::{environment, signal_init_to_reload};
 use crate::failure::{Failure, Result};
-use crate::going_down::{self, Evidence, Init, RebootAction, SKIP_FILE, SetUp, Trace};
+use crate::known::init::{self, Init, RebootAction, Trace};
+use crate::known::shutdown::{Evidence, SKIP_FILE, SetUp};
 use core::ffi::CStr;
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
@@ -40,24 +43,24 @@ const SETTINGS: [(&str, &str); 7] = [
 
 /// Who process 1 is.
 pub fn kind() -> Init {
-    let Ok(name) = sys::read_link("/proc/1/exe".as_ref()) else { return Init::Hidden };
+    let Ok(name) = file::read_link("/proc/1/exe".as_ref()) else { return Init::Hidden };
     // Open by this name it is the program that runs, even where an upgrade has
     // replaced its file.
     let Ok(program) = Input::open("/proc/1/exe".as_ref()) else { return Init::Hidden };
     let name = name.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-    going_down::recognise_init(OsStr::from_bytes(name), program.bytes(), &read_or_empty(INITTAB))
+    init::recognise_init(OsStr::from_bytes(name), program.bytes(), &read_or_empty(INITTAB))
 }
 
 /// Whether sysvinit's inittab lets it tell a reboot from a poweroff.
 pub fn sysvinit_tells() -> bool {
-    going_down::sysvinit_tells(&read_or_empty(INITTAB))
+    init::sysvinit_tells(&read_or_empty(INITTAB))
 }
 
 /// What the trace shows.
 pub fn trace() -> Trace {
     match read(in_instance("events/signal/signal_generate/enable")) {
         Ok(enabled) if enabled.starts_with(b"1") => {
-            read(in_instance("trace")).map_or(Trace::Unreadable, |text| going_down::read_trace(&text))
+            read(in_instance("trace")).map_or(Trace::Unreadable, |text| init::read_trace(&text))
         }
         Ok(_) | Err(Errno::ENOENT) => Trace::NotArmed,
         Err(_) => Trace::Unreadable,
@@ -70,33 +73,28 @@ fn in_instance(name: &str) -> OsString {
 
 /// All that is known about why services are being stopped.
 pub fn evidence() -> Evidence {
-    let init = kind();
+    let kind = kind();
     Evidence {
-        going_down: sys::environment(c"RC_GOINGDOWN"),
-        runlevel: sys::environment(c"RC_RUNLEVEL"),
-        reboot: sys::environment(c"RC_REBOOT"),
+        going_down: environment(c"RC_GOINGDOWN"),
+        runlevel: environment(c"RC_RUNLEVEL"),
+        reboot: environment(c"RC_REBOOT"),
         // One that cannot be seen may be there.
         skip: files::may_exist(SKIP_FILE),
-        trace: if init.may_be_watched() { trace() } else { Trace::NotArmed },
-        init,
+        trace: if kind.may_be_watched() { trace() } else { Trace::NotArmed },
+        init: kind,
     }
-}
-
-/// Whether only a trace can tell a reboot from a poweroff under this init.
-pub fn needs_trace(init: &Init) -> bool {
-    matches!(init, Init::BusyBox(action) if *action != RebootAction::InForce)
 }
 
 /// Begins to watch process 1's signals, where nothing else tells them apart.
 /// Takes back an ordinary reboot that was asked for.
 pub fn arm() -> Result<()> {
     gone(SKIP_FILE, files::remove_file(SKIP_FILE))?;
-    let init = kind();
-    if init == Init::BusyBox(RebootAction::InForce) {
+    let kind = kind();
+    if kind == Init::BusyBox(RebootAction::InForce) {
         // A line that init has not read is not in force yet.
-        let _ = sys::signal_init_to_reload();
+        let _ = signal_init_to_reload();
     }
-    if !needs_trace(&init) {
+    if !kind.needs_trace() {
         let _ = files::remove_dir(RUN);
         return Ok(());
     }
@@ -118,7 +116,7 @@ fn make_instance() -> Result<()> {
         armed(RUN.as_ref(), files::make_dir(RUN))?;
         // Noted first: what is not known to be ours would stay mounted.
         armed(MOUNTED.as_ref(), write(MOUNTED.as_ref(), b""))?;
-        armed(TRACEFS.as_ref(), sys::mount_tracefs(TRACEFS_FOR_C))?;
+        armed(TRACEFS.as_ref(), mount_tracefs(TRACEFS_FOR_C))?;
     }
     armed(INSTANCE.as_ref(), files::make_dir(INSTANCE))?;
     for (name, value) in SETTINGS {
@@ -152,7 +150,7 @@ fn remove_instance() -> Result<()> {
     }
     if exists(MOUNTED) {
         // Somebody else may be using it by now.
-        match sys::unmount(TRACEFS_FOR_C) {
+        match unmount(TRACEFS_FOR_C) {
             Ok(()) | Err(Errno::EBUSY | Errno::EINVAL) => {}
             Err(errno) => return Err(Failure::Disarm { path: TRACEFS, errno }.into()),
         }
@@ -188,6 +186,6 @@ pub fn set_up() -> Result<SetUp> {
         Init::Other(_) => return Err(Failure::NotBusyBox.into()),
     };
     // SIGHUP: "reload /etc/inittab". It costs nothing when it has been read already.
-    sys::signal_init_to_reload().map_err(failed)?;
+    signal_init_to_reload().map_err(failed)?;
     Ok(done)
 }

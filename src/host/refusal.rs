@@ -1,12 +1,14 @@
 //! Why this machine refuses to load, as far as it says.
 
-use super::facts::{memory_available, value_of};
-use super::files::{self, exists, joined, names, read, read_or_empty, value};
-use super::sys::{self, CAP_SYS_BOOT};
+use super::files::{self, exists, joined, names, read, read_or_empty, value, value_of};
+use super::memory::memory_available;
+use super::sys::kexec::CAP_SYS_BOOT;
+use super::sys::process::kernel_log;
 use crate::base::bytes::parts;
 use crate::base::cmdline;
 use crate::base::text::{parse_decimal, parse_hex};
-use crate::failure::{BootLoader, Refusal};
+use crate::known::boot_loader::BootLoader;
+use crate::known::refusal::Refusal;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
@@ -56,7 +58,7 @@ fn in_user_namespace(uid_map: &[u8]) -> bool {
 fn stuck_cpus() -> bool {
     let mut log = [0u8; 4096];
     let wanted = b"CPUs are stuck in the kernel";
-    sys::kernel_log(&mut log).windows(wanted.len()).any(|window| window == wanted)
+    kernel_log(&mut log).windows(wanted.len()).any(|window| window == wanted)
 }
 
 /// The lockdown in force: the word in brackets, `none` left out.

@@ -1,7 +1,7 @@
 //! Where files are kept: what /proc and /sys say of the devices below them.
 
 use super::files::{exists, names, read_or_empty};
-use super::sys::{self, Status};
+use super::sys::file::{self, Metadata};
 use crate::base::bytes::parts;
 use crate::base::text::{Shown, parse_decimal};
 use std::ffi::OsStr;
@@ -9,13 +9,13 @@ use std::os::unix::ffi::OsStrExt;
 
 /// Whether all devices under a file's file system are encrypted; not when that cannot
 /// be told.
-pub fn is_on_encrypted(file: &Status) -> bool {
+pub fn is_on_encrypted(file: &Metadata) -> bool {
     let mounts = read_or_empty("/proc/self/mountinfo");
     let Some((kind, source, options)) = mount(&mounts, file.mount) else { return false };
     match core::str::from_utf8(kind).unwrap_or_default() {
         // One that has several devices has a number of its own, and is mounted by the name
         // of one of them.
-        "btrfs" => sys::status(OsStr::from_bytes(source))
+        "btrfs" => file::metadata(OsStr::from_bytes(source))
             .is_ok_and(|source| btrfs_is_encrypted("/sys", source.is_device)),
         // These have one, but for a journal or a device for data of their own.
         "ext4" | "ext3" | "ext2" | "xfs" => {

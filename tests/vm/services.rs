@@ -423,7 +423,7 @@ fn an_encrypted_root_is_unlocked_without_a_passphrase_after_a_kexec() {
     let [first, second, third, fourth, fifth, last] = &boots[..] else { panic!("{} boots", boots.len()) };
     first
         .has("A reboot now would be a kexec.")
-        .has("MiB; the files that are added, 1 cpio, ")
+        .has("MiB; the added files, 1 cpio, ")
         .has("Loading a kernel for the reboot ... [ ok ]");
     let line = "root=/dev/mapper/root kexec_load_disabled=0 cryptroot=/dev/vda cryptdm=root";
     for boot in [second, third] {
@@ -438,7 +438,7 @@ fn an_encrypted_root_is_unlocked_without_a_passphrase_after_a_kexec() {
         boot.has(&format!("{line}\n"));
     }
     fourth
-        .has("kexec_crypt_key is left out: it takes kexec_load_at=\"shutdown\"")
+        .has("kexec_crypt_key is left out: it needs kexec_load_at=\"shutdown\"")
         .has("EXIT 0 of kexec-load --status");
     fifth
         .has(

@@ -4,7 +4,7 @@
 //! A run of this program reads a few small files and ends, or the machine does.
 //! Giving small blocks back would save nothing: all of them stay far below 512 KiB,
 //! whatever the images' size. Not doing so saves the C library's allocator and the code
-//! that drops strings (see "Sizes" in README.md). A decoder's window is a large block, a
+//! that drops strings (docs/measurements.md). A decoder's window is a large block, a
 //! mapping of its own, which ends and grows as one.
 
 use core::alloc::{GlobalAlloc, Layout};
@@ -82,7 +82,7 @@ const NO_MEMORY: &str = "rc-kexec: unable to go on: there is not enough free mem
 fn or_end(block: Option<usize>) -> *mut u8 {
     match block {
         Some(start) => start as *mut u8,
-        None => super::end_with(NO_MEMORY),
+        None => super::process::end_with(NO_MEMORY),
     }
 }
 

@@ -3,7 +3,7 @@
 //! the program and not of the library: `main` is the name that the C library calls.
 
 use core::ffi::{CStr, c_char, c_int};
-use rc_kexec::host::sys;
+use rc_kexec::host::sys::process;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
@@ -12,10 +12,10 @@ use std::os::unix::ffi::OsStrExt;
 #[unsafe(no_mangle)]
 extern "C" fn main(count: c_int, words: *const *const c_char) -> c_int {
     if !open_standard_streams() {
-        sys::end_with(CLOSED);
+        process::end_with(CLOSED);
     }
     if gained_privilege() {
-        sys::end_with(GAINED);
+        process::end_with(GAINED);
     }
     // A write that nobody reads is answered by EPIPE.
     set_action(libc::SIGPIPE, libc::SIG_IGN);
@@ -67,7 +67,7 @@ const CUT_SHORT: &str =
 /// SIGBUS: the page of a mapped file cannot be had (mmap(2)). Nothing was loaded: in the
 /// call itself the kernel answers EFAULT.
 extern "C" fn file_is_gone(_: c_int) {
-    sys::end_with(CUT_SHORT);
+    process::end_with(CUT_SHORT);
 }
 
 /// rt_sigaction(2).

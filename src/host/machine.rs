@@ -1,0 +1,216 @@
+//! What each architecture's layout needs to know of the running machine.
+
+use super::files::{self, names, read, read_or_empty, value, value_of};
+use super::memory::Memory;
+use super::sys::process;
+use crate::base::bytes::parts;
+use crate::base::range::Range;
+use crate::base::text::parse_hex;
+use crate::failure::{Failure, Result};
+use crate::image::machine::Machine;
+use crate::plan::x86::{Efi, EfiRange};
+use crate::plan::{arm64, x86};
+use nix::errno::Errno;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+
+/// The addresses that kexec_load can name from this program: on a 32-bit machine not all.
+const REACHABLE: Range = match Range::new(0, usize::MAX as u64) {
+    Some(range) => range,
+    None => Range::ALL,
+};
+
+/// What an x86 layout is told of the machine, beside its memory.
+#[derive(Debug)]
+pub struct X86 {
+    boot_params: Option<Vec<u8>>,
+    efi: Option<Efi>,
+    seed: Option<[u8; 32]>,
+}
+
+/// Reads what an x86 layout is told.
+pub fn x86() -> Result<X86> {
+    Ok(X86 { boot_params: boot_params_to_hand_on()?, efi: efi()?, seed: process::random_seed() })
+}
+
+impl X86 {
+    /// The inputs of the layout, with the user's bounds for every segment.
+    pub fn inputs<'m>(&'m self, memory: &'m Memory, bounds: Range) -> x86::Inputs<'m> {
+        x86::Inputs {
+            firmware_map: &memory.map,
+            usable: &memory.usable,
+            total_pages: memory.total_pages,
+            boot_params: self.boot_params.as_deref(),
+            efi: self.efi.as_ref(),
+            framebuffer_live: framebuffer_live(),
+            rng_seed: self.seed,
+            five_level_paging: five_level_paging(),
+            bounds: bounds.intersection(REACHABLE).unwrap_or(bounds),
+            protected_mode: process::machine() == Machine::X86,
+        }
+    }
+}
+
+/// What an arm64 layout is told of the machine, beside its memory.
+#[derive(Debug)]
+pub struct Arm64 {
+    tree: Result<Vec<u8>, Errno>,
+    seed: Option<[u8; 40]>,
+}
+
+/// Reads what an arm64 layout is told.
+pub fn arm64() -> Arm64 {
+    Arm64 { tree: device_tree(), seed: process::random_seed() }
+}
+
+impl Arm64 {
+    /// The inputs of the layout, with the user's bounds for every segment, and with `given`
+    /// instead of the running kernel's device tree. Fails where there is neither.
+    pub fn inputs<'m>(
+        &'m self,
+        memory: &'m Memory,
+        bounds: Range,
+        given: Option<&'m [u8]>,
+    ) -> Result<arm64::Inputs<'m>> {
+        let (tree, running) = match (&self.tree, given) {
+            (running, Some(given)) => (given, running.as_deref().ok()),
+            (Ok(running), None) => (running.as_slice(), None),
+            (&Err(errno), None) => {
+                return Err(Failure::SystemFile { path: "/sys/firmware/fdt", errno }.into());
+            }
+        };
+        Ok(arm64::Inputs {
+            usable: &memory.usable,
+            settled: &memory.settled,
+            total_pages: memory.total_pages,
+            tree,
+            running,
+            seed: self.seed.as_ref(),
+            bounds,
+        })
+    }
+}
+
+/// Whether the machine was started by EFI, or may have been.
+pub fn is_efi() -> bool {
+    files::may_exist("/sys/firmware/efi")
+}
+
+/// Whether the processor has 64-bit mode (/proc/cpuinfo), whatever the kernel's is.
+pub fn has_long_mode() -> bool {
+    has_flag(b"lm")
+}
+
+/// The device tree that the running kernel was started with.
+pub fn device_tree() -> Result<Vec<u8>, Errno> {
+    read("/sys/firmware/fdt")
+}
+
+/// Whether the running kernel was started with an initrd, or may have been.
+pub fn had_initrd() -> bool {
+    if cfg!(target_arch = "aarch64") {
+        // The EFI stub hands it over in a table of its own, which is not to be seen.
+        files::may_exist("/proc/device-tree/chosen/linux,initrd-start") || is_efi()
+    } else {
+        match read(BOOT_PARAMS) {
+            Ok(old) => x86::had_initrd(&old),
+            Err(errno) => errno != Errno::ENOENT,
+        }
+    }
+}
+
+/// The running kernel's boot_params.
+pub fn boot_params() -> Option<Vec<u8>> {
+    read(BOOT_PARAMS).ok()
+}
+
+const BOOT_PARAMS: &str = "/sys/kernel/boot_params/data";
+
+/// [`boot_params`], for a kernel that does without what is in them only where there are none.
+fn boot_params_to_hand_on() -> Result<Option<Vec<u8>>> {
+    match read(BOOT_PARAMS) {
+        Ok(data) => Ok(Some(data)),
+        Err(Errno::ENOENT) => Ok(None),
+        Err(errno) => Err(Failure::SystemFile { path: BOOT_PARAMS, errno }.into()),
+    }
+}
+
+/// What the running kernel knows of EFI; `None` when EFI did not start it.
+fn efi() -> Result<Option<Efi>> {
+    if !is_efi() {
+        return Ok(None);
+    }
+    let mut efi = Efi::default();
+    let field = |name: &str| value(format_args!("/sys/firmware/efi/{name}"));
+    let address = |name| field(name).and_then(|text| parse_hex(&text));
+    let path = "/sys/firmware/efi/systab";
+    let systab = match read(path) {
+        // Not root's, it cannot load either.
+        Err(Errno::ENOENT | Errno::EACCES) => Vec::new(),
+        other => other.map_err(|errno| Failure::SystemFile { path, errno })?,
+    };
+    let table = |name: &[u8]| value_of(&systab, name).and_then(parse_hex);
+    efi.is_64_bit = field("fw_platform_size").is_some_and(|text| text.trim_ascii() == b"64");
+    efi.fw_vendor = address("fw_vendor");
+    efi.config_table = address("config_table");
+    efi.smbios = table(b"SMBIOS=");
+    efi.acpi_rsdp = table(b"ACPI20=").or_else(|| table(b"ACPI="));
+    // They are numbered from 0 on without a gap (drivers/firmware/efi/runtime-map.c).
+    for number in 0..names("/sys/firmware/efi/runtime-map").len() {
+        let field = |name: &str| {
+            let text = value(format_args!("/sys/firmware/efi/runtime-map/{number}/{name}"))?;
+            parse_hex(&text)
+        };
+        let range = (|| {
+            Some(EfiRange {
+                kind: u32::try_from(field("type")?).ok()?,
+                phys_addr: field("phys_addr")?,
+                virt_addr: field("virt_addr")?,
+                num_pages: field("num_pages")?,
+                attribute: field("attribute")?,
+            })
+        })();
+        // Only complete, or not at all: the next kernel must map what this one did.
+        let kept = range.is_some_and(|range| efi.runtime_map.push(range).is_ok());
+        if !kept {
+            efi.runtime_map.clear();
+            break;
+        }
+    }
+    Ok(Some(efi))
+}
+
+/// Whether the screen still shows the firmware's framebuffer or text mode: the
+/// kernel keeps a platform device for it until a driver takes the hardware over
+/// (drivers/firmware/sysfb.c), and without any driver nothing has changed it.
+pub fn framebuffer_live() -> bool {
+    let sysfb = |name: &OsString| name.as_bytes().ends_with(b"-framebuffer.0");
+    let card = |name: &OsString| name.as_bytes().starts_with(b"card");
+    names("/sys/bus/platform/devices").iter().any(sysfb) || !names("/sys/class/drm").iter().any(card)
+}
+
+/// Whether five-level paging is on (/proc/cpuinfo: the flag is dropped when the
+/// kernel does without).
+pub fn five_level_paging() -> bool {
+    has_flag(b"la57")
+}
+
+fn has_flag(wanted: &[u8]) -> bool {
+    // The first processor's lines are enough, and come first.
+    let cpuinfo = files::beginning("/proc/cpuinfo");
+    let flags = value_of(&cpuinfo, b"flags").unwrap_or_default();
+    parts(flags, b' ').any(|flag| flag == wanted)
+}
+
+/// Whether Secure Boot is on: as the kernel found at boot (zero-page.rst, offset 0x1ec,
+/// secure_boot: 2 disabled, 3 enabled), else as the firmware's variable says (UEFI,
+/// 3.3 Globally Defined Variables; four bytes of attributes come first).
+pub fn secure_boot() -> Option<bool> {
+    match boot_params().as_deref().and_then(|data| data.get(0x1ec)) {
+        Some(2) => return Some(false),
+        Some(3) => return Some(true),
+        _ => {}
+    }
+    let variable = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+    read_or_empty(variable).get(4).map(|&value| value == 1)
+}

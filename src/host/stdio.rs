@@ -1,0 +1,53 @@
+//! The standard streams.
+
+use super::sys::file::write_standard;
+use core::fmt::{self, Write};
+
+/// What is written to a standard stream. That nobody reads it is no failure of ours.
+struct Stream {
+    number: i32,
+    pending: heapless::Vec<u8, 512>,
+}
+
+impl Stream {
+    fn flush(&mut self) {
+        let _ = write_standard(self.number, &self.pending);
+        self.pending.clear();
+    }
+}
+
+impl Write for Stream {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.pending.extend_from_slice(text.as_bytes()).is_err() {
+            self.flush();
+            let _ = write_standard(self.number, text.as_bytes());
+        }
+        Ok(())
+    }
+}
+
+fn stream(number: i32, with: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) {
+    let mut stream = Stream { number, pending: heapless::Vec::new() };
+    let _ = with(&mut stream);
+    stream.flush();
+}
+
+/// Writes to standard output.
+pub fn print(text: fmt::Arguments) {
+    stream(1, &mut |out| out.write_fmt(text));
+}
+
+/// Writes to standard error.
+pub fn eprint(text: fmt::Arguments) {
+    stream(2, &mut |out| out.write_fmt(text));
+}
+
+/// Lets `with` write to standard output, bit by bit.
+pub fn print_with(with: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) {
+    stream(1, with);
+}
+
+/// Lets `with` write to standard error, bit by bit.
+pub fn eprint_with(with: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) {
+    stream(2, with);
+}

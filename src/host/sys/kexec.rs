@@ -1,0 +1,177 @@
+//! kexec_load(2), kexec_file_load(2) and reboot(2).
+
+use super::process::machine;
+use crate::image::machine::Machine;
+use crate::known::call::Calls;
+use crate::plan::{MAX_SEGMENTS, Plan};
+use core::ffi::{CStr, c_void};
+use nix::errno::Errno;
+use nix::sys::reboot::{RebootMode, reboot};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// kexec_load(2), KEXEC_ARCH_*: the architecture of the running kernel, for which the
+/// plan is made. By name, so that a kernel of another one refuses it.
+fn kexec_arch() -> libc::c_ulong {
+    match machine() {
+        Machine::X86_64 => 62 << 16,
+        Machine::Arm64 => 183 << 16,
+        _ => 3 << 16,
+    }
+}
+/// kexec_file_load(2): its number. 32-bit x86 has none, which -1 is everywhere.
+const SYS_KEXEC_FILE_LOAD: libc::c_long = if cfg!(target_arch = "x86_64") {
+    320
+} else if cfg!(target_arch = "aarch64") {
+    294
+} else {
+    -1
+};
+/// kexec_file_load(2): unload.
+const KEXEC_FILE_UNLOAD: libc::c_ulong = 1;
+/// kexec_file_load(2): there is no initrd.
+const KEXEC_FILE_NO_INITRAMFS: libc::c_ulong = 4;
+/// CAP_SYS_BOOT (linux/capability.h).
+pub const CAP_SYS_BOOT: u32 = 22;
+
+/// struct kexec_segment (kexec_load(2)).
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct KexecSegment {
+    buf: *const c_void,
+    bufsz: libc::size_t,
+    mem: libc::c_ulong,
+    memsz: libc::size_t,
+}
+
+/// kexec_load(2) of a plan.
+pub fn kexec_load(plan: &Plan) -> Result<(), Errno> {
+    let mut segments = heapless::Vec::<KexecSegment, MAX_SEGMENTS>::new();
+    for segment in plan.segments() {
+        let raw = KexecSegment {
+            buf: segment.bytes.as_ptr().cast(),
+            bufsz: segment.bytes.len(),
+            mem: libc::c_ulong::try_from(segment.place.start()).map_err(|_| Errno::EINVAL)?,
+            memsz: libc::size_t::try_from(segment.place.size()).map_err(|_| Errno::EINVAL)?,
+        };
+        segments.push(raw).map_err(|_| Errno::EINVAL)?;
+    }
+    load_segments(plan.entry(), &segments)
+}
+
+/// kexec_load(2) with no segment: unloads.
+pub fn kexec_unload() -> Result<(), Errno> {
+    load_segments(0, &[])
+}
+
+fn load_segments(entry: u64, segments: &[KexecSegment]) -> Result<(), Errno> {
+    // SAFETY: the kernel reads `segments.len()` segments and, through each, `bufsz`
+    // bytes of a slice that the caller borrows; it writes none of our memory.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_kexec_load,
+            entry as libc::c_ulong,
+            segments.len() as libc::c_ulong,
+            segments.as_ptr(),
+            kexec_arch(),
+        )
+    };
+    Errno::result(result).map(drop)
+}
+
+/// kexec_file_load(2). The command line's length counts its NUL.
+pub fn kexec_file_load(kernel: &OwnedFd, initrd: Option<&OwnedFd>, command_line: &CStr) -> Result<(), Errno> {
+    let flags = if initrd.is_some() { 0 } else { KEXEC_FILE_NO_INITRAMFS };
+    // SAFETY: the kernel reads the NUL-terminated command line and two descriptors
+    // that are open while they are borrowed; it writes none of our memory.
+    let result = unsafe {
+        libc::syscall(
+            SYS_KEXEC_FILE_LOAD,
+            kernel.as_raw_fd(),
+            initrd.map_or(-1, AsRawFd::as_raw_fd),
+            command_line.to_bytes_with_nul().len(),
+            command_line.as_ptr(),
+            flags,
+        )
+    };
+    Errno::result(result).map(drop)
+}
+
+/// kexec_file_load(2), unload.
+pub fn kexec_file_unload() -> Result<(), Errno> {
+    let none = core::ptr::null::<libc::c_char>();
+    // SAFETY: with KEXEC_FILE_UNLOAD the other arguments are not read.
+    let result =
+        unsafe { libc::syscall(SYS_KEXEC_FILE_LOAD, -1, -1, 0 as libc::c_ulong, none, KEXEC_FILE_UNLOAD) };
+    Errno::result(result).map(drop)
+}
+
+/// Which calls the kernel has (`locked_down` is left false), without loading anything and without spending one of
+/// `kernel.kexec_load_limit_reboot`: both are made without the privilege, which the kernel
+/// checks before anything else (kernel/kexec_core.c, kexec_load_permitted). EPERM then means
+/// that the call is there.
+pub fn calls() -> Calls {
+    let is_there = |answer| match answer {
+        Err(Errno::ENOSYS) => Some(false),
+        Err(Errno::EPERM) => Some(true),
+        _ => None,
+    };
+    let unload = || (kexec_unload(), kexec_file_unload());
+    match without_cap_sys_boot(unload) {
+        Ok((load, file_load)) => {
+            Calls { load: is_there(load), file_load: is_there(file_load), locked_down: false }
+        }
+        Err(_) => Calls::default(),
+    }
+}
+
+/// struct __user_cap_data_struct (capset(2)).
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Capabilities {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// capget(2) or capset(2), by number, of this process.
+fn capabilities(call: libc::c_long, data: &mut [Capabilities; 2]) -> Result<(), Errno> {
+    // _LINUX_CAPABILITY_VERSION_3: two structs of data, low capabilities first.
+    let mut header = [0x2008_0522u32, 0];
+    // SAFETY: version 3 makes the kernel read or write two structs of this layout.
+    Errno::result(unsafe { libc::syscall(call, header.as_mut_ptr(), data.as_mut_ptr()) }).map(drop)
+}
+
+/// Runs `with` without CAP_SYS_BOOT in the effective set, and puts it back. `with` does not run
+/// unless the capability is known to be gone.
+fn without_cap_sys_boot<T>(with: fn() -> T) -> Result<T, Errno> {
+    let mut before = [Capabilities::default(); 2];
+    capabilities(libc::SYS_capget, &mut before)?;
+    let mut without = before;
+    let [low, _] = &mut without;
+    low.effective &= !(1 << CAP_SYS_BOOT);
+    capabilities(libc::SYS_capset, &mut without)?;
+    let result = with();
+    // What is in the permitted set may be put back.
+    let _ = capabilities(libc::SYS_capset, &mut before);
+    Ok(result)
+}
+
+/// sync(2).
+pub fn sync() {
+    nix::unistd::sync();
+}
+
+/// reboot(2), LINUX_REBOOT_CMD_KEXEC: starts the loaded kernel. Returning is failing.
+pub fn reboot_kexec() -> Errno {
+    match reboot(RebootMode::RB_KEXEC) {
+        Err(error) => error,
+    }
+}
+
+/// reboot(2), LINUX_REBOOT_CMD_RESTART, after a sync(2). Returning is failing.
+pub fn reboot_now() -> Errno {
+    sync();
+    match reboot(RebootMode::RB_AUTOBOOT) {
+        Err(error) => error,
+    }
+}

@@ -1,0 +1,104 @@
+//! This process, process 1, and the kernel they run on.
+
+use super::file::write_standard;
+use crate::image::machine::Machine;
+use core::ffi::CStr;
+use nix::errno::Errno;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+/// write(2) to standard error, and exit_group(2) with 1: for where nothing else can be done
+/// any more. It allocates nothing, and a signal's handler may call it (signal-safety(7)).
+pub fn end_with(message: &str) -> ! {
+    let _ = write_standard(2, message.as_bytes());
+    // SAFETY: _exit takes a number and does not return.
+    unsafe { libc::_exit(1) }
+}
+
+/// `N` random bytes (getrandom(2)), at most 256, or none while the kernel has no good ones yet.
+pub fn random_seed<const N: usize>() -> Option<[u8; N]> {
+    let mut seed = [0u8; N];
+    // SAFETY: the kernel writes at most `seed.len()` bytes to `seed`.
+    let got = unsafe { libc::getrandom(seed.as_mut_ptr().cast(), seed.len(), libc::GRND_NONBLOCK) };
+    (usize::try_from(got) == Ok(seed.len())).then_some(seed)
+}
+
+/// The end of the kernel's log (syslog(2)), as much of it as `buffer` holds; nothing
+/// where it may not be read.
+pub fn kernel_log(buffer: &mut [u8]) -> &[u8] {
+    /// SYSLOG_ACTION_READ_ALL: "Read all messages remaining in the ring buffer", the last.
+    const READ_ALL: libc::c_int = 3;
+    let length = libc::c_int::try_from(buffer.len()).unwrap_or(libc::c_int::MAX);
+    // SAFETY: the kernel writes at most `length` bytes to `buffer`.
+    let got = unsafe { libc::syscall(libc::SYS_syslog, READ_ALL, buffer.as_mut_ptr(), length) };
+    usize::try_from(got).ok().and_then(|got| buffer.get(..got)).unwrap_or_default()
+}
+
+/// The C library's words for an error (strerror(3)).
+pub fn strerror(errno: Errno) -> &'static str {
+    // SAFETY: musl's strerror returns a constant, NUL-terminated string for any
+    // number.
+    let text = unsafe { CStr::from_ptr(libc::strerror(errno as i32)) };
+    text.to_str().unwrap_or("unknown error")
+}
+
+/// kill(2): SIGHUP to process 1.
+pub fn signal_init_to_reload() -> Result<(), Errno> {
+    // SAFETY: kill takes two numbers and touches no memory of ours.
+    Errno::result(unsafe { libc::kill(1, libc::SIGHUP) }).map(drop)
+}
+
+/// execve(2) with an empty environment. Returning is failing.
+pub fn exec(path: &CStr, arguments: &[&CStr]) -> Errno {
+    let mut argv = heapless::Vec::<*const libc::c_char, 8>::new();
+    for argument in arguments {
+        if argv.push(argument.as_ptr()).is_err() {
+            return Errno::E2BIG;
+        }
+    }
+    if argv.push(core::ptr::null()).is_err() {
+        return Errno::E2BIG;
+    }
+    let environment = [core::ptr::null::<libc::c_char>()];
+    // SAFETY: path, arguments and environment are NUL-terminated strings in
+    // NULL-terminated arrays.
+    unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), environment.as_ptr()) };
+    Errno::last()
+}
+
+/// A variable of the environment (getenv(3)).
+pub fn environment(name: &CStr) -> Option<OsString> {
+    // SAFETY: this program has one thread and never changes its environment: the
+    // string stays while it is copied.
+    let value = unsafe { libc::getenv(name.as_ptr()).as_ref().map(|first| CStr::from_ptr(first)) };
+    value.map(|value| OsStr::from_bytes(value.to_bytes()).to_os_string())
+}
+
+/// The size of a page of the running kernel, in bytes (getauxval(3), AT_PAGESZ).
+pub fn page_size() -> usize {
+    // SAFETY: getauxval takes a number and answers one.
+    usize::try_from(unsafe { libc::getauxval(libc::AT_PAGESZ) }).unwrap_or(0)
+}
+
+/// personality(2): none.
+const PER_LINUX: libc::c_ulong = 0;
+
+/// The machine that the running kernel is for. Where this program is built for 32-bit
+/// x86, the kernel may be a 64-bit one: uname(2) says.
+pub fn machine() -> Machine {
+    if cfg!(target_arch = "x86_64") {
+        return Machine::X86_64;
+    }
+    if cfg!(target_arch = "aarch64") {
+        return Machine::Arm64;
+    }
+    // Under the personality of a 32-bit Linux (setarch) uname says what is asked for.
+    // SAFETY: personality takes a number and changes this process alone.
+    unsafe { libc::personality(PER_LINUX) };
+    // SAFETY: for the kernel all bytes of this struct may be 0.
+    let mut names: libc::utsname = unsafe { core::mem::zeroed() };
+    // SAFETY: the kernel writes one struct utsname.
+    unsafe { libc::uname(&raw mut names) };
+    let x86_64 = names.machine.iter().zip(b"x86_64\0").all(|(own, &byte)| own.to_ne_bytes() == [byte]);
+    if x86_64 { Machine::X86_64 } else { Machine::X86 }
+}

@@ -1,0 +1,95 @@
+//! Starts the loaded kernel: is one loaded? may we? then sync and reboot(2). It returns only with a
+//! failure, and the machine then goes on rebooting in the ordinary way.
+
+use crate::failure::{Failure, Result};
+use crate::host::sys::kexec::{self, reboot_kexec};
+use crate::host::{init, kernel, refusal};
+use crate::known::shutdown::{Evidence, Verdict, WhenUnknown, decide};
+
+/// A jump.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// When the jump is permitted.
+    pub when: When,
+    /// Write file systems' data first.
+    pub sync: bool,
+}
+
+/// When a jump is permitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// When the machine is going to reboot; and as this says when a reboot cannot be told from a
+    /// poweroff.
+    Rebooting(WhenUnknown),
+    /// Always.
+    Now,
+}
+
+impl Default for When {
+    fn default() -> When {
+        When::Rebooting(WhenUnknown::Reboot)
+    }
+}
+
+/// Starts the loaded kernel, or says why not.
+pub fn run(request: Request) -> Box<Failure> {
+    // Where /sys is gone already, reboot(2) answers.
+    if matches!(kernel::is_loaded(false), Ok(false)) {
+        return Failure::NothingLoaded.into();
+    }
+    if let When::Rebooting(when_unknown) = request.when
+        && let Err(failure) = permit(&init::evidence(), when_unknown)
+    {
+        return failure;
+    }
+    jump(request.sync)
+}
+
+/// Only a reboot may become a kexec.
+fn permit(evidence: &Evidence, when_unknown: WhenUnknown) -> Result<()> {
+    let decision = decide(evidence);
+    match decision.verdict() {
+        Verdict::Reboot => Ok(()),
+        Verdict::Unknown if when_unknown == WhenUnknown::Kexec => Ok(()),
+        _ => Err(Failure::NotRebooting { decision }.into()),
+    }
+}
+
+/// Writes file systems' data, unless told not to, and jumps.
+pub fn jump(sync: bool) -> Box<Failure> {
+    if sync {
+        kexec::sync();
+    }
+    let errno = reboot_kexec();
+    Failure::ExecRefused { errno, facts: Box::new(refusal::known()) }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_reboot_is_permitted_and_what_is_unknown_on_demand() {
+        let down = Evidence {
+            going_down: Some("YES".into()),
+            runlevel: Some("shutdown".into()),
+            init: crate::known::init::Init::OpenRc,
+            ..Evidence::default()
+        };
+        let reboot = Evidence { reboot: Some("YES".into()), ..down.clone() };
+        let unknown = Evidence { init: crate::known::init::Init::Hidden, ..down.clone() };
+        let skip = Evidence { skip: true, ..reboot.clone() };
+        // evidence, permitted, permitted when unknown
+        let table = [
+            (Evidence::default(), false, false),
+            (down, false, false),
+            (reboot, true, true),
+            (unknown, false, true),
+            (skip, false, false),
+        ];
+        for (evidence, wanted, when_unknown) in table {
+            assert_eq!(permit(&evidence, WhenUnknown::Reboot).is_ok(), wanted, "{evidence:?}");
+            assert_eq!(permit(&evidence, WhenUnknown::Kexec).is_ok(), when_unknown, "{evidence:?}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The initrds of a load, each checked, in the order in which the next kernel reads them.
+
+use super::files::Files;
+use super::kernel::Kernel;
+use super::key;
+use super::request::Request;
+use super::select::{Chosen, Source};
+use crate::failure::{Failure, Result};
+use crate::host::machine;
+use crate::host::sys::memory::MemoryFile;
+use crate::image::initrd;
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+
+/// One initrd.
+#[derive(Debug)]
+pub struct Initrd<'f> {
+    /// Its name in messages.
+    pub name: OsString,
+    content: Bytes<'f>,
+}
+
+/// Where an initrd's bytes are.
+#[derive(Debug)]
+enum Bytes<'f> {
+    /// In a file of the user's, or a part of one; and the file that holds these bytes and no
+    /// others.
+    Mapped(&'f [u8], Option<&'f OwnedFd>),
+    /// In memory alone; wiped when it is dropped.
+    Made(MemoryFile),
+}
+
+impl<'f> Initrd<'f> {
+    fn mapped(name: OsString, bytes: &'f [u8], file: Option<&'f OwnedFd>) -> Initrd<'f> {
+        Initrd { name, content: Bytes::Mapped(bytes, file) }
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        match &self.content {
+            Bytes::Mapped(bytes, _) => bytes,
+            Bytes::Made(memory) => memory.bytes(),
+        }
+    }
+
+    /// The file that holds its bytes and no others, when there is one.
+    pub fn file(&self) -> Option<&OwnedFd> {
+        match &self.content {
+            Bytes::Mapped(_, file) => *file,
+            Bytes::Made(memory) => Some(&memory.file),
+        }
+    }
+}
+
+/// Opens the initrds and checks them; then adds the files that the request adds.
+pub fn open<'f>(
+    files: &'f Files,
+    chosen: &Chosen,
+    request: &Request,
+    kernel: &Kernel<'f>,
+) -> Result<Vec<Initrd<'f>>> {
+    let mut initrds = match &chosen.initrds {
+        Source::Own | Source::OwnElse(_) => of_unified(kernel),
+        Source::Named(_) => Vec::new(),
+    };
+    for path in names(chosen, kernel)? {
+        let input = files.open(&path)?;
+        initrds.push(Initrd::mapped(path, input.bytes(), Some(&input.file)));
+    }
+    // A kernel without an initrd would use the one of the first boot from a table of EFI's
+    // (drivers/firmware/efi/efi.c, LINUX_EFI_INITRD_MEDIA_GUID). Anything may be in that memory
+    // now.
+    if initrds.is_empty() && !request.adds() && machine::is_efi() {
+        initrds.push(Initrd::mapped("an empty initrd".into(), initrd::NOTHING, None));
+    }
+    for initrd in &initrds {
+        initrd::check(initrd.bytes()).map_err(|why| Failure::Initrd { path: initrd.name.clone(), why })?;
+    }
+    if request.adds() {
+        add(&mut initrds, request)?;
+    }
+    Ok(initrds)
+}
+
+/// The names of the initrds that are files; a unified image brings its own.
+pub fn names(chosen: &Chosen, kernel: &Kernel) -> Result<Vec<OsString>> {
+    match &chosen.initrds {
+        Source::Named(paths) => Ok(paths.clone()),
+        Source::OwnElse(beside) if kernel.unified.is_none() => beside.initrds(&kernel.path),
+        Source::Own | Source::OwnElse(_) => Ok(Vec::new()),
+    }
+}
+
+/// The initrds in a unified image, microcode first.
+fn of_unified<'f>(kernel: &Kernel<'f>) -> Vec<Initrd<'f>> {
+    let mut initrds = Vec::new();
+    let Some(unified) = kernel.unified else { return initrds };
+    for (section, bytes) in [(" .ucode", unified.ucode), (" .initrd", unified.initrd)] {
+        let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) else { continue };
+        let mut name = kernel.path.clone();
+        name.push(section);
+        initrds.push(Initrd::mapped(name, bytes, None));
+    }
+    initrds
+}
+
+/// Adds an archive with the files that the request adds. The kernel looks for a bootconfig at the
+/// end of all initrds, so that moves behind the archive.
+fn add(initrds: &mut Vec<Initrd>, request: &Request) -> Result<()> {
+    let mut tail = &[][..];
+    if let Some(Initrd { content: Bytes::Mapped(bytes, file), .. }) = initrds.last_mut() {
+        let (archives, bootconfig) = initrd::without_bootconfig(bytes);
+        if !bootconfig.is_empty() {
+            (tail, *bytes, *file) = (bootconfig, archives, None);
+        }
+    }
+    let archive = key::archive(request, tail)?;
+    initrds.push(Initrd { name: "the added files".into(), content: Bytes::Made(archive) });
+    Ok(())
+}

@@ -1,0 +1,227 @@
+//! A kernel file, opened and unwrapped until the rest is an image that can be laid out: a
+//! unified image holds a zboot image, and that holds an Image.
+//!
+//! Unpacked bytes go to memory files, never to a disk.
+
+use super::files::Files;
+use crate::failure::{Failure, Result};
+use crate::host::files::Input;
+use crate::host::sys::file::write_all;
+use crate::host::sys::memory::{memfd, seal};
+use crate::host::{kernel, machine, memory};
+use crate::image::decode::{self, Compression};
+use crate::image::elf::Vmlinux;
+use crate::image::machine::Machine;
+use crate::image::pe::{Unified, Zboot};
+use crate::image::{self, Content, Image, NotLoadable};
+use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
+
+/// Nobody makes more: unified, zboot, Image; or unified, zstd, vmlinux.
+const MOST_LAYERS: usize = 3;
+
+/// What a kernel was taken out of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// A unified kernel image.
+    Unified,
+    /// An EFI zboot image.
+    Zboot(Compression),
+    /// A compressed file.
+    Compressed(Compression),
+    /// An ELF file.
+    Vmlinux,
+}
+
+/// A kernel file and the kernel in it.
+#[derive(Debug)]
+pub struct Kernel<'f> {
+    /// As the user named it, or as it was found.
+    pub path: OsString,
+    /// What is laid out.
+    pub image: Image<'f>,
+    /// The image's bytes.
+    bytes: &'f [u8],
+    /// The file that holds these bytes and no others, when there is one.
+    file: Option<&'f OwnedFd>,
+    /// What the image was taken out of, the outermost first.
+    pub layers: heapless::Vec<Layer, MOST_LAYERS>,
+    /// What else a unified image holds.
+    pub unified: Option<Unified<'f>>,
+    /// The file's size, in bytes.
+    pub size: u64,
+}
+
+impl<'f> Kernel<'f> {
+    /// Opens a kernel file, and unpacks it where it has to be unpacked.
+    pub fn open(files: &'f Files, path: &OsStr) -> Result<Kernel<'f>> {
+        let input = files.open(path)?;
+        let size = input.bytes().len() as u64;
+        let mut here = Place { bytes: input.bytes(), file: Some(&input.file) };
+        let mut layers = heapless::Vec::new();
+        let mut unified = None;
+        let refused = |why| Failure::Kernel { path: path.to_os_string(), why };
+        loop {
+            let (layer, inside) = match image::recognise(here.bytes).map_err(refused)? {
+                Content::Kernel(image) => {
+                    let Place { bytes, file } = here;
+                    return Ok(Kernel { path: path.into(), image, bytes, file, layers, unified, size });
+                }
+                Content::Unified(found) => {
+                    unified = Some(found);
+                    (Layer::Unified, Place { bytes: found.linux, file: None })
+                }
+                Content::Zboot(Zboot { compression, payload, .. }) => {
+                    (Layer::Zboot(compression), decoded(files, path, compression, payload)?)
+                }
+                Content::Compressed(compression) => {
+                    (Layer::Compressed(compression), decoded(files, path, compression, here.bytes)?)
+                }
+                Content::Vmlinux(vmlinux) => (Layer::Vmlinux, flattened(files, path, vmlinux, here.bytes)?),
+            };
+            here = inside;
+            layers.push(layer).map_err(|_| refused(NotLoadable::Nested))?;
+        }
+    }
+
+    /// Refuses a kernel of another machine than `here`. A 64-bit x86 machine starts
+    /// 32-bit kernels, too, and a 32-bit kernel 64-bit ones where the processor can.
+    pub fn check_machine(&self, here: Machine) -> Result<()> {
+        let x86 = |machine| matches!(machine, Machine::X86 | Machine::X86_64);
+        let theirs = self.image.machine();
+        let starts = match (theirs, here) {
+            (Machine::X86_64, Machine::X86) => machine::has_long_mode(),
+            (theirs, here) => theirs == here || x86(theirs) && x86(here),
+        };
+        if starts {
+            return Ok(());
+        }
+        let why = NotLoadable::OtherMachine(self.format(), theirs, here);
+        Err(Failure::Kernel { path: self.path.clone(), why }.into())
+    }
+
+    /// The image as a file for kexec_file_load: the user's own, or one in memory, which `files`
+    /// keeps.
+    pub fn file(&self, files: &'f Files) -> Result<&'f OwnedFd> {
+        match self.file {
+            Some(file) => Ok(file),
+            None => in_memory(files, &self.path, &mut |sink| {
+                let _ = sink(self.bytes);
+                Ok(())
+            })
+            .map(|input| &input.file),
+        }
+    }
+
+    /// How long that file is, in bytes.
+    pub fn length(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether the running kernel's own loader is known to refuse it
+    /// (arch/x86/kernel/kexec-bzimage64.c, bzImage64_probe).
+    pub fn only_by_segments(&self) -> bool {
+        match &self.image {
+            Image::BzImage(image) => !image.is_64_bit() || !image.above_4g(),
+            Image::Arm64(_) => false,
+        }
+    }
+
+    /// The name of the innermost format.
+    pub fn format(&self) -> &'static str {
+        match (&self.image, self.layers.last()) {
+            (_, Some(Layer::Vmlinux)) => "an ELF vmlinux",
+            (Image::BzImage(_), _) => "a bzImage",
+            (Image::Arm64(_), _) => "an arm64 Image",
+        }
+    }
+
+    /// Whether `--type`, as kexec(8) spells types, agrees.
+    pub fn is_of_type(&self, wanted: &OsStr) -> bool {
+        let types: &[&str] = match (&self.image, self.layers.last()) {
+            (_, Some(Layer::Vmlinux)) => &["vmlinux", "elf-x86_64", "elf"],
+            (_, Some(Layer::Zboot(_))) => &["vmlinuz", "pez", "Image"],
+            (Image::BzImage(_), _) => &["bzImage", "bzImage64", "bzImage-x86", "bzImage-x86_64"],
+            (Image::Arm64(_), _) => &["Image"],
+        };
+        let same = |name: &&str| wanted.eq_ignore_ascii_case(name);
+        same(&"auto") || types.iter().any(same) || self.unified.is_some() && same(&"uki")
+    }
+
+    /// The kernel's version, when it is known.
+    pub fn version(&self) -> Option<&str> {
+        self.unified.and_then(|unified| unified.uname).or_else(|| self.image.version())
+    }
+}
+
+/// The bytes of one layer, and the file that holds them and no others, when there is one.
+struct Place<'f> {
+    bytes: &'f [u8],
+    file: Option<&'f OwnedFd>,
+}
+
+impl<'f> From<&'f Input> for Place<'f> {
+    fn from(input: &'f Input) -> Place<'f> {
+        Place { bytes: input.bytes(), file: Some(&input.file) }
+    }
+}
+
+/// A compressed kernel, decoded into a memory file. Not all kernels write the size into a zboot
+/// header where the others do, so the header's size is not used.
+fn decoded<'f>(
+    files: &'f Files,
+    path: &OsStr,
+    compression: Compression,
+    payload: &[u8],
+) -> Result<Place<'f>> {
+    let limit = memory::memory_for_images()?;
+    in_memory(files, path, &mut |sink| match decode::unpack(compression, payload, limit, sink) {
+        Ok(_) | Err(decode::Defect::Stopped) => Ok(()),
+        Err(defect) => Err(NotLoadable::Packed(compression, defect)),
+    })
+    .map(Place::from)
+}
+
+/// A vmlinux, as the kernel's own build makes an image of it, in a memory file.
+fn flattened<'f>(files: &'f Files, path: &OsStr, mut vmlinux: Vmlinux, bytes: &[u8]) -> Result<Place<'f>> {
+    let refused = |why| Failure::Kernel { path: path.to_os_string(), why };
+    // Any program is an ELF file; the banner says that this one is a Linux.
+    let version = image::version_in(bytes)
+        .ok_or_else(|| refused(NotLoadable::Known("an ELF file, without a Linux in it")))?;
+    let limit = memory::memory_for_images()?;
+    if vmlinux.flat_size() > limit {
+        return Err(refused(NotLoadable::TooLarge(limit)).into());
+    }
+    // No header says whether this kernel can be entered with five-level paging on. The running
+    // kernel was, so one of the same build can.
+    let is_running = kernel::release().is_ok_and(|(_, release)| release == version);
+    vmlinux.five_level = is_running && machine::five_level_paging();
+    in_memory(files, path, &mut |sink| {
+        let _ = vmlinux.flatten(sink);
+        Ok(())
+    })
+    .map(Place::from)
+}
+
+/// Receives decoded bytes; answers false when they cannot be kept.
+type Sink<'s> = &'s mut dyn FnMut(&[u8]) -> bool;
+
+/// A sealed memory file with all that `write` hands to the sink.
+fn in_memory<'f>(
+    files: &'f Files,
+    path: &OsStr,
+    write: &mut dyn FnMut(Sink<'_>) -> Result<(), NotLoadable>,
+) -> Result<&'f Input> {
+    let failed = |errno| Failure::Unpack { path: path.to_os_string(), errno };
+    let memfd = memfd(c"rc-kexec-kernel").map_err(failed)?;
+    let mut result = Ok(());
+    let written = write(&mut |piece| {
+        result = write_all(&memfd, piece);
+        result.is_ok()
+    });
+    result.map_err(failed)?;
+    written.map_err(|why| Failure::Kernel { path: path.to_os_string(), why })?;
+    seal(&memfd).map_err(failed)?;
+    let input = Input::of(memfd).and_then(|input| files.keep(input));
+    input.map_err(|why| Failure::unusable(path, why))
+}

@@ -1,0 +1,46 @@
+//! The command line that the next kernel gets.
+
+use super::kernel::Kernel;
+use super::request::{Base, Line, Request};
+use crate::base::cmdline;
+use crate::failure::{Failure, Result};
+use crate::image::pe;
+use crate::plan::NoPlan;
+use nix::errno::Errno;
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+
+/// The command line: what the request says, else a unified image's own, else the one that the
+/// request falls back on. `running` is the running kernel's.
+pub fn line(request: &Request, running: &Result<Vec<u8>, Errno>, kernel: &Kernel) -> Result<CString> {
+    let own = own_line(request, kernel).map(|own| own.iter().map(|&byte| pe::command_line_byte(byte)));
+    let (base, append) = match &request.line {
+        Line::Unsaid(base) => (*base, &b""[..]),
+        Line::Said(base, append) => (*base, append.as_bytes()),
+    };
+    let mut line = match (own, base) {
+        (Some(own), _) => own.collect(),
+        (None, Base::Empty) => Vec::new(),
+        (None, Base::Running) => {
+            let unreadable = |&errno| Failure::SystemFile { path: "/proc/cmdline", errno };
+            cmdline::without_marks(running.as_ref().map_err(unreadable)?)
+        }
+    };
+    if !line.is_empty() && !append.is_empty() {
+        line.push(b' ');
+    }
+    line.extend_from_slice(append);
+    if request.key.file().is_some() && cmdline::cryptkey(&line).is_none() {
+        let words = cmdline::KEY_WORDS;
+        line.extend_from_slice(if line.is_empty() { words.trim_ascii_start() } else { words });
+    }
+    NoPlan::of_line(line.len(), kernel.image.cmdline_size())
+        .map_err(|why| Failure::NoPlan { path: kernel.path.clone(), why })?;
+    CString::new(line).map_err(|_| Failure::NulInCommandLine.into())
+}
+
+/// A unified image's own command line, where the user says nothing of one.
+pub fn own_line<'k>(request: &Request, kernel: &Kernel<'k>) -> Option<&'k [u8]> {
+    let counts = matches!(request.line, Line::Unsaid(_));
+    kernel.unified.and_then(|unified| unified.cmdline).filter(|_| counts)
+}

@@ -1,0 +1,164 @@
+//! What each command does: the verbs, and the words around them.
+
+use rc_kexec::base::text::Shown;
+use rc_kexec::cli::{Command, Jump, Load};
+use rc_kexec::failure::{Failure, Result};
+use rc_kexec::host::memory::{self, Memory};
+use rc_kexec::host::stdio::{eprint, eprint_with, print, print_with};
+use rc_kexec::host::sys::process;
+use rc_kexec::known::call::Call;
+use rc_kexec::load::{self, After, Files, Goal, KernelChoice, Payload, Route};
+use rc_kexec::say;
+use rc_kexec::shutdown::{self, Outcome};
+use rc_kexec::{doctor, jump, status};
+
+use nix::errno::Errno;
+
+/// Runs a command; its exit status.
+pub fn run(command: Command) -> Result<u8> {
+    match command {
+        Command::Load(command) => load(command).map(|()| 0),
+        Command::Unload => load::unload().map(|()| 0),
+        Command::Status(request) => status(request),
+        Command::Jump(Jump { request, debug, ignored }) => {
+            explain_ignored(debug, &ignored);
+            Err(jump::run(request))
+        }
+        Command::Shutdown(action) => going_down(action),
+        Command::Doctor(request) => {
+            let format = request.format;
+            let findings = doctor::examine(&doctor::gather(request));
+            print_with(&mut |out| say::report::report(out, format, &findings));
+            Ok(doctor::exit_status(&findings))
+        }
+        Command::Print(text) => {
+            print(format_args!("{}\n", text.trim_ascii_end()));
+            Ok(0)
+        }
+    }
+}
+
+/// A load, as far as its goal: the names, the files, the call, what follows.
+fn load(command: Load) -> Result<()> {
+    let (mut request, _) = command.from.read();
+    if command.goal == Goal::Draw {
+        request = request.rehearsed();
+    }
+    let files = Files::new();
+    let chosen = load::select(&request)?;
+    let is_found = matches!(request.kernel, KernelChoice::Installed { .. });
+    if is_found && command.goal != Goal::Identify {
+        print(format_args!("kernel: {}\n", chosen.kernel.shown()));
+    }
+    let kernel = load::kernel(&files, &chosen.kernel, request.kind.as_deref())?;
+    let after = match command.goal {
+        Goal::Identify => {
+            print(format_args!("{}: {kernel}\n", kernel.path.shown()));
+            return Ok(());
+        }
+        Goal::Draw => None,
+        Goal::Load(after) => Some(after),
+    };
+    if is_found {
+        for name in load::initrds::names(&chosen, &kernel)? {
+            print(format_args!("initrd: {}\n", name.shown()));
+        }
+    }
+    let payload = load::open(&files, &chosen, &request, kernel)?;
+    eprint_with(&mut |out| say::load::notes(out, &request, &payload));
+    explain_ignored(command.debug, &command.ignored);
+    if command.debug {
+        eprint_with(&mut |out| say::load::describe(out, &payload));
+    }
+    let route = load::route(&request, &payload, rc_kexec::host::calls())?;
+    let Some(after) = after else { return draw(&payload, route) };
+    let call = commit(&payload, route, command.debug)?;
+    // A key is wiped before anything else happens.
+    drop(payload);
+    if command.announce {
+        print(format_args!("loaded with {call}; the next reboot by kexec starts it\n"));
+    }
+    if command.debug {
+        eprint(format_args!("anonymous memory: {} KiB\n", memory::anonymous_kib().unwrap_or(0)));
+    }
+    follow(after)
+}
+
+/// Makes the one call that changes something; says which it was.
+fn commit(payload: &Payload, route: Route, debug: bool) -> Result<Call> {
+    match route {
+        Route::File(_) => file(payload).map(|()| Call::FileLoad),
+        Route::Segments(_) => segments(payload, debug).map(|()| Call::Load),
+        Route::FileElseSegments => match file(payload) {
+            Err(refusal) if matches!(*refusal, Failure::Refused { errno: Errno::ENOSYS, .. }) => {
+                segments(payload, debug).map(|()| Call::Load)
+            }
+            other => other.map(|()| Call::FileLoad),
+        },
+    }
+}
+
+fn file(payload: &Payload) -> Result<()> {
+    eprint_with(&mut |out| say::load::file_notes(out, payload));
+    load::file(payload)
+}
+
+fn segments(payload: &Payload, debug: bool) -> Result<()> {
+    let memory = Memory::read()?;
+    let layout = payload.plan(&memory)?;
+    eprint_with(&mut |out| say::load::layout_notes(out, &layout, &memory));
+    if debug {
+        eprint_with(&mut |out| say::load::explain(out, &layout, &memory));
+    }
+    load::segments(payload, &layout.plan, &memory)
+}
+
+/// A dry run: the memory with each part where it would lie.
+fn draw(payload: &Payload, route: Route) -> Result<()> {
+    let memory = Memory::read()?;
+    let layout = payload.plan(&memory)?;
+    eprint_with(&mut |out| say::load::layout_notes(out, &layout, &memory));
+    print_with(&mut |out| say::load::rehearse(out, payload, &layout, &memory, route));
+    Ok(())
+}
+
+fn follow(after: After) -> Result<()> {
+    match after {
+        After::Nothing => Ok(()),
+        After::Jump { sync } => Err(jump::jump(sync)),
+        After::Reboot => Err(Failure::NoReboot(process::exec(c"/sbin/reboot", &[c"reboot"])).into()),
+    }
+}
+
+fn status(request: status::Request) -> Result<u8> {
+    let answer = match (status::run(request), request) {
+        (Ok(loaded), _) => Some(loaded),
+        (Err(failure), status::Request::Kexec8 { .. }) => {
+            eprint(format_args!("kexec: {failure}\n"));
+            None
+        }
+        (Err(failure), status::Request::Load) => return Err(failure),
+    };
+    if let (status::Request::Load, Some(loaded)) = (request, answer) {
+        let which = if loaded { "a" } else { "no" };
+        print(format_args!("{which} kernel is loaded\n"));
+    }
+    Ok(request.exit_status(answer))
+}
+
+fn going_down(action: shutdown::Action) -> Result<u8> {
+    let outcome = shutdown::run(action)?;
+    if outcome == Outcome::NeedsRescue {
+        eprint(format_args!("{outcome}"));
+        return Err(shutdown::rescue());
+    }
+    print(format_args!("{outcome}"));
+    Ok(outcome.exit_status())
+}
+
+/// Says of each option that it was accepted for kexec(8)'s sake.
+fn explain_ignored(debug: bool, options: &[&str]) {
+    for option in options.iter().filter(|_| debug) {
+        eprint(format_args!("{option} is accepted and does nothing\n"));
+    }
+}

@@ -1,0 +1,387 @@
+//! Why the running kernel refuses, and what to do about it.
+
+use super::failure::each;
+use crate::base::text::{Shown, Size};
+use crate::host::sys::process::strerror;
+use crate::known::boot_loader::{BootLoader, OPTION};
+use crate::known::call::Call;
+use crate::known::refusal::{Attempt, Obstacle, Refusal};
+use nix::errno::Errno;
+use std::fmt::{self, Display, Formatter};
+
+impl Display for Obstacle<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Obstacle::NoPrivilege(facts) => no_privilege(f, facts),
+            Obstacle::Disabled(facts) => load_disabled(f, facts),
+            Obstacle::NoLoadsLeft => f.write_str(
+                "kernel.kexec_load_limit_reboot is 0: the loads that were allowed since boot are spent, failed ones too; it cannot be raised\n  an ordinary reboot sets it back",
+            ),
+            Obstacle::LockedDown(call, facts) => locked_down(f, *call, facts),
+        }
+    }
+}
+
+impl Display for BootLoader {
+    /// The edit, and the command after it.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (name, line, file, command, has_line) = match self {
+            BootLoader::Extlinux { has_line } => {
+                ("extlinux", "default_kernel_opts", "/etc/update-extlinux.conf", "update-extlinux", has_line)
+            }
+            BootLoader::Grub { has_line } => (
+                "GRUB",
+                "GRUB_CMDLINE_LINUX_DEFAULT",
+                "/etc/default/grub",
+                "grub-mkconfig -o /boot/grub/grub.cfg",
+                has_line,
+            ),
+            BootLoader::SystemdBoot { dir } => {
+                return write!(
+                    f,
+                    "systemd-boot: add {OPTION} to the options line of the entry in {dir}/*.conf"
+                );
+            }
+            BootLoader::UnifiedImage => {
+                return write!(
+                    f,
+                    "unified kernel image: add {OPTION} to cmdline in /etc/kernel-hooks.d/secureboot.conf, then run: apk fix kernel-hooks"
+                );
+            }
+            BootLoader::RaspberryPi { file } => {
+                return write!(f, "Raspberry Pi: add {OPTION} to the one line of {file}");
+            }
+            BootLoader::Diskless { files } if files.is_empty() => {
+                return write!(
+                    f,
+                    "diskless: add {OPTION} to the kernel's line in syslinux.cfg and grub.cfg on the boot medium"
+                );
+            }
+            BootLoader::Diskless { files } => {
+                write!(f, "diskless: add {OPTION} to the kernel's line in")?;
+                return each(f, files);
+            }
+        };
+        if *has_line {
+            write!(f, "{name}: run: sed -i 's/^{line}=\"/&{OPTION} /' {file} && {command}")
+        } else {
+            write!(
+                f,
+                "{name}: in {file} add the line {line}=\"{OPTION}\" (or the word to the one there), then run: {command}"
+            )
+        }
+    }
+}
+
+fn no_privilege(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
+    match (facts.cap_sys_boot, facts.is_root) {
+        (Some(false), false) => f.write_str("it takes root, with CAP_SYS_BOOT\n  run it as root"),
+        (Some(false), true) => f.write_str(
+            "this root does not have CAP_SYS_BOOT, as in a container\n  run it on the machine itself",
+        ),
+        _ => f.write_str(
+            "Operation not permitted, and the kernel does not say why; CAP_SYS_BOOT is not what is missing",
+        ),
+    }
+}
+
+/// Why a call failed.
+pub fn why_not(
+    f: &mut Formatter<'_>,
+    call: Call,
+    errno: Errno,
+    load: &Attempt,
+    facts: &Refusal,
+) -> fmt::Result {
+    match errno {
+        Errno::EPERM => match Obstacle::of(call, facts) {
+            Some(obstacle) => obstacle.fmt(f),
+            None => unknown_refusal(f, facts),
+        },
+        // security/integrity/ima/ima_main.c, ima_load_data and ima_read_file.
+        Errno::EACCES => f.write_str(match call {
+            Call::Load => "a security module refuses this call (IMA does where it has to appraise kernels)\n  kexec_file_load may pass: --syscall file (kexec -s)",
+            Call::FileLoad => "a security module does not accept the file (IMA does not where its appraisal fails)",
+        }),
+        Errno::ENOSYS => match call {
+            Call::FileLoad => f.write_str(
+                "this kernel does not have the call (CONFIG_KEXEC_FILE; Alpine's kernels are built without)\n  leave --syscall file (kexec -s) out, and kexec_load is used",
+            ),
+            Call::Load => f.write_str("this kernel does not have the call (CONFIG_KEXEC)"),
+        },
+        // arch/arm64/kernel/machine_kexec.c, machine_kexec_prepare.
+        Errno::EBUSY if facts.stuck_cpus => f.write_str(
+            "CPUs are stuck in the kernel, it says: it cannot stop the other processors, which the firmware started in a way that knows no end (spin-table), or protected KVM keeps them\n  reboot in the ordinary way",
+        ),
+        Errno::EBUSY => f.write_str("another load is running\n  try again when it has ended"),
+        Errno::ENOMEM => {
+            f.write_str("the kernel has not enough free memory")?;
+            if load.size > 0 {
+                write!(f, " for {}", Size(load.size))?;
+            }
+            match facts.available {
+                Some(available) => write!(f, "; {} is available", Size(available)),
+                None => Ok(()),
+            }
+        }
+        // The segments are mapped files.
+        Errno::EFAULT if load.size > 0 => f.write_str(
+            "a file was cut short meanwhile, or its disk failed\n  try again when nothing writes to it",
+        ),
+        Errno::ENODATA => {
+            f.write_str("the image carries no signature, and this kernel enforces signatures")
+        }
+        Errno::ELIBBAD => f.write_str("the image cannot carry a signature: it is not made to be an EFI program"),
+        Errno::ENOPKG => f.write_str("the image's signature is of a kind that this kernel cannot check"),
+        Errno::ENOKEY => f.write_str("the image's signature is by a key that this kernel does not trust"),
+        Errno::EKEYREJECTED => f.write_str(
+            "this kernel rejects the image's signature: the key is revoked, expired or not for kernels, or the image was changed after signing",
+        ),
+        Errno::EBADMSG => f.write_str("the image's signature cannot be read: it is damaged"),
+        Errno::ENOEXEC => f.write_str("the kernel's own loader does not take this image; dmesg may say why"),
+        Errno::EINVAL if call == Call::FileLoad && load.is_near_limit() => write!(
+            f,
+            "the command line is {} bytes long; this kernel takes {} by kexec_load, but kexec_file_load keeps 31 of them for itself\n  use --syscall load (kexec -c)",
+            load.command_line, load.command_line_limit
+        ),
+        Errno::ETXTBSY => f.write_str("a file is open for writing\n  try again when it is complete"),
+        Errno::EADDRNOTAVAIL => f.write_str("it does not take the addresses; dmesg may say why"),
+        other => write!(f, "{}; dmesg may say why", strerror(other)),
+    }
+}
+
+fn load_disabled(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
+    f.write_str("kernel.kexec_load_disabled is 1, and it cannot be set back while this kernel runs\n  ")?;
+    if let Some(path) = &facts.sysctl_file {
+        write!(f, "{} sets it: take the line out, then reboot in the ordinary way", path.shown())?;
+        if facts.alpine && !facts.boot_option {
+            write!(f, " (Alpine's kernels need the boot option {OPTION} as well)")?;
+        }
+        return Ok(());
+    }
+    if facts.boot_option {
+        return write!(
+            f,
+            "the boot option {OPTION} is on this kernel's command line and had no effect: this kernel drops options that begin with \"kexec\" (6.12.117 and others since 2025 do), or does not know it, or something wrote 1 to the sysctl after boot (no file of sysctl.d does)"
+        );
+    }
+    write!(f, "the boot option {OPTION} is not on this kernel's command line")?;
+    // Only Alpine's kernels are known to know the option: elsewhere the boot loader's
+    // edit would be a guess.
+    if !facts.alpine {
+        return f.write_str(
+            ": Alpine's kernels are locked without it; on others something wrote the sysctl after boot (no file of sysctl.d does)",
+        );
+    }
+    match facts.boot_loaders.as_slice() {
+        [] => {
+            return f.write_str(
+                ", and no boot loader that is known here was found: add it where the kernel's options are set",
+            );
+        }
+        [_] => {}
+        _ => f.write_str("\n  several boot loaders are set up here; mend the one in use:")?,
+    }
+    facts.boot_loaders.iter().try_for_each(|one| write!(f, "\n  {one}"))?;
+    f.write_str("\n  then reboot once in the ordinary way")
+}
+
+fn locked_down(f: &mut Formatter<'_>, call: Call, facts: &Refusal) -> fmt::Result {
+    let mode = facts.lockdown.as_deref().unwrap_or_default().shown();
+    write!(f, "the kernel is locked down ({mode})")?;
+    f.write_str(match call {
+        Call::Load => ", which forbids this call\n  kexec_file_load of a kernel with a signature that is trusted may pass: --syscall file (kexec -s)",
+        Call::FileLoad => " and found no signature on the image that it trusts",
+    })?;
+    if facts.lockdown_option {
+        f.write_str("\n  the lockdown comes from the lockdown= option on the running kernel's command line")?;
+    }
+    Ok(())
+}
+
+fn unknown_refusal(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
+    f.write_str("Operation not permitted, and the kernel does not say why. Known: ")?;
+    f.write_str(match facts.cap_sys_boot {
+        Some(true) => "CAP_SYS_BOOT is there, ",
+        Some(false) => "CAP_SYS_BOOT is missing, ",
+        None => "",
+    })?;
+    f.write_str("kexec_load_disabled is not 1, no lockdown is in force, loads are left")?;
+    match &facts.security_modules {
+        Some(modules) => {
+            write!(f, "; security modules: {} (loadpin and integrity can refuse)", modules.shown())?;
+        }
+        None => f.write_str("; the security modules cannot be listed")?,
+    }
+    if facts.seccomp {
+        f.write_str("; a seccomp filter is on this process and can refuse")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Failure;
+
+    /// A machine where nothing stands in the way.
+    fn free() -> Refusal {
+        Refusal { cap_sys_boot: Some(true), is_root: true, ..Refusal::default() }
+    }
+
+    fn said(call: Call, errno: Errno, facts: Refusal) -> String {
+        let load = Attempt { command_line: 100, command_line_limit: 2047, size: 64 << 20 };
+        Failure::Refused { path: "/boot/vmlinuz".into(), call, errno, load, facts: Box::new(facts) }
+            .to_string()
+    }
+
+    #[test]
+    fn every_refusal_has_its_own_words() {
+        let facts = Refusal { available: Some(10 << 20), lockdown: None, ..free() };
+        let locked = || Refusal { lockdown: Some("integrity".into()), ..free() };
+        let disabled = || Refusal { load_disabled: true, ..free() };
+        let table: Vec<(Call, Errno, Refusal, &str)> = vec![
+            (
+                Call::Load,
+                Errno::EPERM,
+                Refusal { cap_sys_boot: Some(false), is_root: false, ..free() },
+                "it takes root",
+            ),
+            (Call::Load, Errno::EPERM, Refusal { cap_sys_boot: Some(false), ..free() }, "as in a container"),
+            (Call::Load, Errno::EPERM, disabled(), "kexec_load_disabled is 1"),
+            (Call::FileLoad, Errno::EPERM, disabled(), "kexec_load_disabled is 1"),
+            (
+                Call::Load,
+                Errno::EPERM,
+                Refusal { loads_left: Some(0), ..free() },
+                "kexec_load_limit_reboot is 0",
+            ),
+            (Call::Load, Errno::EPERM, locked(), "which forbids this call"),
+            (Call::FileLoad, Errno::EPERM, locked(), "no signature on the image that it trusts"),
+            (Call::Load, Errno::EPERM, free(), "the kernel does not say why"),
+            (
+                Call::Load,
+                Errno::EPERM,
+                Refusal { security_modules: Some("loadpin".into()), ..free() },
+                "security modules: loadpin",
+            ),
+            (Call::Load, Errno::EPERM, Refusal { seccomp: true, ..free() }, "a seccomp filter"),
+            (Call::Load, Errno::ENOSYS, free(), "CONFIG_KEXEC)"),
+            (Call::FileLoad, Errno::ENOSYS, free(), "CONFIG_KEXEC_FILE;"),
+            (Call::Load, Errno::EBUSY, free(), "another load is running"),
+            (Call::Load, Errno::ENOMEM, facts, "not enough free memory for 64 MiB; 10 MiB is available"),
+            (Call::FileLoad, Errno::ENODATA, free(), "carries no signature"),
+            (Call::FileLoad, Errno::ENOKEY, free(), "does not trust"),
+            (Call::FileLoad, Errno::EKEYREJECTED, free(), "rejects the image's signature"),
+            (Call::FileLoad, Errno::EBADMSG, free(), "the image's signature cannot be read"),
+            (Call::FileLoad, Errno::ELIBBAD, free(), "not made to be an EFI program"),
+            (Call::FileLoad, Errno::ENOPKG, free(), "of a kind that this kernel cannot check"),
+            (Call::Load, Errno::EACCES, free(), "kexec_file_load may pass"),
+            (Call::FileLoad, Errno::EACCES, free(), "does not accept the file"),
+            (Call::FileLoad, Errno::ENOEXEC, free(), "own loader does not take this image"),
+            (Call::Load, Errno::EADDRNOTAVAIL, free(), "addresses"),
+            (Call::Load, Errno::EFAULT, free(), "cut short meanwhile"),
+            (Call::FileLoad, Errno::ETXTBSY, free(), "open for writing"),
+            (Call::Load, Errno::EINVAL, free(), "Invalid argument"),
+        ];
+        let mut seen = Vec::new();
+        for (call, errno, facts, wanted) in table {
+            let text = said(call, errno, facts);
+            assert!(text.starts_with(&format!("unable to load /boot/vmlinuz with {call}: ")), "{text}");
+            assert!(text.contains(wanted), "{errno}: {text}");
+            assert!(!seen.contains(&text) || errno == Errno::EPERM, "twice: {text}");
+            seen.push(text);
+        }
+    }
+
+    #[test]
+    fn the_first_reason_of_the_kernel_is_the_one_that_is_named() {
+        // All at once: the order is kexec_load_permitted's, then lockdown's.
+        let all = Refusal {
+            cap_sys_boot: Some(false),
+            load_disabled: true,
+            loads_left: Some(0),
+            lockdown: Some("integrity".into()),
+            ..Refusal::default()
+        };
+        assert!(said(Call::Load, Errno::EPERM, all.clone()).contains("it takes root"));
+        let all = Refusal { cap_sys_boot: Some(true), ..all };
+        assert!(said(Call::Load, Errno::EPERM, all.clone()).contains("kexec_load_disabled"));
+        let all = Refusal { load_disabled: false, ..all };
+        assert!(said(Call::Load, Errno::EPERM, all.clone()).contains("limit_reboot"));
+        let all = Refusal { loads_left: Some(3), ..all };
+        assert!(said(Call::Load, Errno::EPERM, all).contains("locked down"));
+    }
+
+    #[test]
+    fn a_disabled_load_names_the_boot_loader_that_is_there_and_no_other() {
+        let on = |boot_loaders| Refusal { load_disabled: true, alpine: true, boot_loaders, ..free() };
+        let table: Vec<(BootLoader, &str)> = vec![
+            (BootLoader::Extlinux { has_line: true }, "&& update-extlinux"),
+            (BootLoader::Extlinux { has_line: false }, "then run: update-extlinux"),
+            (
+                BootLoader::Grub { has_line: true },
+                "/etc/default/grub && grub-mkconfig -o /boot/grub/grub.cfg",
+            ),
+            (BootLoader::Grub { has_line: false }, "then run: grub-mkconfig -o /boot/grub/grub.cfg"),
+            (BootLoader::SystemdBoot { dir: "/boot/loader/entries" }, "/boot/loader/entries/*.conf"),
+            (BootLoader::UnifiedImage, "apk fix kernel-hooks"),
+            (BootLoader::RaspberryPi { file: "/boot/cmdline.txt" }, "/boot/cmdline.txt"),
+            (
+                BootLoader::Diskless { files: vec!["/media/usb/boot/grub/grub.cfg".into()] },
+                "/media/usb/boot/grub/grub.cfg",
+            ),
+            (BootLoader::Diskless { files: vec![] }, "syslinux.cfg and grub.cfg on the boot medium"),
+        ];
+        for (loader, wanted) in table {
+            let text = said(Call::Load, Errno::EPERM, on(vec![loader]));
+            assert!(text.contains(wanted) && text.contains(OPTION), "{text}");
+            assert!(text.ends_with("then reboot once in the ordinary way"), "{text}");
+            assert!(!text.contains("several"), "{text}");
+        }
+        let two = on(vec![BootLoader::Extlinux { has_line: true }, BootLoader::UnifiedImage]);
+        let text = said(Call::Load, Errno::EPERM, two);
+        assert!(
+            text.contains("several") && text.contains("extlinux") && text.contains("kernel-hooks"),
+            "{text}"
+        );
+        let text = said(Call::Load, Errno::EPERM, on(vec![]));
+        assert!(text.contains("no boot loader that is known here"), "{text}");
+    }
+
+    #[test]
+    fn a_remedy_is_not_guessed_where_the_facts_do_not_decide() {
+        // Not Alpine: the option may not even be known there, whatever the boot loader.
+        for boot_loaders in [vec![], vec![BootLoader::Grub { has_line: true }]] {
+            let text =
+                said(Call::Load, Errno::EPERM, Refusal { load_disabled: true, boot_loaders, ..free() });
+            assert!(
+                text.contains("on others something wrote the sysctl") && !text.contains("run:"),
+                "{text}"
+            );
+        }
+        let present = Refusal { load_disabled: true, alpine: true, boot_option: true, ..free() };
+        let text = said(Call::Load, Errno::EPERM, present.clone());
+        assert!(text.contains("had no effect") && !text.contains("run:"), "{text}");
+        let file = Some("/etc/sysctl.d/99.conf".into());
+        let text = said(Call::Load, Errno::EPERM, Refusal { sysctl_file: file.clone(), ..present });
+        assert!(text.contains("/etc/sysctl.d/99.conf sets it") && !text.contains("as well"), "{text}");
+        let absent = Refusal { load_disabled: true, alpine: true, sysctl_file: file, ..free() };
+        assert!(
+            said(Call::Load, Errno::EPERM, absent)
+                .contains("need the boot option kexec_load_disabled=0 as well")
+        );
+    }
+
+    #[test]
+    fn a_long_command_line_explains_einval_of_the_file_call_only() {
+        let load = Attempt { command_line: 2017, command_line_limit: 2047, size: 0 };
+        let said = |call, load| {
+            let facts = Box::new(free());
+            Failure::Refused { path: "k".into(), call, errno: Errno::EINVAL, load, facts }.to_string()
+        };
+        assert!(said(Call::FileLoad, load).contains("keeps 31 of them"));
+        assert!(!said(Call::Load, load).contains("keeps 31"));
+        assert!(!said(Call::FileLoad, Attempt { command_line: 2016, ..load }).contains("keeps 31"));
+    }
+}
