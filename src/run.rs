@@ -7,7 +7,7 @@ use rc_kexec::host::memory::{self, Memory};
 use rc_kexec::host::stdio::{eprint, eprint_with, print, print_with};
 use rc_kexec::host::sys::process;
 use rc_kexec::known::call::Call;
-use rc_kexec::load::{self, After, Files, Goal, KernelChoice, Payload, Route};
+use rc_kexec::load::{self, After, Files, Goal, KernelChoice, Layout, Payload, Route};
 use rc_kexec::say;
 use rc_kexec::shutdown::{self, Outcome};
 use rc_kexec::{doctor, jump, status};
@@ -71,7 +71,7 @@ fn load(command: Load) -> Result<()> {
         eprint_with(&mut |out| say::load::describe(out, &payload));
     }
     let route = load::route(&request, &payload, rc_kexec::host::calls())?;
-    let Some(after) = after else { return draw(&payload, route) };
+    let Some(after) = after else { return draw(&payload, route, command.debug) };
     let call = commit(&payload, route, command.debug)?;
     // A key is wiped before anything else happens.
     drop(payload);
@@ -106,18 +106,23 @@ fn file(payload: &Payload) -> Result<()> {
 fn segments(payload: &Payload, debug: bool) -> Result<()> {
     let memory = Memory::read()?;
     let layout = payload.plan(&memory)?;
-    eprint_with(&mut |out| say::load::layout_notes(out, &layout, &memory));
-    if debug {
-        eprint_with(&mut |out| say::load::explain(out, &layout, &memory));
-    }
+    tell(&layout, &memory, debug);
     load::segments(payload, &layout.plan, &memory)
 }
 
+/// What a layout leaves out, and with -d all of it.
+fn tell(layout: &Layout, memory: &Memory, debug: bool) {
+    eprint_with(&mut |out| say::load::layout_notes(out, layout, memory));
+    if debug {
+        eprint_with(&mut |out| say::load::explain(out, layout, memory));
+    }
+}
+
 /// A dry run: the memory with each part where it would lie.
-fn draw(payload: &Payload, route: Route) -> Result<()> {
+fn draw(payload: &Payload, route: Route, debug: bool) -> Result<()> {
     let memory = Memory::read()?;
     let layout = payload.plan(&memory)?;
-    eprint_with(&mut |out| say::load::layout_notes(out, &layout, &memory));
+    tell(&layout, &memory, debug);
     print_with(&mut |out| say::load::rehearse(out, payload, &layout, &memory, route));
     Ok(())
 }
