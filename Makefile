@@ -1,18 +1,23 @@
-# rc-kexec. `make` builds, `make test` tests everything, `make demo` shows it;
-# each installs what it needs first, or says how to.
+# rc-kexec. `make` builds it, `make test` tests everything, `make demo` shows it at work;
+# `make help` lists all targets, from the lines that begin with ##.
 
-# x86_64, aarch64 or i686; built for another machine than this, it has its name added.
+# x86_64, aarch64 or i686. A build for another machine than this one has its name added.
 HOST := $(shell uname -m | sed 's/^i.86$$/i686/')
 ARCH ?= $(HOST)
 TARGET ?= $(ARCH)-unknown-linux-musl
 PREFIX ?= /usr
 DESTDIR ?=
-# yes: kexec is a link to rc-kexec, too, in the place of kexec-tools.
+# yes: also make kexec a link to rc-kexec, instead of kexec-tools' program.
 KEXEC_LINK ?= no
-# mkinitfs, dracut, mkinitcpio, initramfs-tools: for which of them, by commas, hooks are installed.
+# The generators whose hooks are installed, separated with commas: mkinitfs, dracut,
+# mkinitcpio, initramfs-tools.
 INITRAMFS ?=
-# yes: the unit for systemd in the place of the OpenRC services.
+# yes: install the systemd unit instead of the OpenRC services.
 SYSTEMD ?= no
+# yes: install what the build lacks. Otherwise `make` only prints the command that does, since
+# whoever builds or installs a program has not asked for more. The targets for developers set it.
+SETUP ?= no
+export SETUP
 CARGO ?= cargo
 
 out = $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
@@ -30,7 +35,7 @@ man = $(DESTDIR)$(PREFIX)/share/man/man8
 bash = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zsh = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
-# The hooks are where their generators look, whatever PREFIX is.
+# The hooks go where their generators look for them, whatever PREFIX is.
 comma := ,
 generators = mkinitfs dracut mkinitcpio initramfs-tools
 asked_for = $(subst $(comma), ,$(INITRAMFS))
@@ -38,42 +43,49 @@ features = $(etc)/mkinitfs/features.d
 dracut_module = $(DESTDIR)/usr/lib/dracut/modules.d/90rc-kexec
 mkinitcpio_hook = $(DESTDIR)/usr/lib/initcpio/install/rc-kexec
 initramfs_tools_hook = $(DESTDIR)/usr/share/initramfs-tools/hooks/rc-kexec
-# install_hook GENERATOR,FILE,AS,MODE: when it is asked for, with PREFIX in its paths.
-define install_hook
-	@$(if $(filter $(1),$(asked_for)),install -d "$(dir $(3))" && \
-		sed 's|/usr/sbin/|$(PREFIX)/sbin/|g' "initramfs-hook/$(2)" >"$(3)" && chmod $(4) "$(3)",:)
-endef
+# install_with_prefix FILE,AS,MODE: with PREFIX in the paths that the file names.
+install_with_prefix = install -d "$(dir $(2))" && \
+	sed 's|/usr/sbin/|$(PREFIX)/sbin/|g' "$(1)" >"$(2)" && chmod $(3) "$(2)"
+# install_hook GENERATOR,FILE,AS,MODE: if INITRAMFS names the generator.
+install_hook = @$(if $(filter $(1),$(asked_for)),$(call install_with_prefix,initramfs-hook/$(2),$(3),$(4)),:)
 
-# Each flag was measured: see "Sizes" in README.md. They are for the program alone;
-# the tests' builds keep what they need to unwind.
+# Each flag was measured: see docs/measurements.md. They are for the program only; the builds
+# of the tests keep what they need to unwind.
 flags_link = -Clink-arg=--hash-style=gnu -Clink-arg=-O2
 flags_stable = $(flags_link) -Cforce-unwind-tables=no -Clink-arg=-T$(CURDIR)/link/no-unwind.ld
-# For std, too, which is built here: no tables to unwind by, no text of panics.
-# nounwind has an empty libunwind.a: std refers to it for backtraces, which are not made,
-# and it would bring the C library's stdio.
+# The small build compiles std itself, without unwinding tables and without the text of panics.
+# nounwind holds an empty libunwind.a: std refers to it for backtraces, which are never made,
+# and the real one would bring the C library's stdio.
 nounwind = $(out)/nounwind
-# On 32-bit x86 what the outliner makes of compiler_builtins does not assemble.
+# On 32-bit x86, what the outliner makes of compiler_builtins does not assemble.
 outliner = $(if $(filter-out i686,$(ARCH)),-Cllvm-args=-enable-machine-outliner=always)
-# Rust makes no position-independent executables for that machine, whose code for them is
-# 12 KB longer.
+# Rust makes no position-independent executables for 32-bit x86, where they would be 12 KB
+# larger.
 fixed = $(if $(filter i686,$(ARCH)),-Crelocation-model=static)
 flags_tiny = $(flags_stable) $(fixed) -Lnative=$(nounwind) -Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none \
 	-Zfmt-debug=none -Cllvm-args=-inline-threshold=0 $(outliner) -Cllvm-args=-enable-pre=false \
 	-Cllvm-args=-min-jump-table-entries=8
 
-.PHONY: all tiny install uninstall demo test check lint others reproducible reproducible-all vm-test vm-test-long oracle guests bench soak \
-	fuzz fuzz-briefly seeds sizes costs dist toolchain vm-parts clean
+.PHONY: all tiny others install uninstall dist clean help demo test check lint fuzz fuzz-briefly seeds \
+	reproducible reproducible-all vm-test vm-test-long vm-parts guests oracle bench soak sizes costs toolchain
 
-# Fetched first: remap.sh looks at where the crates are. For all crates, unlike the other flags.
+# These, and what is built for them, install what is missing.
+demo test check lint fuzz fuzz-briefly seeds reproducible reproducible-all vm-test vm-test-long guests oracle \
+	bench soak sizes costs: export SETUP = yes
+
+## all: build target/rc-kexec with stable Rust (the default)
+# cargo fetch comes first: remap.sh looks at where the crates are. Its flags are for all crates,
+# unlike the others.
 all: toolchain
 	$(CARGO) fetch --quiet --locked --target $(TARGET)
 	$(rustflags)="$$(sh link/remap.sh)" \
 	$(CARGO) rustc --locked --release --target $(TARGET) --bin rc-kexec -- $(flags_stable)
 	cp $(release)/rc-kexec $(binary)
 
-# RUSTC_BOOTSTRAP: the stable compiler builds its own standard library again.
-tiny: toolchain
-	sh tests/toolchain.sh source
+## tiny: build target/rc-kexec-tiny, with a standard library built for size
+# RUSTC_BOOTSTRAP lets the stable compiler build its own standard library.
+tiny:
+	@sh tests/toolchain.sh $(TARGET) source
 	mkdir -p $(nounwind)
 	printf '!<arch>\n' >$(nounwind)/libunwind.a
 	RUSTC_BOOTSTRAP=1 \
@@ -82,12 +94,18 @@ tiny: toolchain
 		-Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size
 	cp $(out)/tiny/$(TARGET)/release/rc-kexec $(tiny)
 
+## others: build the program for the other machines that the tests boot
+others:
+	$(MAKE) --no-print-directory all ARCH=aarch64
+	$(MAKE) --no-print-directory all ARCH=i686
+
+## install: install the program, its manual pages and the OpenRC services
 # BINARY=target/rc-kexec-tiny installs the small build.
 BINARY ?= $(binary)
 install:
 	@[ -z "$(filter-out $(generators),$(asked_for))" ] || \
-		{ echo "make install: INITRAMFS=$(INITRAMFS) is not known; it is one or more, by commas, of: $(generators)" >&2; exit 1; }
-	@[ -e "$(BINARY)" ] || { echo "make install: $(BINARY) is not there; run: make" >&2; exit 1; }
+		{ echo "make install: INITRAMFS=$(INITRAMFS) is not known; use one or more, separated with commas, of: $(generators)" >&2; exit 1; }
+	@[ -e "$(BINARY)" ] || { echo "make install: $(BINARY) does not exist; run: make" >&2; exit 1; }
 	install -d "$(sbin)"
 	install -m 755 "$(BINARY)" "$(sbin)/rc-kexec"
 	ln -sf rc-kexec "$(sbin)/kexec-load"
@@ -107,7 +125,7 @@ else
 	install -d "$(etc)/init.d" "$(etc)/conf.d"
 	install -m 755 openrc/kexec-load.initd "$(etc)/init.d/kexec-load"
 	install -m 755 openrc/kexec-exec.initd "$(etc)/init.d/kexec-exec"
-	@# What somebody has set stays.
+	@# Settings that somebody changed stay.
 	[ -e "$(etc)/conf.d/kexec-load" ] || install -m 644 openrc/kexec-load.confd "$(etc)/conf.d/kexec-load"
 endif
 	[ -z "$(asked_for)" ] || install -m 755 initramfs-hook/rc-kexec-init "$(sbin)/rc-kexec-init"
@@ -117,6 +135,7 @@ endif
 	$(call install_hook,mkinitcpio,mkinitcpio,$(mkinitcpio_hook),644)
 	$(call install_hook,initramfs-tools,initramfs-tools,$(initramfs_tools_hook),755)
 
+## uninstall: remove what install put there, except settings that were changed
 uninstall:
 	rm -f "$(sbin)/rc-kexec" "$(sbin)/kexec-load" "$(sbin)/kexec-exec"
 	rm -f "$(etc)/init.d/kexec-load" "$(etc)/init.d/kexec-exec"
@@ -131,23 +150,37 @@ uninstall:
 	@cmp -s openrc/kexec-load.confd "$(etc)/conf.d/kexec-load" && rm -f "$(etc)/conf.d/kexec-load" || :
 	[ ! -L "$(sbin)/kexec" ] || [ "$$(readlink "$(sbin)/kexec")" != rc-kexec ] || rm -f "$(sbin)/kexec"
 
+## dist: make target/rc-kexec-VERSION.tar.gz from what is committed, and target/alpine for abuild
+dist:
+	@sh alpine/dist.sh $(out)
+
+## clean: remove target/
+clean:
+	rm -rf $(out)
+
+## help: list the targets
+help:
+	@awk '/^## / { name = $$2; sub(":", "", name); $$1 = $$2 = ""; printf "make %-16s %s\n", name, substr($$0, 3) }' $(MAKEFILE_LIST)
+
+## demo: boot a kernel in QEMU that loads and starts a second one
 demo: all
 	sh tests/vm/setup.sh demo
 	RC_KEXEC=$(binary) $(CARGO) bench --locked --quiet --target $(TARGET) --bench demo
 
+## test: run check, lint, reproducible, fuzz-briefly and vm-test
 test: check lint reproducible fuzz-briefly vm-test
 
-# Without root, QEMU or network, once the toolchain is there.
+## check: run the unit tests, and test the program from outside: no root, no QEMU, no network
 check: all tiny sizes
-	sh tests/toolchain.sh check
+	@sh tests/toolchain.sh check package
 	$(CARGO) test --locked --target $(TARGET) --lib --bins
 	RC_KEXEC=$(binary) $(CARGO) test --locked --target $(TARGET) --test cli --test trampoline --test install --test initramfs --test manual --test fuzzed
 	RC_KEXEC=$(tiny) $(CARGO) test --locked --target $(TARGET) --test cli
-	sh tests/toolchain.sh package
 	RC_KEXEC=$(binary) $(CARGO) test --locked --target $(TARGET) --test package
 
-lint: toolchain
-	sh tests/toolchain.sh lint $(out)
+## lint: check style, and the policy for crates and unsafe code
+lint:
+	@sh tests/toolchain.sh $(TARGET) lint $(out)
 	$(CARGO) fmt --check
 	rustfmt --check --edition 2024 fuzz/fuzz_targets/*.rs
 	$(CARGO) clippy --locked --quiet --target $(TARGET) --all-targets -- -D warnings
@@ -157,65 +190,65 @@ lint: toolchain
 		initramfs-hook/rc-kexec-init initramfs-hook/dracut.sh initramfs-hook/mkinitcpio initramfs-hook/initramfs-tools \
 		contrib/systemd/kexec-load-flavour completion/rc-kexec.bash
 	shellcheck tests/alpine/*.sh alpine/dist.sh alpine/kernel-hook
-	@# abuild reads what an APKBUILD sets, in BusyBox ash.
+	@# abuild reads the variables that an APKBUILD sets, in BusyBox ash.
 	shellcheck --shell=dash --exclude=SC2034,SC2154 alpine/APKBUILD alpine/*.post-install
 	zsh -n completion/_rc-kexec
 	mandoc -T lint -W warning man/*.8
 
-# The program for the other machines that are booted.
-others:
-	$(MAKE) --no-print-directory all ARCH=aarch64
-	$(MAKE) --no-print-directory all ARCH=i686
-
-# Every parser and decoder, and the way from bytes to a plan, T seconds each; a failing input
-# is kept in target/fuzz/failed. fuzz/failed is what tests/fuzzed.rs tries again.
+## fuzz: fuzz every parser, every decoder, and the way from bytes to a plan, T=60 seconds each
+# An input that fails is kept in target/fuzz/failed. tests/fuzzed.rs tries those in fuzz/failed again.
 T ?= 60
 fuzz:
-	sh tests/toolchain.sh fuzz
+	@sh tests/toolchain.sh fuzz
 	sh tests/fuzz.sh $(out)/fuzz $(T)
 
+## fuzz-briefly: fuzz for three seconds each
 fuzz-briefly:
 	$(MAKE) --no-print-directory fuzz T=3
 
-# Where fuzzing begins, made anew of the machines' parts.
+## seeds: make the inputs that fuzzing begins with again, from the parts of the test machines
 seeds: vm-parts
 	RC_KEXEC_SEEDS=1 $(CARGO) test --locked --release --target $(TARGET) --test vm -- --ignored --exact seeds::seeds
 
-# The same bytes from the tarball, in another folder, as here.
+## reproducible: build both programs again from the tarball, in another folder, and compare
 reproducible: all tiny
 	ARCH=$(ARCH) RC_KEXEC=$(binary) RC_KEXEC_TINY=$(tiny) \
 		$(CARGO) test --locked --target $(HOST)-unknown-linux-musl --test reproducible -- --test-threads=1
 
+## reproducible-all: the same for each machine
 reproducible-all:
 	for arch in x86_64 aarch64 i686; do $(MAKE) --no-print-directory reproducible ARCH=$$arch || exit; done
 
+## vm-test: run the tests that boot machines; VM_TEST=WORD runs those with WORD in their names
 vm-test: all others vm-parts guests
 	@rm -f $(out)/vm/times
 	RC_KEXEC=$(binary) $(CARGO) test --locked --release --target $(TARGET) --test vm -- --test-threads=2 $(VM_TEST)
 	@echo "seconds in machines, machines, test:"
 	@awk '{ s[$$1] += $$2; n[$$1]++ } END { for (t in s) printf "%7.1f %2d %s\n", s[t], n[t], t }' $(out)/vm/times | sort -k3
 
-# With twenty reboots in a row under every init, on every kernel, and the soak: half an hour more.
+## vm-test-long: run all of them, with twenty reboots in a row and the soak: half an hour more
 vm-test-long:
 	$(MAKE) --no-print-directory vm-test VM_TEST=--include-ignored
 
-# Beside kexec-tools: what both hand to kexec_load, field by field (tests/oracle/README.md).
+## oracle: compare what rc-kexec and kexec-tools hand to kexec_load, field by field
+# Every difference has its reason in tests/oracle/README.md.
 oracle: all vm-parts guests
 	RC_KEXEC=$(binary) $(CARGO) test --locked --release --target $(TARGET) --test vm -- --test-threads=2 oracle::
 	@echo "the comparisons: $(out)/oracle/*.txt"
 
-# What runs inside of the machines, to record calls and to make them fail.
+## guests: build the programs that record calls inside the machines, and make them fail
 guests: toolchain
 	$(CARGO) build --locked --quiet --release --target $(TARGET) --example vm-record --example vm-injector
 
-# A chain of kexecs in one machine; N=10 for a short one.
+## soak: go through a chain of N=200 kexecs in one machine
 N ?= 200
 soak: all vm-parts
 	RC_KEXEC=$(binary) RC_KEXEC_SOAK=$(N) $(CARGO) test --locked --release --target $(TARGET) --test vm -- \
 		--ignored --exact --nocapture soak::kexecs_in_a_chain_change_nothing
 
-# A table and a plot in target/bench. BENCH="--arm64 --jumps": only these; --x86_64, --loads and
-# --reboots, too. --runs=1: each once; --sizes=1,10: initrds of so many MB; --memory=6G.
+## bench: measure rc-kexec beside kexec-tools; the table and a plot go to target/bench
+# BENCH="--arm64 --jumps" measures only these; so do --x86_64, --loads and --reboots. --runs=1
+# measures each once; --sizes=1,10 uses initrds of so many MB; --memory=6G sets the machine's.
 bench: all others vm-parts
 	$(CARGO) build --locked --quiet --release --target $(TARGET) --example vm-probe
 	$(CARGO) build --locked --quiet --release --target aarch64-unknown-linux-musl --example vm-probe
@@ -223,27 +256,23 @@ bench: all others vm-parts
 		RC_KEXEC_PROBE_AARCH64=$(out)/aarch64-unknown-linux-musl/release/examples/vm-probe \
 		$(CARGO) bench --locked --quiet --target $(TARGET) --bench peer -- $(BENCH)
 
-# The promised sizes, in KiB: of the default build, and of the small one for each machine.
+## sizes: print the size of each build, and fail if one is over its limit
+# The limits are in KiB: of the default build, and of the small one for each machine.
 sizes: all $(addprefix tiny-,x86_64 aarch64 i686)
 	@sh tests/sizes.sh $(binary) 640 $(foreach arch,x86_64 aarch64 i686,$(call tiny_of,$(arch)) 256)
 
 tiny-%:
 	$(MAKE) --no-print-directory tiny ARCH=$*
 
-# What each dependency costs: the small build, looked at crate by crate.
+## costs: print what each crate costs in the small build
 costs:
 	$(MAKE) --no-print-directory tiny out=$(out)/costs CARGO_PROFILE_RELEASE_STRIP=none
 	@sh tests/costs.sh $(out)/costs/rc-kexec-tiny
 
-# target/rc-kexec-VERSION.tar.gz, of what is committed; and target/alpine for abuild.
-dist:
-	@sh alpine/dist.sh $(out)
-
+## toolchain: check that the toolchain is complete
 toolchain:
 	@sh tests/toolchain.sh $(TARGET)
 
+## vm-parts: fetch and build the parts of the test machines
 vm-parts:
 	sh tests/vm/setup.sh
-
-clean:
-	rm -rf $(out)

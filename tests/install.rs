@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -50,6 +51,52 @@ fn kexec_only_when_asked_for_and_another_prefix() {
     assert_eq!(names(&sbin), ["kexec", "kexec-exec", "kexec-load", "rc-kexec"]);
     assert_eq!(std::fs::read_link(sbin.join("kexec")).unwrap(), Path::new("rc-kexec"));
     std::fs::remove_dir_all(dir).unwrap();
+}
+
+/// In the place of rustup and apt-get, programs that write down what they are asked for, and
+/// fail. What is missing is the standard library for a machine that no Rust has.
+fn make_where_something_is_missing(test: &str, goal: &str) -> (String, String) {
+    let dir = std::env::temp_dir().join(format!("rc-kexec-install-{test}-{goal}-{}", std::process::id()));
+    let log = dir.join("log");
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(&log, "").unwrap();
+    for name in ["rustup", "apt-get", "apk"] {
+        let program = dir.join(name);
+        std::fs::write(&program, format!("#!/bin/sh\necho \"${{0##*/}} $*\" >>{}\nexit 1\n", log.display()))
+            .unwrap();
+        std::fs::set_permissions(program, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let output = Command::new("make")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args([goal, "TARGET=x86_64-unknown-linux-nowhere"])
+        .env("PATH", format!("{}:{}", dir.display(), std::env::var("PATH").unwrap()))
+        .env_remove("MAKEFLAGS")
+        .env_remove("SETUP")
+        .output()
+        .unwrap();
+    assert!(!output.status.success(), "{output:?}");
+    let asked = std::fs::read_to_string(log).unwrap();
+    std::fs::remove_dir_all(dir).unwrap();
+    (String::from_utf8_lossy(&output.stderr).into_owned(), asked)
+}
+
+const BRINGS_IT: &str = "rustup target add x86_64-unknown-linux-nowhere";
+
+#[test]
+fn make_says_what_is_missing_and_installs_nothing() {
+    for goal in ["all", "others"] {
+        let (said, asked) = make_where_something_is_missing("says", goal);
+        assert!(said.contains(&format!("; run: {BRINGS_IT}\n")), "make {goal}: {said}");
+        assert_eq!(asked, "", "make {goal} installed something");
+    }
+}
+
+#[test]
+fn the_targets_for_developers_install_what_is_missing() {
+    for goal in ["demo", "check", "vm-test", "oracle", "bench", "soak", "sizes", "reproducible"] {
+        let (said, asked) = make_where_something_is_missing("installs", goal);
+        assert_eq!(asked, format!("{BRINGS_IT}\n"), "make {goal}: {said}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The manual pages and the completions say what the program's help says, option by
-//! option, and no more; the change log is about this version.
+//! option, and no more. `make help` lists every target, and the change log is about this
+//! version.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
@@ -265,6 +266,33 @@ fn zsh_offers_every_option_and_no_other() {
         assert_eq!(of_zsh(&applet), wanted, "{applet}");
         assert!(file("completion/_rc-kexec").contains(&format!("\n        '{applet}:")), "{applet}");
     }
+}
+
+#[test]
+fn make_help_lists_every_target_and_no_other() {
+    let output = Command::new("make")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["--no-print-directory", "help"])
+        .env_remove("MAKEFLAGS")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let help = String::from_utf8(output.stdout).unwrap();
+    let listed: Vec<&str> = help
+        .lines()
+        .map(|line| {
+            let mut words = line.split_whitespace();
+            assert_eq!(words.next(), Some("make"), "{help}");
+            let name = words.next().unwrap();
+            assert!(words.count() > 1, "{name} has no text\n{help}");
+            name
+        })
+        .collect();
+    let makefile = file("Makefile").replace("\\\n", " ");
+    let phony = makefile.lines().find_map(|line| line.strip_prefix(".PHONY: ")).unwrap();
+    let targets: BTreeSet<&str> = phony.split_whitespace().collect();
+    assert_eq!(listed.iter().copied().collect::<BTreeSet<_>>(), targets, "{help}");
+    assert_eq!(listed.len(), targets.len(), "{help}");
 }
 
 #[test]
