@@ -1,11 +1,11 @@
 //! The manual pages and the completions say what the program's help says, option by
-//! option, and no more. `make help` lists every target, and the change log is about this
-//! version.
+//! option, and no more. The documents link to what exists, `make help` lists every target,
+//! and the change log is about this version.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// An option: its letter, its name, and the name of its value.
@@ -265,6 +265,57 @@ fn zsh_offers_every_option_and_no_other() {
             help.iter().flat_map(|flag| flag.spellings().map(|name| (name, flag.value.is_some()))).collect();
         assert_eq!(of_zsh(&applet), wanted, "{applet}");
         assert!(file("completion/_rc-kexec").contains(&format!("\n        '{applet}:")), "{applet}");
+    }
+}
+
+/// The documents: those of the top folder, of docs/, and the tables of the tests.
+fn documents() -> Vec<PathBuf> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = ["", "docs", "tests/faults", "tests/oracle"];
+    let entries = folders.iter().flat_map(|folder| std::fs::read_dir(top.join(folder)).unwrap());
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
+}
+
+/// The headings of a document, as the fragments that link to them.
+fn fragments(document: &str) -> BTreeSet<String> {
+    let headings = document.lines().filter(|line| line.starts_with('#'));
+    let kept = |c: &char| c.is_alphanumeric() || "-_ ".contains(*c);
+    let fragment = |line: &str| {
+        let heading = line.trim_start_matches('#').trim().to_lowercase();
+        heading.chars().filter(kept).map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(fragment).collect()
+}
+
+#[test]
+fn every_link_of_a_document_leads_somewhere() {
+    let links_of = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        let links = links.filter(|link| !link.starts_with("https://"));
+        links.map(|link| (path.clone(), link.to_string())).collect::<Vec<_>>()
+    };
+    let links: Vec<(PathBuf, String)> = documents().into_iter().flat_map(links_of).collect();
+    assert!(links.len() > 20, "{links:?}: is this how they are written?");
+    for (path, link) in links {
+        let (name, fragment) = link.split_once('#').unwrap_or((&link, ""));
+        let target = if name.is_empty() { path.clone() } else { path.parent().unwrap().join(name) };
+        assert!(target.exists(), "{}: {link} does not exist", path.display());
+        if !fragment.is_empty() {
+            let headings = fragments(&std::fs::read_to_string(target).unwrap());
+            assert!(headings.contains(fragment), "{}: {link} is none of {headings:?}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_readme_is_short_and_names_every_document() {
+    let readme = file("README.md");
+    assert!(readme.lines().count() <= 150, "README.md has {} lines", readme.lines().count());
+    for name in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap() {
+        let name = name.unwrap().file_name().into_string().unwrap();
+        assert!(readme.contains(&format!("(docs/{name})")), "README.md does not link to docs/{name}");
     }
 }
 

@@ -21,7 +21,17 @@ rc-kexec: x86_64 aarch64 x86
   usr/sbin/rc-kexec 755
 rc-kexec-doc: noarch
   install_if: docs rc-kexec=VERSION-r0
+  usr/share/doc/rc-kexec/CHANGELOG.md 644
   usr/share/doc/rc-kexec/README.md 644
+  usr/share/doc/rc-kexec/SECURITY.md 644
+  usr/share/doc/rc-kexec/docs/ARCHITECTURE.md 644
+  usr/share/doc/rc-kexec/docs/alpine.md 644
+  usr/share/doc/rc-kexec/docs/encrypted-root.md 644
+  usr/share/doc/rc-kexec/docs/formats.md 644
+  usr/share/doc/rc-kexec/docs/initramfs.md 644
+  usr/share/doc/rc-kexec/docs/measurements.md 644
+  usr/share/doc/rc-kexec/docs/openrc.md 644
+  usr/share/doc/rc-kexec/docs/systemd.md 644
   usr/share/licenses/rc-kexec/LICENSE-APACHE 644
   usr/share/licenses/rc-kexec/LICENSE-MIT 644
   usr/share/man/man8/kexec-exec.8.gz 644

@@ -7,8 +7,12 @@ use crate::openrc::{Boot, Encrypted, End, Init, Installed, KEY_FILE};
 
 /// The README's lines for users, under the heading, as they stand.
 pub fn readme(heading: &str) -> String {
-    let readme = include_str!("../../README.md");
-    let section = readme.split(&format!("\n{heading}\n")).nth(1).unwrap_or_else(|| panic!("no {heading}"));
+    commands(include_str!("../../README.md"), heading)
+}
+
+/// The lines for users that a document has under a heading, as they stand.
+pub fn commands(document: &str, heading: &str) -> String {
+    let section = document.split(&format!("\n{heading}\n")).nth(1).unwrap_or_else(|| panic!("no {heading}"));
     let lines = section.lines().skip_while(|line| !line.starts_with("    "));
     let lines = lines.take_while(|line| line.starts_with("    ") || line.is_empty());
     let typed = lines.map(|line| line.trim().split(" # ").next().unwrap_or_default().trim_end());

@@ -6,7 +6,7 @@ use crate::machine::{Kernel, folder, note_time, part, parts, program, qemu, watc
 use crate::openrc::{
     ACCELERATOR, Boot, End, INITRAMFS, add_busybox, attach, boots, file_system, gzip, initramfs_with, is_last,
 };
-use crate::services::readme;
+use crate::services::commands;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
@@ -191,9 +191,9 @@ impl Machine {
     }
 }
 
-/// The README's lines for users, as they stand, for this machine's kernel.
-fn as_the_readme_says() -> String {
-    readme("## With systemd").replace("FLAVOUR", FLAVOUR)
+/// The lines for users of docs/systemd.md, as they stand, for this machine's kernel.
+fn as_documented() -> String {
+    commands(include_str!("../../docs/systemd.md"), "## Enable").replace("FLAVOUR", FLAVOUR)
 }
 
 /// What the user types to see the unit's state, and what it said at this boot.
@@ -205,8 +205,8 @@ fn unit() -> String {
 
 #[test]
 fn under_systemd_a_kexec_starts_what_is_installed_by_then() {
-    let readme = as_the_readme_says();
-    let (enable, kexec) = readme.trim_end().rsplit_once('\n').unwrap();
+    let documented = as_documented();
+    let (enable, kexec) = documented.trim_end().rsplit_once('\n').unwrap();
     assert_eq!(kexec, "systemctl kexec");
     // An upgrade while the machine runs, to a kernel that refuses loads, as Alpine's do.
     let (vmlinuz, initrd) = Kernel::Debian.names();
@@ -263,7 +263,7 @@ fn under_systemd_trouble_ends_in_an_ordinary_reboot() {
     let unit = unit();
     let boots = Machine::new()
         .kexec_link()
-        .boot(&as_the_readme_says().replace("systemctl kexec\n", &cut), End::Firmware)
+        .boot(&as_documented().replace("systemctl kexec\n", &cut), End::Firmware)
         // The unit fails at a boot, too. Mended, an ordinary reboot can be had.
         .boot(
             &format!(
