@@ -112,7 +112,7 @@ install:
 	ln -sf rc-kexec "$(sbin)/kexec-exec"
 	[ "$(KEXEC_LINK)" != yes ] || ln -sf rc-kexec "$(sbin)/kexec"
 	install -d "$(man)" "$(bash)" "$(zsh)"
-	install -m 644 man/*.8 "$(man)"
+	install -m 644 man/rc-kexec.8 man/kexec-load.8 man/kexec-exec.8 "$(man)"
 	install -m 644 completion/rc-kexec.bash "$(bash)/rc-kexec"
 	for name in kexec-load kexec-exec $(if $(filter yes,$(KEXEC_LINK)),kexec); do ln -sf rc-kexec "$(bash)/$$name"; done
 	install -m 644 completion/_rc-kexec "$(zsh)"
@@ -128,7 +128,10 @@ else
 	@# Settings that somebody changed stay.
 	[ -e "$(etc)/conf.d/kexec-load" ] || install -m 644 openrc/kexec-load.confd "$(etc)/conf.d/kexec-load"
 endif
-	[ -z "$(asked_for)" ] || install -m 755 initramfs-hook/rc-kexec-init "$(sbin)/rc-kexec-init"
+ifneq ($(asked_for),)
+	install -m 755 initramfs-hook/rc-kexec-init "$(sbin)/rc-kexec-init"
+	$(call install_with_prefix,man/rc-kexec-init.8,$(man)/rc-kexec-init.8,644)
+endif
 	$(call install_hook,mkinitfs,mkinitfs.files,$(features)/rc-kexec.files,644)
 	$(call install_hook,mkinitfs,mkinitfs.modules,$(features)/rc-kexec.modules,644)
 	$(call install_hook,dracut,dracut.sh,$(dracut_module)/module-setup.sh,755)
@@ -142,7 +145,7 @@ uninstall:
 	rm -f "$(sbin)/rc-kexec-init" "$(features)/rc-kexec.files" "$(features)/rc-kexec.modules"
 	rm -f "$(dracut_module)/module-setup.sh" "$(mkinitcpio_hook)" "$(initramfs_tools_hook)"
 	@[ ! -d "$(dracut_module)" ] || rmdir "$(dracut_module)"
-	rm -f "$(man)/rc-kexec.8" "$(man)/kexec-load.8" "$(man)/kexec-exec.8"
+	rm -f "$(man)/rc-kexec.8" "$(man)/kexec-load.8" "$(man)/kexec-exec.8" "$(man)/rc-kexec-init.8"
 	rm -f "$(bash)/rc-kexec" "$(bash)/kexec-load" "$(bash)/kexec-exec" "$(zsh)/_rc-kexec"
 	[ "$$(readlink "$(bash)/kexec")" != rc-kexec ] || rm -f "$(bash)/kexec"
 	rm -f "$(lib)/systemd/system/kexec-load@.service" "$(lib)/rc-kexec/kexec-load-flavour"

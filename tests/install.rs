@@ -114,6 +114,12 @@ fn manual_pages_and_completions() {
     let dir = std::env::temp_dir().join(format!("rc-kexec-install-share-{}", std::process::id()));
     share(&dir, &[], &[&[&exec[..], &load, &rc], &pages[..], &[zsh]].concat());
     share(&dir, &["KEXEC_LINK=yes"], &[&[&kexec[..], &exec, &load, &rc], &pages[..], &[zsh]].concat());
+    // The page of rc-kexec-init comes with it, and names it where PREFIX puts it.
+    make("install", &dir, &["INITRAMFS=mkinitfs", "PREFIX=/opt/x"]);
+    let page = std::fs::read_to_string(dir.join("opt/x/share/man/man8/rc-kexec-init.8")).unwrap();
+    assert!(page.contains("rdinit=/opt/x/sbin/rc-kexec-init") && !page.contains("/usr/sbin"), "{page}");
+    make("uninstall", &dir, &["PREFIX=/opt/x"]);
+    assert_eq!(tree(&dir), [""; 0]);
     std::fs::remove_dir_all(dir).unwrap();
 }
 
@@ -175,7 +181,8 @@ fn the_hooks_of_those_generators_that_are_named() {
         let more = format!("INITRAMFS={named}");
         let dir = install("hooks", &[&more]);
         let added: Vec<String> = tree(&dir).into_iter().filter(|path| !without.contains(path)).collect();
-        let mut wanted = [wanted, &["usr/sbin/rc-kexec-init"]].concat();
+        let with_it = ["usr/sbin/rc-kexec-init", "usr/share/man/man8/rc-kexec-init.8"];
+        let mut wanted = [wanted, &with_it].concat();
         wanted.sort_unstable();
         assert_eq!(added, wanted, "{named}");
         // Whatever was asked for then.

@@ -144,7 +144,9 @@ fn every_option_of_the_help_is_on_its_page_and_no_other() {
 
 #[test]
 fn every_page_has_its_parts_and_this_version() {
-    for name in ["rc-kexec", "kexec-load", "kexec-exec"] {
+    // The last one is process 1, and exits only when it is not.
+    let pages = [("rc-kexec", 0..=2), ("kexec-load", 0..=2), ("kexec-exec", 0..=2), ("rc-kexec-init", 2..=2)];
+    for (name, exits) in pages {
         let page = file(&format!("man/{name}.8"));
         let version = concat!(".Os \"rc-kexec ", env!("CARGO_PKG_VERSION"), "\"\n");
         let sections =
@@ -156,7 +158,7 @@ fn every_page_has_its_parts_and_this_version() {
         }
         let (_, statuses) = page.split_once("\n.Sh EXIT STATUS\n").unwrap();
         let (statuses, _) = statuses.split_once("\n.Sh ").unwrap();
-        for status in 0..=2 {
+        for status in exits {
             assert!(statuses.contains(&format!("\n.It {status}\n")), "man/{name}.8: exit status {status}");
         }
     }
@@ -265,6 +267,31 @@ fn zsh_offers_every_option_and_no_other() {
             help.iter().flat_map(|flag| flag.spellings().map(|name| (name, flag.value.is_some()))).collect();
         assert_eq!(of_zsh(&applet), wanted, "{applet}");
         assert!(file("completion/_rc-kexec").contains(&format!("\n        '{applet}:")), "{applet}");
+    }
+}
+
+/// The names of the boot options in these lines: `rckexec.dev=` is `dev`.
+fn boot_options<'t>(lines: impl Iterator<Item = &'t str>) -> BTreeSet<String> {
+    let after = lines.flat_map(|line| line.split("rckexec.").skip(1));
+    let name = after.filter_map(|rest| rest.split_once('=').map(|(name, _)| name));
+    name.filter(|name| name.bytes().all(|byte| byte.is_ascii_lowercase())).map(str::to_string).collect()
+}
+
+#[test]
+fn the_boot_options_of_the_page_are_those_of_the_document_and_of_rc_kexec_init() {
+    let beginning =
+        |text: &str, start: &str| boot_options(text.lines().filter(|line| line.starts_with(start)));
+    let page = file("man/rc-kexec-init.8");
+    let on_page = beginning(&page, ".It Cm rckexec.");
+    assert!(on_page.len() >= 7, "{on_page:?}");
+    assert_eq!(on_page, boot_options(page.lines()), "man/rc-kexec-init.8: its items and its text");
+    assert_eq!(on_page, beginning(&file("docs/initramfs.md"), "| `rckexec."), "docs/initramfs.md");
+    let script = file("initramfs-hook/rc-kexec-init");
+    let arms = boot_options(script.lines().filter(|line| line.contains(") ")));
+    assert_eq!(on_page, arms, "initramfs-hook/rc-kexec-init");
+    let (_, items) = page.split_once("\n.Sh OPTIONS\n").unwrap();
+    for item in items.split("\n.It Cm ").skip(1) {
+        assert!(item.contains("\nDefault: "), "man/rc-kexec-init.8: an option has no default\n{item}");
     }
 }
 

@@ -36,6 +36,7 @@ rc-kexec-doc: noarch
   usr/share/licenses/rc-kexec/LICENSE-MIT 644
   usr/share/man/man8/kexec-exec.8.gz 644
   usr/share/man/man8/kexec-load.8.gz 644
+  usr/share/man/man8/rc-kexec-init.8.gz 644
   usr/share/man/man8/rc-kexec.8.gz 644
 rc-kexec-openrc: noarch
   install_if: openrc rc-kexec=VERSION-r0

@@ -108,7 +108,7 @@ list() {
         (
             cd "$pkgbasedir/$name"
             find . -type d -empty -exec echo 'empty folder: {}' \;
-            find . -type l -o -type f | sort | while read -r path; do
+            find . -type l -o -type f | LC_ALL=C sort | while read -r path; do
                 if [ -L "$path" ]; then
                     echo "  ${path#./} -> $(readlink "$path")"
                 else
