@@ -1,6 +1,6 @@
 #!/bin/sh
-# dist.sh OUT: the source as it is committed, in OUT/rc-kexec-VERSION.tar.gz: the same bytes
-# from every clone. And OUT/alpine, where `abuild -r` makes the packages from it: the tarball
+# dist.sh OUT makes OUT/rc-kexec-VERSION.tar.gz from what is committed: the same bytes from
+# every clone. It also makes OUT/alpine, where `abuild -r` builds the packages: the tarball
 # cannot hold the APKBUILD with its own checksum.
 set -eu
 out=$1
@@ -12,15 +12,15 @@ version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
 agrees() { [ "$2" = "$version" ] || fail "$1 says version ${2:-(none)}, Cargo.toml $version"; }
 agrees alpine/APKBUILD "$(sed -n 's/^pkgver=//p' alpine/APKBUILD)"
 agrees CHANGELOG.md "$(sed -n 's/^## \[*\([0-9.]*\).*/\1/p' CHANGELOG.md | head -n 1)"
-changes=$(git status --porcelain) || fail "the source is taken from git, and this is no clone"
-[ -z "$changes" ] || fail "this is not committed and would not be in it:
+changes=$(git status --porcelain) || fail "it needs git, and a clone to pack"
+[ -z "$changes" ] || fail "the tarball would lack these changes, which are not committed:
 $changes"
 
 name=rc-kexec-$version
 alpine=$out/alpine
 rm -rf "$alpine"
 mkdir -p "$alpine"
-# Files have the time of the commit, and nobody's own settings matter.
+# Files get the time of the commit; nobody's own settings matter.
 git -c core.autocrlf=false -c tar.umask=0022 archive --format=tar --prefix="$name/" -o "$alpine/$name.tar" HEAD
 gzip -9n "$alpine/$name.tar"
 cp "$alpine/$name.tar.gz" "$out/"

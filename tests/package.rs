@@ -375,7 +375,10 @@ fn the_hook_is_silent_where_nothing_is_loaded_or_in_a_chroot() {
 fn the_hook_keeps_what_was_loaded_by_hand_and_says_so() {
     let machine = Machine::new("hook-hand");
     machine.remove("started");
-    machine.hook("", "not by the service kexec-load, and stays loaded; if it is the one that changed (linux-virt): kexec-load");
+    machine.hook(
+        "",
+        "not by the service kexec-load, so it stays loaded. If it is the one that changed (linux-virt), run kexec-load",
+    );
     machine.write("started", "");
     for settings in ["", "kexec_load_at=\"shutdown\"", "kexec_load_at=start\nif then", "exit 0"] {
         machine.settings(settings);
@@ -468,7 +471,7 @@ fn dist_makes_the_same_tarball_from_every_clone_and_an_apkbuild_with_its_checksu
     std::fs::write(one.join("new"), "").unwrap();
     let refused = make(&one).arg("dist").output().unwrap();
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success() && said.contains("would not be in it:\n?? new"), "{said}");
+    assert!(!refused.status.success() && said.contains("which are not committed:\n?? new"), "{said}");
     std::fs::remove_file(one.join("new")).unwrap();
     let apkbuild = one.join("alpine/APKBUILD");
     let text = std::fs::read_to_string(&apkbuild).unwrap();
