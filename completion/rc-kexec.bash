@@ -1,10 +1,10 @@
-# shellcheck shell=sh disable=SC3043,SC3044,SC2016 # ash and dash know local; the others are bash's
+# shellcheck shell=sh disable=SC3043,SC3044,SC2016 # ash and dash know local; the rest is for bash
 # Completion for bash, with bash-completion or without: install it, or source it.
 #
-# BusyBox's ash has no programmable completion, nor has dash. They can read this, and
-# sourced there it does nothing.
+# BusyBox's ash and dash have no programmable completion. They can source this file, and it
+# does nothing there.
 
-# bash gives the command, the word that is typed, and the one before it.
+# bash passes the command, the word that is typed, and the word before it.
 _rc_kexec() {
 	local applet option typed before what load
 	applet=${1##*/} typed=$2 option=$3 before=
@@ -16,7 +16,7 @@ _rc_kexec() {
 		fi
 		eval 'applet=${COMP_WORDS[1]}'
 	fi
-	# --OPTION=VALUE is three words, or one where the user has set COMP_WORDBREAKS so.
+	# --OPTION=VALUE is three words, or one if the user set COMP_WORDBREAKS so.
 	case $typed in
 	=) typed= ;;
 	--*=*) option=${typed%%=*} before=$option= typed=${typed#*=} ;;
@@ -56,7 +56,7 @@ _rc_kexec() {
 	esac
 }
 
-# What compgen finds for a word; $before is a part of it that compgen is not to see.
+# Offers what compgen finds for a word. compgen must not see $before, a part of that word.
 _rc_kexec_reply() {
 	local found
 	found=$(compgen -P "$before" "$2" ${3+"$3"} -- "$1") || return 0
@@ -70,7 +70,7 @@ EOF
 
 if [ -n "${BASH_VERSION:-}" ]; then
 	complete -F _rc_kexec rc-kexec kexec-load kexec-exec
-	# kexec may be kexec-tools'.
+	# kexec may be kexec-tools' program.
 	case $(readlink "$(command -v kexec)") in
 	rc-kexec | */rc-kexec) complete -F _rc_kexec kexec ;;
 	esac
