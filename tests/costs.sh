@@ -12,7 +12,7 @@ nm -S -C --defined-only "$1" | awk '
         sub(/^[^ ]+ [^ ]+ [^ ]+ /, "", name)
         crate = "musl (C library, start)"
         # The own part of a decoder or a format has a line beside its crate.
-        if (match(name, /rc_kexec::image::(pe|elf)|rc_kexec::image::unpack::(gzip|xz|lz4|zstd)|rc_kexec::kernel_file/)) {
+        if (match(name, /rc_kexec::image::(pe|elf)|rc_kexec::image::decode::(gzip|xz|lz4|zstd)|rc_kexec::load::kernel/)) {
             crate = substr(name, RSTART, RLENGTH)
         } else if (match(name, /(rc_kexec|argh|goblin|heapless|lz4_flex|lzma_rust2|miniz_oxide|nix|plain|scroll)::/)) {
             crate = substr(name, RSTART, RLENGTH - 2)
