@@ -123,7 +123,7 @@ fn a_key_is_refused_where_it_is_not_safe() {
         ("OWNER", "others than root can read it (mode 0400, owner 5)"),
         ("BARE", "its file system is not known to be encrypted, and who has the disk would have the key"),
         ("EMPTY", "there is nothing in it"),
-        ("CALL", "kexec_file_load leaves copies of the key in memory; leave the system call to rc-kexec"),
+        ("CALL", "kexec_file_load leaves copies of the key in memory"),
     ];
     for (mark, why) in refused {
         console.has(&format!("{mark} kexec-load: unable to hand on ")).has(why);

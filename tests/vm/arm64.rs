@@ -84,7 +84,7 @@ fn without_an_initrd_the_first_boots_is_not_taken_for_one() {
             "run kexec-load /boot/vmlinuz --command-line 'console=ttyAMA0 panic=-1 mark=second' --debug\nrun kexec -e\n",
         )
         .run();
-    console.has("initrd: an empty one, 1 cpio, 124 bytes").has("EXIT 0 of kexec-load");
+    console.has("initrd: an empty initrd, 1 cpio, 124 bytes").has("EXIT 0 of kexec-load");
     console.has("Kernel command line: console=ttyAMA0 panic=-1 mark=second").has("Unable to mount root fs");
     console.has_not("rootfs image is not initramfs");
 }
