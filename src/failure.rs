@@ -252,4 +252,9 @@ impl Failure {
     pub fn unusable(path: &OsStr, why: Unusable) -> Box<Failure> {
         Box::new(Failure::Unusable { path: path.to_os_string(), why })
     }
+
+    /// Whether the kernel does not have the call that was made, so that another one may load.
+    pub fn is_missing_call(&self) -> bool {
+        matches!(self, Failure::Refused { errno: Errno::ENOSYS, .. })
+    }
 }
