@@ -91,7 +91,7 @@ impl Memory {
 }
 
 fn firmware_map(map: &mut MemoryMap) -> Result<()> {
-    // The names, and not numbers from 0 on: memory that was taken out leaves a gap.
+    // The names, and not numbers from 0 on: removed memory leaves a gap.
     for number in &names("/sys/firmware/memmap") {
         let number = number.shown();
         let field =
