@@ -187,6 +187,9 @@ lint:
 	$(CARGO) fmt --check
 	rustfmt --check --edition 2024 fuzz/fuzz_targets/*.rs
 	$(CARGO) clippy --locked --quiet --target $(TARGET) --all-targets -- -D warnings
+	@# The documentation, and its examples compile.
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --quiet --no-deps --lib --target $(TARGET)
+	$(CARGO) test --locked --quiet --target $(TARGET) --doc
 	$(CARGO) test --locked --quiet --target $(TARGET) --test policy
 	sh tests/policy.sh $(out)
 	shellcheck tests/*.sh tests/vm/*.sh link/*.sh .ci/run openrc/*.initd \

@@ -1,15 +1,21 @@
-//! Loads the installed kernel with the running command line and says what it did: the library
-//! without the program. As root: `cargo run --example load`; then `kexec -e` starts the kernel.
+//! Loads the installed kernel with the running kernel's command line, and says what it did: the
+//! library without the program.
+//!
+//! As root: `cargo run --example load`. The next reboot by kexec, or `kexec-exec --now`, starts
+//! the kernel.
 
 use rc_kexec::failure::Result;
-use rc_kexec::host::memory::Memory;
-use rc_kexec::load::{self, Files, Request, Route};
+use rc_kexec::host;
+use rc_kexec::load::{self, Files, Request};
+use std::process::ExitCode;
 
-fn main() {
-    match load_installed() {
+fn main() -> ExitCode {
+    let loaded = load_installed();
+    match &loaded {
         Ok(report) => println!("{report}"),
         Err(failure) => eprintln!("{failure}"),
     }
+    ExitCode::from(u8::from(loaded.is_err()))
 }
 
 fn load_installed() -> Result<String> {
@@ -18,13 +24,7 @@ fn load_installed() -> Result<String> {
     let chosen = load::select(&request)?;
     let kernel = load::kernel(&files, &chosen.kernel, None)?;
     let payload = load::open(&files, &chosen, &request, kernel)?;
-    let route = load::route(&request, &payload, rc_kexec::host::calls())?;
-    match route {
-        Route::File(_) | Route::FileElseSegments => load::file(&payload)?,
-        Route::Segments(_) => {
-            let memory = Memory::read()?;
-            load::segments(&payload, &payload.plan(&memory)?.plan, &memory)?;
-        }
-    }
-    Ok(format!("{} and {} initrds are loaded: {route}", payload.kernel, payload.initrds.len()))
+    let route = load::route(&request, &payload, host::calls())?;
+    let call = load::commit(&payload, route)?;
+    Ok(format!("{} and {} initrds are loaded with {call}", payload.kernel, payload.initrds.len()))
 }

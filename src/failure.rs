@@ -1,4 +1,4 @@
-//! Every way to fail, as plain values. [`crate::say`] has the words.
+//! Every way to fail, as plain values. `say` has the words for them.
 
 use crate::base::range::TooMany;
 use crate::image::{NotLoadable, initrd};
@@ -9,83 +9,85 @@ use crate::plan::NoPlan;
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
 
-/// What a function returns that can end the program. The failure is behind a pointer: what `?`
-/// hands from caller to caller is then a word and not a hundred bytes.
+/// The result of a function whose failure can end the program. The failure is in a box, so that `?`
+/// copies one word from caller to caller, and not a hundred bytes.
 pub type Result<T, E = Box<Failure>> = core::result::Result<T, E>;
 
-/// Why the program ends without having done what it was asked to.
+/// Why a request could not be met. Its `Display` is the message for an administrator, with a remedy
+/// when the facts decide on one.
 #[derive(Debug)]
 pub enum Failure {
-    /// The words on the command line are wrong; `applet` says where help is.
+    /// The command line is wrong.
     Usage {
-        /// The applet whose help says more.
+        /// The applet whose help says more; empty for the program itself.
         applet: &'static str,
-        /// What is wrong with them.
+        /// The message.
         what: String,
     },
-    /// A file that the user named, or that was found, cannot be read.
+    /// A file of the load cannot be read.
     Unusable {
         /// The file.
         path: OsString,
         /// Why.
         why: Unusable,
     },
-    /// The kernel file is not one that can be loaded.
+    /// The kernel file cannot be loaded on this machine.
     Kernel {
         /// The file.
         path: OsString,
         /// Why.
         why: NotLoadable,
     },
-    /// The initrd file is not one that the kernel can unpack.
+    /// The kernel could not unpack an initrd.
     Initrd {
         /// The file.
         path: OsString,
         /// Why.
         why: initrd::Defect,
     },
-    /// More initrds than there are segments for.
+    /// kexec_load(2) has no segments for so many initrds.
     TooManyInitrds {
-        /// How many were named.
+        /// How many there are, the added files included.
         given: usize,
         /// How many there may be.
         limit: usize,
     },
     /// No kernel was named and none was found.
     NoKernelFound {
-        /// Where it was looked for.
+        /// The names that were tried.
         tried: Vec<OsString>,
-        /// The file system of fstab(5) that belongs there and is not mounted.
+        /// The directory, when fstab(5) has a file system for it that is not mounted.
         unmounted: Option<OsString>,
     },
-    /// The kernel was found, its initrd was not, and the running kernel has one.
+    /// The kernel's initrd was not found, and the running kernel was started with one.
     NoInitrdFound {
         /// The kernel.
         kernel: OsString,
-        /// Where its initrd was looked for.
+        /// The names that were tried for its initrd.
         tried: Vec<OsString>,
     },
-    /// `--type` names what is not there, or what is not known.
+    /// The kernel file is not of the type that `--type` names.
     WrongType {
         /// The kernel.
         path: OsString,
-        /// What it is.
+        /// The name of its format.
         found: &'static str,
         /// The type that the user gave.
         wanted: OsString,
     },
-    /// There is no plan for the memory of this machine.
+    /// The kernel, its initrds and its command line do not fit into the memory of this machine, or
+    /// the kernel cannot be laid out.
     NoPlan {
         /// The kernel.
         path: OsString,
         /// Why.
         why: NoPlan,
     },
-    /// A NUL byte in the command line.
+    /// The command line has a NUL byte.
     NulInCommandLine,
-    /// /proc/iomem shows no addresses.
+    /// /proc/iomem hides its addresses, as it does without CAP_SYS_ADMIN.
     AddressesHidden,
-    /// More memory ranges than this program keeps.
+    /// The memory map has more ranges than this limit.
     TooManyRanges(usize),
     /// A file of /proc, /sys or /etc cannot be read.
     SystemFile {
@@ -94,47 +96,47 @@ pub enum Failure {
         /// Why.
         errno: Errno,
     },
-    /// The kernel could not be unpacked to memory.
+    /// The kernel could not be unpacked in memory.
     Unpack {
         /// The kernel.
         path: OsString,
         /// Why.
         errno: Errno,
     },
-    /// The initrds, or the files that are added to them, could not be put together.
+    /// The initrds, or the added files, could not be put together in memory.
     JoinInitrds(Errno),
-    /// A key file that is not handed on.
+    /// A key file may not be handed on.
     Key {
         /// The file.
         path: OsString,
         /// Why.
         why: BadKey,
     },
-    /// The kernel refused a load.
+    /// The running kernel refused a load, or would have: ENOMEM can come from this program.
     Refused {
         /// The kernel file.
         path: OsString,
-        /// Which call.
+        /// The call.
         call: Call,
         /// Its answer.
         errno: Errno,
-        /// What the load was, as far as it matters for the reasons.
+        /// The properties of the load that can explain the refusal.
         load: Attempt,
-        /// What is known of this machine.
+        /// The facts about this machine that can explain it.
         facts: Box<Refusal>,
     },
-    /// The kernel refused to unload.
+    /// The running kernel refused to unload.
     UnloadRefused {
         /// Its answer.
         errno: Errno,
-        /// What is known of this machine.
+        /// The facts about this machine that can explain it.
         facts: Box<Refusal>,
     },
-    /// There is nothing to start.
+    /// No kernel is loaded that could be started.
     NothingLoaded,
     /// The machine is not going to reboot, or that is not known.
     NotRebooting {
-        /// What the evidence came to.
+        /// The rule that decided.
         decision: Decision,
     },
     /// Init's signals cannot be watched.
@@ -144,7 +146,7 @@ pub enum Failure {
         /// Why.
         errno: Errno,
     },
-    /// What was done to watch init's signals cannot be undone.
+    /// Watching init's signals cannot be undone.
     Disarm {
         /// The file or directory at which it failed.
         path: &'static str,
@@ -157,47 +159,47 @@ pub enum Failure {
     NotBusyBox,
     /// BusyBox's init does not know the `reboot` action.
     NoRebootAction,
-    /// The inittab has a `reboot` line of somebody else's.
+    /// The inittab has another `reboot` line.
     OtherRebootLine,
     /// The file that asks for an ordinary reboot cannot be made.
     Skip {
         /// Why.
         errno: Errno,
     },
-    /// The inittab cannot be added to.
+    /// The line cannot be added to the inittab, or init cannot be told to read it.
     SetUp {
         /// Why.
         errno: Errno,
     },
-    /// reboot(2) came back.
+    /// reboot(2) did not start the loaded kernel.
     ExecRefused {
         /// Its answer.
         errno: Errno,
-        /// What is known of this machine.
+        /// The facts about this machine that can explain it.
         facts: Box<Refusal>,
     },
     /// An ordinary reboot was refused.
     RebootRefused(Errno),
     /// Init could not be asked for a reboot.
     NoReboot(Errno),
-    /// Something that users of kexec(8) know, and that cannot be done here.
+    /// This cannot be done, whatever the files are.
     NotDone(NotDone),
 }
 
-/// Why a key file is not handed on.
+/// Why a key file may not be handed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadKey {
     /// Others than root can read it: its permission bits and its owner.
     Readable(u32, u32),
     /// Its file system is not known to be encrypted.
     Bare,
-    /// There is nothing in it.
+    /// It is empty.
     Empty,
     /// The memory for it cannot be kept out of swap space.
     NotLocked(Errno),
 }
 
-/// What cannot be done, whatever the files are.
+/// A request that cannot be met, whatever the files are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotDone {
     /// `kexec -p`
@@ -223,7 +225,7 @@ pub enum Unusable {
     Directory,
     /// It is a device, a pipe or a socket.
     Special,
-    /// Its length differs from a moment ago.
+    /// Its length changed after it was checked.
     Changed,
 }
 
@@ -248,8 +250,13 @@ impl From<NotDone> for Box<Failure> {
 impl std::error::Error for Failure {}
 
 impl Failure {
-    /// A file that cannot be used, with its name.
+    /// [`Failure::Unusable`], with the file's name.
     pub fn unusable(path: &OsStr, why: Unusable) -> Box<Failure> {
         Box::new(Failure::Unusable { path: path.to_os_string(), why })
+    }
+
+    /// Whether the kernel does not have the call that was made, so that another one may load.
+    pub fn is_missing_call(&self) -> bool {
+        matches!(self, Failure::Refused { errno: Errno::ENOSYS, .. })
     }
 }

@@ -1,16 +1,17 @@
-//! Who can change a file, and where its symbolic links lead.
+//! Who else can change a file, and where its symbolic links lead.
 
 use super::sys::file::{self, Metadata};
 use crate::known::exposure::Exposure;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-/// Who else than root can change what is at `path`, by the file itself or by a directory
-/// that its name names above it, from link to link; and where symbolic links lead to.
+/// Whether others than root can change the file at `path`: the file itself, or a directory above
+/// it, along every symbolic link on the way. A file that is not there is [`Exposure::unseen`].
 pub fn exposure(path: &OsStr) -> Exposure {
     let mut found = Exposure { path: path.to_os_string(), ..Exposure::default() };
     let mut here = path.to_os_string();
-    // The kernel follows no more of them (path_resolution(7)).
+    // path_resolution(7): "the maximum number of symbolic links that will be followed while
+    // resolving a pathname is 40."
     for _ in 0..40 {
         let Some(next) = look_along(&here, &mut found) else { break };
         here = next;
@@ -19,8 +20,8 @@ pub fn exposure(path: &OsStr) -> Exposure {
     found
 }
 
-/// Looks at each directory above `path` and at itself, up to the first symbolic link: in
-/// its place what it leads to, with the rest of the path.
+/// Looks at each directory above `path`, and then at the file, up to the first symbolic link.
+/// Returns the path with that link replaced; `None` when there is no link.
 fn look_along(path: &OsStr, found: &mut Exposure) -> Option<OsString> {
     let bytes = path.as_bytes();
     let slashes = (0..bytes.len()).filter(|&at| bytes.get(at) == Some(&b'/'));
@@ -29,7 +30,7 @@ fn look_along(path: &OsStr, found: &mut Exposure) -> Option<OsString> {
         let here = OsStr::from_bytes(name);
         if let Ok(target) = file::read_link(here) {
             found.link.get_or_insert_with(|| here.to_os_string());
-            // In the place of the link's last part, unless it begins at the top.
+            // A relative target replaces the link's last part, an absolute one all of it.
             let last = name.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at.saturating_add(1));
             let mut next = Vec::new();
             if !target.as_bytes().starts_with(b"/") {
@@ -50,9 +51,9 @@ fn look_along(path: &OsStr, found: &mut Exposure) -> Option<OsString> {
     None
 }
 
-/// The first that others can write to is named.
+/// Notes `here` when others can write to it, and it is the first.
 fn see(here: &OsStr, status: &Metadata, found: &mut Exposure) {
-    // In a directory with the sticky bit, others cannot take away what is root's.
+    // In a directory with the sticky bit, others cannot remove root's files.
     let is_open = status.mode & 0o022 != 0 && status.mode & (libc::S_IFMT | 0o1000) != libc::S_IFDIR | 0o1000;
     if status.owner != 0 || is_open {
         found.by.get_or_insert_with(|| (here.to_os_string(), status.mode & 0o7777, status.owner));

@@ -1,7 +1,7 @@
-//! Files: those a user names, and the small ones of /proc, /sys and /etc.
+//! Files that a user names, and the small files of /proc, /sys and /etc.
 //!
-//! Straight on the system calls: the standard library's files would bring their own errors,
-//! buffers and paths (docs/measurements.md).
+//! These functions make the system calls themselves: the standard library's files would add their
+//! own errors, buffers and paths to the program (docs/measurements.md).
 
 use super::sys::file::{self, Metadata};
 use super::sys::memory::Mapping;
@@ -15,24 +15,25 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
-/// No file of /proc, /sys or /etc that this program reads is longer.
+/// Reading stops after so many bytes. No file of /proc, /sys or /etc that is read here is longer.
 const LONGEST_SMALL_FILE: usize = 4 << 20;
 
-/// A file of the user's, open and mapped: what is checked is what is loaded.
+/// A file that a user names, open and mapped. The same open file is checked and loaded, whatever
+/// its name means by then.
 #[derive(Debug)]
 pub struct Input {
-    /// Open for reading.
+    /// The file, open for reading.
     pub file: OwnedFd,
     mapping: Option<Mapping>,
 }
 
 impl Input {
-    /// Opens and maps a regular file.
+    /// Opens and maps a file. Fails unless it is a regular file that can be read.
     pub fn open(path: &OsStr) -> Result<Input, Unusable> {
         Input::of(open_to_read(path)?)
     }
 
-    /// Maps a regular file that is open.
+    /// Maps an open file. Fails unless it is a regular file.
     pub fn of(file: OwnedFd) -> Result<Input, Unusable> {
         let length = usize::try_from(regular(&file)?.size).ok().and_then(NonZeroUsize::new);
         let mapping = match length {
@@ -42,20 +43,20 @@ impl Input {
         Ok(Input { file, mapping })
     }
 
-    /// The file's bytes.
+    /// The file's bytes, as many as it had when it was mapped.
     pub fn bytes(&self) -> &[u8] {
         self.mapping.as_ref().map_or(&[], Mapping::bytes)
     }
 }
 
-/// Opens a regular file that is read and not mapped.
+/// Opens a regular file, for reading without a mapping.
 pub fn open_regular(path: &OsStr) -> Result<(OwnedFd, Metadata), Unusable> {
     let file = open_to_read(path)?;
     let status = regular(&file)?;
     Ok((file, status))
 }
 
-/// Fails unless an open file is `length` bytes long, as it was when it was checked.
+/// Fails with [`Unusable::Changed`] unless an open file still has `length` bytes.
 pub fn check_length(file: &OwnedFd, length: usize) -> Result<(), Unusable> {
     if file::metadata_of(file)?.size == length as u64 { Ok(()) } else { Err(Unusable::Changed) }
 }
@@ -69,7 +70,8 @@ fn regular(file: &OwnedFd) -> Result<Metadata, Unusable> {
     }
 }
 
-/// Reads a file of as many bytes as `bytes` has.
+/// Reads a whole file into `bytes`. Fails with [`Unusable::Changed`] unless it has exactly as many
+/// bytes.
 pub fn read_exactly(file: &OwnedFd, bytes: &mut [u8]) -> Result<(), Unusable> {
     let mut rest = bytes;
     while !rest.is_empty() {
@@ -87,37 +89,38 @@ pub fn read_exactly(file: &OwnedFd, bytes: &mut [u8]) -> Result<(), Unusable> {
     }
 }
 
-/// Opens for reading. Without O_NONBLOCK, opening a pipe would wait for its writer.
+/// Opens for reading. Without O_NONBLOCK this would wait for the writer of a pipe.
 fn open_to_read(path: &OsStr) -> Result<OwnedFd, Errno> {
     file::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0)
 }
 
-/// Whether there is something by this name that can be seen.
+/// Whether a file or directory has this name, and can be seen.
 pub fn exists(path: impl AsRef<OsStr>) -> bool {
     file::metadata(path.as_ref()).is_ok()
 }
 
-/// Whether there is something by this name, or may be, as it cannot be seen.
+/// Whether a file or directory has this name, or may have it: false only when nothing has.
 pub fn may_exist(path: &str) -> bool {
     file::metadata(path.as_ref()).map_or_else(|errno| !is_absent(errno), |_| true)
 }
 
-/// Whether an error of a path says that there is nothing by that name.
+/// Whether an error means that nothing has this name.
 fn is_absent(errno: Errno) -> bool {
     matches!(errno, Errno::ENOENT | Errno::ENOTDIR)
 }
 
-/// Whether there is a regular file by this name, or may be: who opens it is told more.
+/// Whether a regular file has this name, or may have it. Opening one that cannot be seen then says
+/// why.
 pub fn is_file(path: &OsStr) -> bool {
     file::metadata(path).map_or_else(|errno| !is_absent(errno), |status| status.kind() == S_IFREG)
 }
 
-/// Whether there is a directory by this name.
+/// Whether a directory has this name, and can be seen.
 pub fn is_dir(path: &str) -> bool {
     file::metadata(path.as_ref()).is_ok_and(|status| status.kind() == S_IFDIR)
 }
 
-/// A small file of /proc, /sys or /etc, whole.
+/// A small file of /proc, /sys or /etc, whole (at most 4 MiB).
 pub fn read(path: impl AsRef<OsStr>) -> Result<Vec<u8>, Errno> {
     read_all(&open_to_read(path.as_ref())?)
 }
@@ -136,19 +139,19 @@ fn read_all(file: &OwnedFd) -> Result<Vec<u8>, Errno> {
     Ok(bytes)
 }
 
-/// Writes a small file that is there, or makes it, readable by all.
+/// Writes a small file, which is made when it is not there (mode 0644).
 pub fn write(path: &OsStr, bytes: &[u8]) -> Result<(), Errno> {
     let file = file::open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)?;
     file::write_all(&file, bytes)
 }
 
-/// Adds to the end of a file that is there, in one piece.
+/// Adds to the end of an existing file, with one write(2).
 pub fn append(path: &str, bytes: &[u8]) -> Result<(), Errno> {
     let file = file::open(path.as_ref(), O_WRONLY | O_APPEND | O_CLOEXEC, 0)?;
     file::write_all(&file, bytes)
 }
 
-/// Makes a directory, if it is not there (mkdir(2)).
+/// Makes a directory (mkdir(2), mode 0755). Succeeds when it is there already.
 pub fn make_dir(path: &str) -> Result<(), Errno> {
     match file::make_dir(path.as_ref(), 0o755) {
         Err(Errno::EEXIST) => Ok(()),
@@ -166,16 +169,16 @@ pub fn remove_file(path: &str) -> Result<(), Errno> {
     file::remove(path.as_ref(), 0)
 }
 
-/// As [`read`], where a file that cannot be read is as good as an empty one.
+/// As [`read()`], with no bytes for a file that cannot be read.
 pub fn read_or_empty(path: &str) -> Vec<u8> {
     read(path).unwrap_or_default()
 }
 
-/// The one line of a file in sysfs.
+/// The value in a file of sysfs, at most 128 bytes.
 pub type Value = heapless::Vec<u8, 128>;
 
-/// A file with one short line, as sysfs has them. Nothing is allocated: there may
-/// be thousands of them.
+/// Reads a file with one short line, as sysfs has them; `None` when it cannot be read. Nothing is
+/// allocated: the memory map can have thousands of such files.
 pub fn value(path: fmt::Arguments) -> Option<Value> {
     let mut name = heapless::String::<128>::new();
     name.write_fmt(path).ok()?;
@@ -187,7 +190,7 @@ pub fn value(path: fmt::Arguments) -> Option<Value> {
     Some(value)
 }
 
-/// The first 8 KiB of a file, or as much of them as one read(2) gives.
+/// The first 8 KiB of a file, as far as one read(2) returns them; nothing when it cannot be read.
 pub fn beginning(path: &str) -> Vec<u8> {
     let mut bytes = vec![0; 8192];
     let length =
@@ -202,7 +205,7 @@ pub fn command_line() -> Result<Vec<u8>, Errno> {
     Ok(line.trim_ascii_end().to_vec())
 }
 
-/// The names in a directory; none when it cannot be read, or not to its end.
+/// The names in a directory, in no order; none when it cannot be read to its end.
 pub fn names(dir: &str) -> Vec<OsString> {
     let mut names = Vec::new();
     if let Ok(dir) = open_to_read(dir.as_ref())
@@ -213,17 +216,17 @@ pub fn names(dir: &str) -> Vec<OsString> {
     names
 }
 
-/// A small file that a load cannot do without.
+/// As [`read()`], for a file that a load needs. Fails with [`Failure::SystemFile`].
 pub fn read_whole(path: &'static str) -> Result<Vec<u8>> {
     read(path).map_err(|errno| Failure::SystemFile { path, errno }.into())
 }
 
-/// What follows `name` at the beginning of a line.
+/// The rest of the first line that begins with `name`, without the space around it.
 pub fn value_of<'t>(text: &'t [u8], name: &[u8]) -> Option<&'t [u8]> {
     parts(text, b'\n').find_map(|line| line.strip_prefix(name)).map(<[u8]>::trim_ascii)
 }
 
-/// The parts of a path with `/` between.
+/// The parts of a path, joined with `/`.
 pub fn joined(parts: &[&OsStr]) -> OsString {
     let mut path = OsString::new();
     for (index, part) in parts.iter().enumerate() {

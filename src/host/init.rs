@@ -1,8 +1,8 @@
-//! Process 1: who it is, and what it was sent.
+//! Process 1: which init it is, and which signals it was sent.
 //!
-//! Its signals are watched by an instance of tracefs of our own
-//! (Documentation/trace/ftrace.rst, "Instances"; events.rst, "Event filtering"). No
-//! process runs for it: the kernel writes a line when a signal is sent.
+//! An instance of tracefs watches its signals (Documentation/trace/ftrace.rst, "Instances";
+//! events.rst, "Event filtering"). No process runs for that: the kernel writes a line for each
+//! signal.
 
 use super::files::{self, Input, exists, read, read_or_empty, write};
 use super::sys::file;
@@ -16,47 +16,47 @@ use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// Where all is that this program writes.
+/// The folder for all files that this program writes, beside the inittab.
 const RUN: &str = "/run/rc-kexec";
-/// Says that tracefs is mounted because of us.
+/// Present while tracefs is mounted because of us.
 const MOUNTED: &str = "/run/rc-kexec/mounted-tracefs";
 const TRACEFS: &str = "/sys/kernel/tracing";
 const TRACEFS_FOR_C: &CStr = c"/sys/kernel/tracing";
 const INSTANCE: &str = "/sys/kernel/tracing/instances/rc-kexec";
 const INITTAB: &str = "/etc/inittab";
-/// What makes RC_REBOOT tell.
+/// With this line, RC_REBOOT is YES for a reboot and is not set for a poweroff.
 const REBOOT_LINE: &str = "::reboot:/sbin/openrc reboot\n";
 
-/// The settings of the instance, in the order in which they are made.
+/// The settings of the instance, in the order in which they are written.
 const SETTINGS: [(&str, &str); 7] = [
     ("events/signal/signal_generate/enable", "0"),
-    // A few lines are enough, and the first one counts: nothing may push it out.
+    // A few lines are enough. The first one counts, and later ones must not overwrite it.
     ("buffer_size_kb", "4"),
     ("options/overwrite", "0"),
-    // "mono": the same on every processor, so that the lines come in their order.
+    // CLOCK_MONOTONIC, the same on every processor: the lines stay in their order.
     ("trace_clock", "mono"),
     ("events/signal/signal_generate/filter", "pid==1 && (sig==10 || sig==12 || sig==15 || sig==30)"),
-    // Opening it for writing empties it.
+    // Opening this file with O_TRUNC empties the buffer.
     ("trace", ""),
     ("events/signal/signal_generate/enable", "1"),
 ];
 
-/// Who process 1 is.
+/// Which init process 1 is, and what its inittab says.
 pub fn kind() -> Init {
     let Ok(name) = file::read_link("/proc/1/exe".as_ref()) else { return Init::Hidden };
-    // Open by this name it is the program that runs, even where an upgrade has
-    // replaced its file.
+    // This name opens the program that runs, even when an upgrade has replaced its file
+    // (proc_pid_exe(5)).
     let Ok(program) = Input::open("/proc/1/exe".as_ref()) else { return Init::Hidden };
     let name = name.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
     init::recognise_init(OsStr::from_bytes(name), program.bytes(), &read_or_empty(INITTAB))
 }
 
-/// Whether sysvinit's inittab lets it tell a reboot from a poweroff.
+/// Whether sysvinit's inittab runs `openrc reboot` for a reboot.
 pub fn sysvinit_tells() -> bool {
     init::sysvinit_tells(&read_or_empty(INITTAB))
 }
 
-/// What the trace shows.
+/// The signals that process 1 was sent since [`arm`].
 pub fn trace() -> Trace {
     match read(in_instance("events/signal/signal_generate/enable")) {
         Ok(enabled) if enabled.starts_with(b"1") => {
@@ -71,27 +71,27 @@ fn in_instance(name: &str) -> OsString {
     files::joined(&[INSTANCE.as_ref(), name.as_ref()])
 }
 
-/// All that is known about why services are being stopped.
+/// All that is known about why OpenRC stops services now.
 pub fn evidence() -> Evidence {
     let kind = kind();
     Evidence {
         going_down: environment(c"RC_GOINGDOWN"),
         runlevel: environment(c"RC_RUNLEVEL"),
         reboot: environment(c"RC_REBOOT"),
-        // One that cannot be seen may be there.
+        // Unless it is certainly absent, the user asked for an ordinary reboot.
         skip: files::may_exist(SKIP_FILE),
         trace: if kind.may_be_watched() { trace() } else { Trace::NotArmed },
         init: kind,
     }
 }
 
-/// Begins to watch process 1's signals, where nothing else tells them apart.
-/// Takes back an ordinary reboot that was asked for.
+/// Begins to watch process 1's signals, under an init that needs it, and takes back [`skip`].
+/// Fails with [`Failure::Arm`], and then leaves nothing behind.
 pub fn arm() -> Result<()> {
     gone(SKIP_FILE, files::remove_file(SKIP_FILE))?;
     let kind = kind();
     if kind == Init::BusyBox(RebootAction::InForce) {
-        // A line that init has not read is not in force yet.
+        // Init may not have read the line yet, and then it is not in force.
         let _ = signal_init_to_reload();
     }
     if !kind.needs_trace() {
@@ -106,7 +106,7 @@ pub fn arm() -> Result<()> {
     result
 }
 
-/// The answer of a step at this path.
+/// The answer of a step, with the path at which it failed.
 fn armed(path: &OsStr, answer: Result<(), Errno>) -> Result<()> {
     answer.map_err(|errno| Failure::Arm { path: path.to_os_string(), errno }.into())
 }
@@ -114,7 +114,7 @@ fn armed(path: &OsStr, answer: Result<(), Errno>) -> Result<()> {
 fn make_instance() -> Result<()> {
     if !exists("/sys/kernel/tracing/instances") {
         armed(RUN.as_ref(), files::make_dir(RUN))?;
-        // Noted first: what is not known to be ours would stay mounted.
+        // The note comes first: a mount without it would stay.
         armed(MOUNTED.as_ref(), write(MOUNTED.as_ref(), b""))?;
         armed(TRACEFS.as_ref(), mount_tracefs(TRACEFS_FOR_C))?;
     }
@@ -126,15 +126,15 @@ fn make_instance() -> Result<()> {
     Ok(())
 }
 
-/// Undoes what [`arm`] did, and all that is under /run.
+/// Undoes [`arm`] and [`skip`]. Fails with [`Failure::Disarm`].
 pub fn disarm() -> Result<()> {
     let undone = remove_instance().and(gone(SKIP_FILE, files::remove_file(SKIP_FILE)));
-    // Somebody else's files stay, and the folder with them.
+    // With somebody else's files in it, the folder stays.
     let _ = files::remove_dir(RUN);
     undone
 }
 
-/// A failure, unless it is that the path is not there.
+/// The answer of a removal, which an absent path does not fail.
 fn gone(path: &'static str, answer: Result<(), Errno>) -> Result<()> {
     match answer {
         Ok(()) | Err(Errno::ENOENT) => Ok(()),
@@ -144,12 +144,12 @@ fn gone(path: &'static str, answer: Result<(), Errno>) -> Result<()> {
 
 fn remove_instance() -> Result<()> {
     if exists(INSTANCE) {
-        // What is watched cannot be removed.
+        // Off first: no line comes in while the instance is removed.
         let _ = write(&in_instance("events/signal/signal_generate/enable"), b"0");
         gone(INSTANCE, files::remove_dir(INSTANCE))?;
     }
     if exists(MOUNTED) {
-        // Somebody else may be using it by now.
+        // Somebody else may use it, or have unmounted it, by now.
         match unmount(TRACEFS_FOR_C) {
             Ok(()) | Err(Errno::EBUSY | Errno::EINVAL) => {}
             Err(errno) => return Err(Failure::Disarm { path: TRACEFS, errno }.into()),
@@ -158,13 +158,14 @@ fn remove_instance() -> Result<()> {
     gone(MOUNTED, files::remove_file(MOUNTED))
 }
 
-/// Makes the next reboot an ordinary one.
+/// Makes the next reboot an ordinary one. Fails with [`Failure::Skip`].
 pub fn skip() -> Result<()> {
     let made = files::make_dir(RUN).and_then(|()| write(SKIP_FILE.as_ref(), b""));
     made.map_err(|errno| Failure::Skip { errno }.into())
 }
 
-/// Adds the `::reboot:` line to /etc/inittab, once, and lets init read it.
+/// Adds the `::reboot:` line to /etc/inittab unless it is there, and lets init read it. Fails under
+/// an init that does not know the action, and when the inittab cannot be changed.
 pub fn set_up() -> Result<SetUp> {
     let failed = |errno| Box::new(Failure::SetUp { errno });
     let done = match kind() {
@@ -185,7 +186,7 @@ pub fn set_up() -> Result<SetUp> {
         Init::Hidden => return Err(Failure::InitHidden.into()),
         Init::Other(_) => return Err(Failure::NotBusyBox.into()),
     };
-    // SIGHUP: "reload /etc/inittab". It costs nothing when it has been read already.
+    // BusyBox, init --help: "HUP: reload /etc/inittab". A second time does no harm.
     signal_init_to_reload().map_err(failed)?;
     Ok(done)
 }

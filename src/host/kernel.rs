@@ -1,4 +1,4 @@
-//! The running kernel: its release, and what is loaded in it.
+//! The running kernel: its release, whether a kernel is loaded in it, and where it runs.
 
 use super::files::{self, is_dir, read, read_or_empty, read_whole, value};
 use crate::base::bytes::parts;
@@ -7,19 +7,19 @@ use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// Whether a kernel is loaded for a kexec (`crash`: for a panic).
+/// Whether a kernel is loaded for a kexec; with `crash`, for a panic. Fails with
+/// [`Failure::SystemFile`] when /sys cannot be read.
 pub fn is_loaded(crash: bool) -> Result<bool> {
     let path = if crash { "/sys/kernel/kexec_crash_loaded" } else { "/sys/kernel/kexec_loaded" };
     match read(path) {
         Ok(text) => Ok(text.trim_ascii() == b"1"),
-        // Without the file the kernel has no kexec, and nothing is loaded.
+        // A kernel without kexec has no such file, and nothing is loaded.
         Err(Errno::ENOENT) if is_dir("/sys/kernel") => Ok(false),
         Err(errno) => Err(Failure::SystemFile { path, errno }.into()),
     }
 }
 
-/// The flavour of the running kernel, what follows the last `-` of its release,
-/// and the release itself.
+/// The running kernel's flavour, which follows the last `-` of its release; and the release.
 pub fn release() -> Result<(Option<String>, String)> {
     let release = read_whole("/proc/sys/kernel/osrelease")?;
     let release = core::str::from_utf8(release.trim_ascii()).unwrap_or_default();
@@ -28,7 +28,7 @@ pub fn release() -> Result<(Option<String>, String)> {
     Ok((flavour.map(str::to_string), release.to_string()))
 }
 
-/// The directory `boot`, when fstab(5) has a file system for it that is not mounted.
+/// `boot`, when fstab(5) has a file system for this directory, and it is not mounted.
 pub fn unmounted(boot: &OsStr) -> Option<OsString> {
     let second_word_is = |line: &[u8], wanted: &[u8]| {
         let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
@@ -39,20 +39,20 @@ pub fn unmounted(boot: &OsStr) -> Option<OsString> {
     (lists("/etc/fstab") && !lists("/proc/mounts")).then(|| boot.to_os_string())
 }
 
-/// The container that this is, by the marks that they leave.
+/// The kind of container that this process runs in; `None` when none has left its mark.
 pub fn container() -> Option<OsString> {
     for &(file, name) in &[("/run/.containerenv", "podman"), ("/.dockerenv", "docker")] {
         if files::exists(file) {
             return Some(name.into());
         }
     }
-    // systemd.io/CONTAINER_INTERFACE, which lxc follows, too.
+    // systemd.io/CONTAINER_INTERFACE; lxc follows it, too.
     let environment = read_or_empty("/proc/1/environ");
     let name = parts(&environment, 0).find_map(|word| word.strip_prefix(b"container="))?;
     Some(OsStr::from_bytes(name).to_os_string())
 }
 
-/// The release that is installed of a flavour, which Alpine's kernel packages write down.
+/// The installed release of a flavour, from the file in Alpine's kernel packages; `None` elsewhere.
 pub fn installed(flavour: Option<&str>) -> Option<String> {
     let flavour = flavour?;
     let release = value(format_args!("/usr/share/kernel/{flavour}/kernel.release"))?;

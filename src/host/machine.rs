@@ -1,4 +1,4 @@
-//! What each architecture's layout needs to know of the running machine.
+//! The facts of the running machine that each architecture's layout needs.
 
 use super::files::{self, names, read, read_or_empty, value, value_of};
 use super::memory::Memory;
@@ -14,13 +14,13 @@ use nix::errno::Errno;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
-/// The addresses that kexec_load can name from this program: on a 32-bit machine not all.
+/// The addresses that fit into struct kexec_segment: from a 32-bit program not all of them.
 const REACHABLE: Range = match Range::new(0, usize::MAX as u64) {
     Some(range) => range,
     None => Range::ALL,
 };
 
-/// What an x86 layout is told of the machine, beside its memory.
+/// The facts that an x86 layout needs beside the memory.
 #[derive(Debug)]
 pub struct X86 {
     boot_params: Option<Vec<u8>>,
@@ -28,13 +28,14 @@ pub struct X86 {
     seed: Option<[u8; 32]>,
 }
 
-/// Reads what an x86 layout is told.
+/// Reads them. Fails with [`Failure::SystemFile`] when the kernel has boot_params or an EFI system
+/// table and they cannot be read.
 pub fn x86() -> Result<X86> {
     Ok(X86 { boot_params: boot_params_to_hand_on()?, efi: efi()?, seed: process::random_seed() })
 }
 
 impl X86 {
-    /// The inputs of the layout, with the user's bounds for every segment.
+    /// The inputs of the layout. Every segment has to lie in `bounds`.
     pub fn inputs<'m>(&'m self, memory: &'m Memory, bounds: Range) -> x86::Inputs<'m> {
         x86::Inputs {
             firmware_map: &memory.map,
@@ -51,21 +52,21 @@ impl X86 {
     }
 }
 
-/// What an arm64 layout is told of the machine, beside its memory.
+/// The facts that an arm64 layout needs beside the memory.
 #[derive(Debug)]
 pub struct Arm64 {
     tree: Result<Vec<u8>, Errno>,
     seed: Option<[u8; 40]>,
 }
 
-/// Reads what an arm64 layout is told.
+/// Reads them. A missing device tree is no failure yet: the user may give one.
 pub fn arm64() -> Arm64 {
     Arm64 { tree: device_tree(), seed: process::random_seed() }
 }
 
 impl Arm64 {
-    /// The inputs of the layout, with the user's bounds for every segment, and with `given`
-    /// instead of the running kernel's device tree. Fails where there is neither.
+    /// The inputs of the layout. Every segment has to lie in `bounds`; the device tree is `given`,
+    /// else the running kernel's. Fails with [`Failure::SystemFile`] when neither is there.
     pub fn inputs<'m>(
         &'m self,
         memory: &'m Memory,
@@ -91,25 +92,26 @@ impl Arm64 {
     }
 }
 
-/// Whether the machine was started by EFI, or may have been.
+/// Whether EFI started the machine, or may have: true when /sys cannot say.
 pub fn is_efi() -> bool {
     files::may_exist("/sys/firmware/efi")
 }
 
-/// Whether the processor has 64-bit mode (/proc/cpuinfo), whatever the kernel's is.
+/// Whether the processor has 64-bit mode (/proc/cpuinfo), whichever the kernel runs in.
 pub fn has_long_mode() -> bool {
     has_flag(b"lm")
 }
 
-/// The device tree that the running kernel was started with.
+/// The device tree from which the running kernel started.
 pub fn device_tree() -> Result<Vec<u8>, Errno> {
     read("/sys/firmware/fdt")
 }
 
-/// Whether the running kernel was started with an initrd, or may have been.
+/// Whether the running kernel was started with an initrd, or may have been: true when /proc and
+/// /sys cannot say.
 pub fn had_initrd() -> bool {
     if cfg!(target_arch = "aarch64") {
-        // The EFI stub hands it over in a table of its own, which is not to be seen.
+        // The EFI stub hands an initrd over in a table that the kernel shows nowhere.
         files::may_exist("/proc/device-tree/chosen/linux,initrd-start") || is_efi()
     } else {
         match read(BOOT_PARAMS) {
@@ -119,14 +121,15 @@ pub fn had_initrd() -> bool {
     }
 }
 
-/// The running kernel's boot_params.
+/// The running kernel's boot_params (Documentation/arch/x86/zero-page.rst); `None` when they
+/// cannot be read.
 pub fn boot_params() -> Option<Vec<u8>> {
     read(BOOT_PARAMS).ok()
 }
 
 const BOOT_PARAMS: &str = "/sys/kernel/boot_params/data";
 
-/// [`boot_params`], for a kernel that does without what is in them only where there are none.
+/// [`boot_params`] for the next kernel: `None` only when the running kernel has none.
 fn boot_params_to_hand_on() -> Result<Option<Vec<u8>>> {
     match read(BOOT_PARAMS) {
         Ok(data) => Ok(Some(data)),
@@ -135,7 +138,7 @@ fn boot_params_to_hand_on() -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// What the running kernel knows of EFI; `None` when EFI did not start it.
+/// The running kernel's facts about EFI; `None` when EFI did not start the machine.
 fn efi() -> Result<Option<Efi>> {
     if !is_efi() {
         return Ok(None);
@@ -145,7 +148,7 @@ fn efi() -> Result<Option<Efi>> {
     let address = |name| field(name).and_then(|text| parse_hex(&text));
     let path = "/sys/firmware/efi/systab";
     let systab = match read(path) {
-        // Not root's, it cannot load either.
+        // The file is root's, and a user who cannot read it cannot load either.
         Err(Errno::ENOENT | Errno::EACCES) => Vec::new(),
         other => other.map_err(|errno| Failure::SystemFile { path, errno })?,
     };
@@ -155,56 +158,62 @@ fn efi() -> Result<Option<Efi>> {
     efi.config_table = address("config_table");
     efi.smbios = table(b"SMBIOS=");
     efi.acpi_rsdp = table(b"ACPI20=").or_else(|| table(b"ACPI="));
-    // They are numbered from 0 on without a gap (drivers/firmware/efi/runtime-map.c).
+    read_runtime_map(&mut efi);
+    Ok(Some(efi))
+}
+
+/// Reads EFI's runtime map into an empty `efi.runtime_map`. Only a complete map counts: the next
+/// kernel must map what this one did.
+fn read_runtime_map(efi: &mut Efi) {
+    // The entries have numbers from 0 on without a gap (drivers/firmware/efi/runtime-map.c).
     for number in 0..names("/sys/firmware/efi/runtime-map").len() {
-        let field = |name: &str| {
-            let text = value(format_args!("/sys/firmware/efi/runtime-map/{number}/{name}"))?;
-            parse_hex(&text)
-        };
-        let range = (|| {
-            Some(EfiRange {
-                kind: u32::try_from(field("type")?).ok()?,
-                phys_addr: field("phys_addr")?,
-                virt_addr: field("virt_addr")?,
-                num_pages: field("num_pages")?,
-                attribute: field("attribute")?,
-            })
-        })();
-        // Only complete, or not at all: the next kernel must map what this one did.
-        let kept = range.is_some_and(|range| efi.runtime_map.push(range).is_ok());
+        let kept = runtime_range(number).is_some_and(|range| efi.runtime_map.push(range).is_ok());
         if !kept {
             efi.runtime_map.clear();
             break;
         }
     }
-    Ok(Some(efi))
 }
 
-/// Whether the screen still shows the firmware's framebuffer or text mode: the
-/// kernel keeps a platform device for it until a driver takes the hardware over
-/// (drivers/firmware/sysfb.c), and without any driver nothing has changed it.
+fn runtime_range(number: usize) -> Option<EfiRange> {
+    let field = |name: &str| {
+        let text = value(format_args!("/sys/firmware/efi/runtime-map/{number}/{name}"))?;
+        parse_hex(&text)
+    };
+    Some(EfiRange {
+        kind: u32::try_from(field("type")?).ok()?,
+        phys_addr: field("phys_addr")?,
+        virt_addr: field("virt_addr")?,
+        num_pages: field("num_pages")?,
+        attribute: field("attribute")?,
+    })
+}
+
+/// Whether the screen still shows the firmware's framebuffer or text mode. The kernel keeps a
+/// platform device for it until a driver claims the hardware (drivers/firmware/sysfb.c); without
+/// a driver nothing has changed it.
 pub fn framebuffer_live() -> bool {
     let sysfb = |name: &OsString| name.as_bytes().ends_with(b"-framebuffer.0");
     let card = |name: &OsString| name.as_bytes().starts_with(b"card");
     names("/sys/bus/platform/devices").iter().any(sysfb) || !names("/sys/class/drm").iter().any(card)
 }
 
-/// Whether five-level paging is on (/proc/cpuinfo: the flag is dropped when the
-/// kernel does without).
+/// Whether five-level paging is on (/proc/cpuinfo, where the kernel clears the flag when it is
+/// off).
 pub fn five_level_paging() -> bool {
     has_flag(b"la57")
 }
 
 fn has_flag(wanted: &[u8]) -> bool {
-    // The first processor's lines are enough, and come first.
+    // The lines of the first processor are enough.
     let cpuinfo = files::beginning("/proc/cpuinfo");
     let flags = value_of(&cpuinfo, b"flags").unwrap_or_default();
     parts(flags, b' ').any(|flag| flag == wanted)
 }
 
-/// Whether Secure Boot is on: as the kernel found at boot (zero-page.rst, offset 0x1ec,
-/// secure_boot: 2 disabled, 3 enabled), else as the firmware's variable says (UEFI,
-/// 3.3 Globally Defined Variables; four bytes of attributes come first).
+/// Whether Secure Boot is on: what the kernel found at boot (boot_params, offset 0x1ec, secure_boot:
+/// 2 disabled, 3 enabled; include/linux/efi.h), else what the firmware's variable says (UEFI,
+/// 3.3 Globally Defined Variables; four bytes of attributes come first). `None` when neither says.
 pub fn secure_boot() -> Option<bool> {
     match boot_params().as_deref().and_then(|data| data.get(0x1ec)) {
         Some(2) => return Some(false),

@@ -7,7 +7,7 @@ use crate::base::text::{Shown, parse_decimal};
 use crate::failure::{Failure, Result};
 use crate::plan::memory_map::{self, Iomem, MemoryMap};
 
-/// Where the memory map came from.
+/// Where a memory map comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MapSource {
     /// /sys/firmware/memmap: as the firmware gave it.
@@ -19,25 +19,24 @@ pub enum MapSource {
 /// The machine's memory.
 #[derive(Debug)]
 pub struct Memory {
-    /// What the next kernel is told.
+    /// The map that the next kernel is told.
     pub map: MemoryMap,
-    /// What may be written.
+    /// The RAM that a segment may overwrite.
     pub usable: RangeSet,
-    /// RAM as the kernel counts it for its limits, in pages.
+    /// MemTotal, in pages of 4 KiB: a load may use half of it.
     pub total_pages: u64,
-    /// What may be had of it, in bytes: see [`available`].
+    /// The memory that a load may use, in bytes (proc_meminfo(5), MemAvailable and SwapFree).
     pub available: u64,
-    /// Where `map` came from.
+    /// Where `map` comes from.
     pub source: MapSource,
-    /// On arm64, the RAM that was there when the running kernel started.
+    /// On arm64, the RAM that was present when the running kernel started; empty elsewhere.
     pub settled: RangeSet,
-    /// Whether /proc/iomem hid its addresses, so that `usable` is only what the
-    /// firmware calls RAM: good enough to draw, not to load.
+    /// Whether /proc/iomem hid its addresses, as it does without CAP_SYS_ADMIN. `usable` is then
+    /// all that the firmware calls RAM: good enough to draw, not to load.
     pub iomem_hidden: bool,
 }
 
 impl Memory {
-    /// Nothing read yet.
     const fn new() -> Memory {
         Memory {
             map: MemoryMap::new(),
@@ -50,12 +49,16 @@ impl Memory {
         }
     }
 
-    /// Reads the memory map: /sys/firmware/memmap where it exists, else /proc/iomem. What may be
-    /// written is RAM in both.
+    /// Reads the memory map: /sys/firmware/memmap where it exists, else /proc/iomem. Only what is
+    /// RAM in both may be overwritten.
+    ///
+    /// Fails when /proc or /sys cannot be read ([`Failure::SystemFile`]), when there is no map at
+    /// all without addresses in /proc/iomem ([`Failure::AddressesHidden`]), and when a map has
+    /// more ranges than a layout keeps ([`Failure::TooManyRanges`]).
     pub fn read() -> Result<Memory> {
         let mut memory = Memory::new();
-        // What is not there must not be taken for what could not be seen: without /sys a
-        // machine with EFI looks like one with a BIOS.
+        // Without this check a machine with EFI would look like one with a BIOS where /sys is not
+        // mounted.
         let path = "/sys/kernel";
         file::metadata(path.as_ref()).map_err(|errno| Failure::SystemFile { path, errno })?;
         let meminfo = read_whole("/proc/meminfo")?;
@@ -88,12 +91,12 @@ impl Memory {
 }
 
 fn firmware_map(map: &mut MemoryMap) -> Result<()> {
-    // By the names that are there: memory that was taken out leaves a gap in the numbers.
+    // The names, and not numbers from 0 on: removed memory leaves a gap.
     for number in &names("/sys/firmware/memmap") {
         let number = number.shown();
         let field =
             |name: &str| value(format_args!("/sys/firmware/memmap/{number}/{name}")).unwrap_or_default();
-        // Only complete, or not at all: half a map would make RAM of what is reserved.
+        // Only a complete map counts: in half a map reserved memory could look like RAM.
         let Some(entry) = memory_map::parse_memmap_entry(&field("start"), &field("end"), &field("type"))
         else {
             map.clear();
@@ -109,15 +112,16 @@ fn kib_of(text: &[u8], name: &[u8]) -> Option<u64> {
     parse_decimal(value_of(text, name)?.strip_suffix(b"kB")?)
 }
 
-/// What a load may take, in bytes: free memory and what can be made free without ending a
-/// program (proc_meminfo(5): MemAvailable, SwapFree). Of more than that the kernel ends
-/// programs until there is enough, or itself (mm/oom_kill.c).
+/// The memory that a load may use, in bytes: free memory, and memory that the kernel can free
+/// without ending a program (proc_meminfo(5): MemAvailable, SwapFree). For more than that the
+/// kernel ends programs, or panics (mm/oom_kill.c).
 fn available(meminfo: &[u8]) -> u64 {
     let of = |name| kib_of(meminfo, name).unwrap_or(0);
     of(b"MemAvailable:").saturating_add(of(b"SwapFree:")).saturating_mul(1024)
 }
 
-/// [`available`] now; none where /proc does not say.
+/// The memory that a load may use now, in bytes ([`Memory::available`]); `None` when /proc/meminfo
+/// cannot be read.
 pub fn memory_available() -> Option<u64> {
     read("/proc/meminfo").ok().map(|meminfo| available(&meminfo))
 }
@@ -127,9 +131,9 @@ pub fn anonymous_kib() -> Option<u64> {
     kib_of(&read_or_empty("/proc/self/status"), b"RssAnon:")
 }
 
-/// The most memory that a decoded image may take, in bytes. Half of RAM is what the
-/// kernel loads at the most, and half of what is available leaves as much for a decoder's
-/// window: more would have other programs killed.
+/// The largest decoded image that is accepted, in bytes: half of RAM, because the kernel loads no
+/// more (kernel/kexec_core.c, sanity_check_segment_list), and half of the available memory, so
+/// that a decoder's window has room beside it.
 pub fn memory_for_images() -> Result<u64> {
     let meminfo = read_whole("/proc/meminfo")?;
     let of = |name| kib_of(&meminfo, name).unwrap_or(0).saturating_mul(512);

@@ -1,5 +1,5 @@
-//! The machine we stand on: all reading of files, /proc and /sys, all system calls, and in
-//! [`sys`] the only unsafe code of the program.
+//! The running machine: every file, /proc, /sys, and every system call. The only unsafe code of
+//! the crate is in [`sys`].
 
 pub mod exposure;
 pub mod files;
@@ -16,7 +16,7 @@ pub mod sys;
 
 use crate::known::call::Calls;
 
-/// Which calls the running kernel has, and whether a lockdown restricts them.
+/// Which calls the running kernel has, and whether a lockdown forbids kexec_load.
 pub fn calls() -> Calls {
     Calls { locked_down: refusal::lockdown().is_some(), ..sys::kexec::calls() }
 }

@@ -1,8 +1,8 @@
-//! OpenRC's services of ours: installed, enabled, started.
+//! The state of our OpenRC services: installed, enabled, started.
 
 use super::files::{exists, joined, names};
 
-/// What OpenRC's folders say of the services kexec-load and kexec-exec.
+/// The state of the services kexec-load and kexec-exec.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Services {
     /// Both scripts are in /etc/init.d.
@@ -19,7 +19,7 @@ pub struct Services {
     pub exec_enabled: bool,
 }
 
-/// The state of the services now (rc-status(8); the folders are /etc/runlevels and /run/openrc).
+/// Reads the state from OpenRC's folders /etc/runlevels and /run/openrc (rc-status(8)).
 pub fn services() -> Services {
     let enabled = |runlevel: &std::ffi::OsString| {
         exists(joined(&["/etc/runlevels".as_ref(), runlevel, "kexec-load".as_ref()]))

@@ -12,8 +12,8 @@ use crate::known::refusal::Refusal;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// Everything that can be known about why a load was refused. Read afterwards:
-/// a load that succeeds asks none of it.
+/// Everything that this machine says about why it refused a load. Read it after the refusal: a load
+/// that succeeds needs none of it.
 pub fn known() -> Refusal {
     let status = read_or_empty("/proc/self/status");
     let sysctl = |name: &str| parse_decimal(&value(format_args!("/proc/sys/kernel/{name}"))?);
@@ -22,7 +22,7 @@ pub fn known() -> Refusal {
         cap_sys_boot: has_cap_sys_boot(&status),
         is_root: value_of(&status, b"Uid:").is_some_and(|ids| ids.starts_with(b"0\t")),
         load_disabled: sysctl("kexec_load_disabled") == Some(1),
-        // -1, no limit, is no number here.
+        // Without a limit the file says -1, which this parser does not accept.
         loads_left: sysctl("kexec_load_limit_reboot"),
         lockdown: lockdown(),
         lockdown_option: cmdline::has_word(&line, b"lockdown=integrity")
@@ -40,35 +40,36 @@ pub fn known() -> Refusal {
     }
 }
 
-/// Whether this process has CAP_SYS_BOOT (capabilities(7)), as the kernel asks for it: in a
-/// user namespace it is good for nothing outside of that.
+/// Whether this process has CAP_SYS_BOOT (capabilities(7)) in the first user namespace, where the
+/// kernel checks it. `None` when /proc does not say.
 fn has_cap_sys_boot(status: &[u8]) -> Option<bool> {
     let effective = parse_hex(value_of(status, b"CapEff:")?)?;
     Some(effective >> CAP_SYS_BOOT & 1 == 1 && !in_user_namespace(&read_or_empty("/proc/self/uid_map")))
 }
 
-/// Whether this is another user namespace than the first one, whose map is of all users to
-/// themselves (user_namespaces(7)); a kernel without them has no file.
+/// Whether this is another user namespace than the first one, whose map has all users as
+/// themselves (user_namespaces(7)). Without user namespaces the file is missing.
 fn in_user_namespace(uid_map: &[u8]) -> bool {
     let words = uid_map.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     !uid_map.is_empty() && !words.eq([&b"0"[..], b"0", b"4294967295"])
 }
 
-/// Whether the kernel said, on refusing a load, that it cannot stop its processors.
+/// Whether the kernel logged that it refused a load because it cannot stop its processors
+/// (arch/arm64/kernel/machine_kexec.c, machine_kexec_prepare).
 fn stuck_cpus() -> bool {
     let mut log = [0u8; 4096];
     let wanted = b"CPUs are stuck in the kernel";
     kernel_log(&mut log).windows(wanted.len()).any(|window| window == wanted)
 }
 
-/// The lockdown in force: the word in brackets, `none` left out.
+/// The lockdown in force, the word in brackets (kernel_lockdown(7)); `None` without one.
 pub fn lockdown() -> Option<OsString> {
     let text = read_or_empty("/sys/kernel/security/lockdown");
     let word = parts(parts(&text, b'[').nth(1)?, b']').next()?;
     (word != b"none").then(|| OsStr::from_bytes(word).to_os_string())
 }
 
-/// A file of sysctl.d(5) that sets kernel.kexec_load_disabled.
+/// The first file of sysctl.d(5) that sets kernel.kexec_load_disabled to 1.
 fn sysctl_file() -> Option<OsString> {
     let sets = |path: &OsString| {
         let text = read(path.as_os_str()).unwrap_or_default();
@@ -96,7 +97,7 @@ fn sets_load_disabled(line: &[u8]) -> bool {
     known.contains(&name.trim_ascii()) && parts.next().map(<[u8]>::trim_ascii) == Some(b"1")
 }
 
-/// The boot loaders that are set up here, by their configuration.
+/// The boot loaders whose configuration is on this machine.
 fn boot_loaders(command_line: &[u8]) -> Vec<BootLoader> {
     let mut found = Vec::new();
     let first = |paths: &[&'static str]| paths.iter().copied().find(|path| exists(path));

@@ -1,9 +1,9 @@
-//! The standard streams.
+//! The standard output and error of the program. No verb of the library writes to them.
 
 use super::sys::file::write_standard;
 use core::fmt::{self, Write};
 
-/// What is written to a standard stream. That nobody reads it is no failure of ours.
+/// A buffered standard stream. Errors are ignored: when nobody reads, the work goes on.
 struct Stream {
     number: i32,
     pending: heapless::Vec<u8, 512>,
@@ -42,12 +42,12 @@ pub fn eprint(text: fmt::Arguments) {
     stream(2, &mut |out| out.write_fmt(text));
 }
 
-/// Lets `with` write to standard output, bit by bit.
+/// Lets `with` write to standard output, piece by piece.
 pub fn print_with(with: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) {
     stream(1, with);
 }
 
-/// Lets `with` write to standard error, bit by bit.
+/// Lets `with` write to standard error, piece by piece.
 pub fn eprint_with(with: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) {
     stream(2, with);
 }

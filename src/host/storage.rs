@@ -1,4 +1,4 @@
-//! Where files are kept: what /proc and /sys say of the devices below them.
+//! Where a file is stored: what /proc and /sys say about the devices below it.
 
 use super::files::{exists, names, read_or_empty};
 use super::sys::file::{self, Metadata};
@@ -7,17 +7,17 @@ use crate::base::text::{Shown, parse_decimal};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-/// Whether all devices under a file's file system are encrypted; not when that cannot
-/// be told.
+/// Whether all devices below a file's file system are encrypted (dm-crypt). False when /proc and
+/// /sys do not prove it: a key in the file may be readable on the disk.
 pub fn is_on_encrypted(file: &Metadata) -> bool {
     let mounts = read_or_empty("/proc/self/mountinfo");
     let Some((kind, source, options)) = mount(&mounts, file.mount) else { return false };
     match core::str::from_utf8(kind).unwrap_or_default() {
-        // One that has several devices has a number of its own, and is mounted by the name
-        // of one of them.
+        // A file system on several devices has a device number of its own. It is mounted with the
+        // name of one of its devices.
         "btrfs" => file::metadata(OsStr::from_bytes(source))
             .is_ok_and(|source| btrfs_is_encrypted("/sys", source.is_device)),
-        // These have one, but for a journal or a device for data of their own.
+        // These are on one device, apart from a journal or a device for data.
         "ext4" | "ext3" | "ext2" | "xfs" => {
             let elsewhere = |option: &[u8]| option == b"data=journal" || option.starts_with(b"rtdev=");
             let (major, minor) = file.on_device;
@@ -28,8 +28,8 @@ pub fn is_on_encrypted(file: &Metadata) -> bool {
     }
 }
 
-/// A mount by its number (proc_pid_mountinfo(5)): what follows the hyphen, its type, its
-/// source and the options of its file system.
+/// The mount with this number (proc_pid_mountinfo(5)): the fields after the hyphen, which are its
+/// type, its source, and its file system's options.
 fn mount(mounts: &[u8], number: u64) -> Option<(&[u8], &[u8], &[u8])> {
     let mut lines = parts(mounts, b'\n').map(|line| parts(line, b' '));
     let mut fields =
@@ -38,7 +38,7 @@ fn mount(mounts: &[u8], number: u64) -> Option<(&[u8], &[u8], &[u8])> {
     Some((fields.next()?, fields.next()?, fields.next()?))
 }
 
-/// Of btrfs, the devices are in sysfs (/sys/fs/btrfs/UUID/devices).
+/// Whether all devices of the btrfs on this device are encrypted (/sys/fs/btrfs/UUID/devices).
 fn btrfs_is_encrypted(sys: &str, (major, minor): (u32, u32)) -> bool {
     let number = format!("{major}:{minor}");
     for uuid in names(&format!("{sys}/fs/btrfs")) {
@@ -56,21 +56,21 @@ fn btrfs_is_encrypted(sys: &str, (major, minor): (u32, u32)) -> bool {
     false
 }
 
-/// Whether a block device, by its folder in sysfs, is dm-crypt's, or all those are that
-/// it is made of: LVM, RAID. cryptsetup names its devices so that lvm2 leaves them alone,
-/// `CRYPT-` and the type; VERITY and INTEGRITY do not encrypt.
+/// Whether a block device, a folder in sysfs, belongs to dm-crypt, or is made only of devices that
+/// do (LVM, RAID). cryptsetup begins their UUIDs with `CRYPT-` and the type, of which VERITY and
+/// INTEGRITY do not encrypt.
 fn is_encrypted(device: &str, depth: u32) -> bool {
     let uuid = read_or_empty(&format!("{device}/dm/uuid"));
     let types: [&[u8]; 3] = [b"CRYPT-LUKS1-", b"CRYPT-LUKS2-", b"CRYPT-PLAIN-"];
     if types.iter().any(|kind| uuid.starts_with(kind)) {
         return true;
     }
-    // A partition's are its disk's. Only of these is it known that their slaves hold all:
-    // DRBD has its disk for one, and a network.
+    // A partition has the slaves of its disk. The kinds below store all their data on their
+    // slaves. Others may not: DRBD has its disk as a slave, and sends the data over a network.
     let whole = if exists(format!("{device}/partition")) { "/.." } else { "" };
     let known = ["dm", "md", "bcache"].iter().any(|kind| exists(format!("{device}{whole}/{kind}")));
     let slaves = names(&format!("{device}{whole}/slaves"));
-    // More layers than anybody has.
+    // A chain that is longer than 16 is a loop, or nobody's.
     !slaves.is_empty()
         && known
         && depth < 16

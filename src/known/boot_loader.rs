@@ -1,38 +1,38 @@
-//! The boot loaders that a machine may have, as far as an administrator edits their options.
+//! The boot loaders whose kernel options an administrator can edit.
 
 use std::ffi::OsString;
 
-/// The boot option that unlocks Alpine's kernels.
+/// The boot option with which Alpine's kernels permit loads.
 pub const OPTION: &str = "kexec_load_disabled=0";
 
-/// A boot loader, by its configuration on this machine.
+/// A boot loader whose configuration is on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BootLoader {
-    /// Alpine's update-extlinux; whether the option's line has the usual form.
+    /// Alpine's update-extlinux.
     Extlinux {
-        /// `default_kernel_opts="` begins a line.
+        /// Whether `default_kernel_opts="` begins a line of /etc/update-extlinux.conf.
         has_line: bool,
     },
     /// GRUB.
     Grub {
-        /// `GRUB_CMDLINE_LINUX_DEFAULT="` begins a line.
+        /// Whether `GRUB_CMDLINE_LINUX_DEFAULT="` begins a line of /etc/default/grub.
         has_line: bool,
     },
     /// systemd-boot.
     SystemdBoot {
-        /// The entries' folder.
+        /// The folder with its entries.
         dir: &'static str,
     },
-    /// Alpine's secureboot-hook: unified kernel images.
+    /// Unified kernel images from Alpine's secureboot-hook.
     UnifiedImage,
-    /// The Raspberry Pi's own.
+    /// The Raspberry Pi's firmware.
     RaspberryPi {
         /// The file with the command line.
         file: &'static str,
     },
-    /// Alpine's diskless medium.
+    /// The boot medium of a diskless Alpine.
     Diskless {
-        /// The configurations found on it.
+        /// The boot loader configurations on media below /media.
         files: Vec<OsString>,
     },
 }

@@ -1,8 +1,8 @@
-//! The two system calls that load, and which of them the running kernel has.
+//! The two system calls that load a kernel, and which of them the running kernel has.
 
 use core::fmt::{self, Display, Formatter};
 
-/// A system call that loads.
+/// A system call that loads a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     /// kexec_load(2)
@@ -21,13 +21,13 @@ impl Display for Call {
     }
 }
 
-/// Which calls the running kernel has; `None` when a filter on system calls hides the answer.
-/// And whether it restricts them.
+/// Which calls the running kernel has, `None` when a filter on system calls hides the answer; and
+/// whether a lockdown forbids one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Calls {
-    /// kexec_load(2)
+    /// Whether it has kexec_load(2).
     pub load: Option<bool>,
-    /// kexec_file_load(2)
+    /// Whether it has kexec_file_load(2).
     pub file_load: Option<bool>,
     /// Whether a lockdown forbids kexec_load (kernel_lockdown(7)).
     pub locked_down: bool,

@@ -1,19 +1,20 @@
-//! Who can change a file that decides what runs next.
+//! Who else can change a file that decides which kernel runs next.
 
 use nix::errno::Errno;
 use std::ffi::OsString;
 
-/// Who else than root can change a file, and so choose what runs next.
+/// Whether others than root can change a file.
 #[derive(Debug, Default)]
 pub struct Exposure {
     /// The file.
     pub path: OsString,
-    /// The first of it and the directories above it that is a symbolic link.
+    /// The first symbolic link on the way to it: the file, or a directory above it.
     pub link: Option<OsString>,
-    /// And where the file lies in truth.
+    /// The path without symbolic links, when there is a link.
     pub leads_to: Option<OsString>,
-    /// The first of all these that others can write to: its name, its mode, its owner.
+    /// The first file or directory on the way that others can write to: its name, its permission
+    /// bits, its owner.
     pub by: Option<(OsString, u32, u32)>,
-    /// Why it was not looked at to its end.
+    /// Why the way could not be followed to its end.
     pub unseen: Option<Errno>,
 }

@@ -1,56 +1,56 @@
-//! Process 1: which init it is, what its inittab says, and what it was told to do.
+//! Process 1: which init it is, what its inittab says, and which signals it was sent.
 
 use crate::base::bytes::parts;
 use std::ffi::{OsStr, OsString};
 
-/// Who process 1 is.
+/// Which init process 1 is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Init {
-    /// It cannot be seen.
+    /// Process 1 cannot be seen.
     #[default]
     Hidden,
-    /// BusyBox's init, and what there is of its `reboot` action.
+    /// BusyBox's init, and the state of its `reboot` action.
     BusyBox(RebootAction),
-    /// openrc-init: runs `openrc reboot` for a reboot and a kexec.
+    /// openrc-init. It runs `openrc reboot` for a reboot and for a kexec.
     OpenRc,
-    /// sysvinit: runlevel 6 runs `openrc reboot`.
+    /// sysvinit. Its runlevel 6 runs `openrc reboot` ([`sysvinit_tells`]).
     SysVinit,
-    /// Another, by the name of its program.
+    /// Another init, with the name of its program.
     Other(OsString),
 }
 
-/// The inittab action that Alpine's BusyBox (1.37.0-r13 and later) runs for a reboot
-/// in the place of `shutdown`.
+/// The inittab action that Alpine's BusyBox (1.37.0-r13 and later) runs for a reboot instead of
+/// `shutdown`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RebootAction {
     /// This init does not know it.
     Unsupported,
-    /// It knows it, and /etc/inittab has no line of it.
+    /// This init knows it, and /etc/inittab has no line for it.
     Absent,
-    /// There is a line, and it does not run `openrc reboot`.
+    /// /etc/inittab has a line for it, which does not run `openrc reboot`.
     Different,
-    /// `openrc reboot` is run: RC_REBOOT is set for a reboot, and then only.
+    /// The line runs `openrc reboot`: RC_REBOOT is set for a reboot, and only then.
     InForce,
 }
 
 /// What a trace of the signals to process 1 shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Trace {
-    /// There is none.
+    /// Nothing watches the signals.
     #[default]
     NotArmed,
-    /// There may be one.
+    /// A trace may exist, and cannot be read.
     Unreadable,
-    /// No signal that BusyBox's init would act on.
+    /// No signal on which BusyBox's init would act.
     Nothing,
-    /// The first that was delivered.
+    /// This signal was the first, and no other kind was delivered.
     First(Signal),
-    /// Different ones, each delivered: which one init took first cannot be told.
+    /// Different signals were delivered. Which one init acts on cannot be told.
     Several,
 }
 
-/// The signals by which BusyBox's init is told what to do (init/init.c,
-/// `halt_reboot_pwoff`), numbered as on every architecture that is built for.
+/// The signals that tell BusyBox's init to go down (init/init.c, `halt_reboot_pwoff`). Their numbers
+/// are the same on every architecture that this program is built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// SIGTERM
@@ -62,21 +62,22 @@ pub enum Signal {
 }
 
 impl Init {
-    /// Whether only a trace can tell a reboot from a poweroff under this init.
+    /// Whether a trace has to tell a reboot from a poweroff: under BusyBox's init, unless its
+    /// `reboot` action is in force.
     pub fn needs_trace(&self) -> bool {
         matches!(self, Init::BusyBox(action) if *action != RebootAction::InForce)
     }
 
-    /// Whether a trace of its signals counts: BusyBox's are watched, and where they are, one
-    /// that cannot be seen is BusyBox's.
+    /// Whether a trace of its signals counts. Only BusyBox's init is watched, so a watched init that
+    /// cannot be seen is BusyBox's.
     pub fn may_be_watched(&self) -> bool {
         matches!(self, Init::BusyBox(_) | Init::Hidden)
     }
 }
 
-/// What an init's program knows of the `reboot` action and its inittab makes of it.
-/// The names of its actions stand in one string, in the order of their numbers
-/// (init/init.c, `parse_inittab`, with Alpine's patch).
+/// The state of the `reboot` action, from the bytes of init's program and its inittab. The program
+/// has the names of the actions in one string, in the order of their numbers (init/init.c,
+/// `parse_inittab`, with Alpine's patch).
 pub fn reboot_action(program: &[u8], inittab: &[u8]) -> RebootAction {
     if !contains(program, b"shutdown\0reboot\0restart\0") {
         return RebootAction::Unsupported;
@@ -96,8 +97,8 @@ pub fn reboot_action(program: &[u8], inittab: &[u8]) -> RebootAction {
     })
 }
 
-/// Whether sysvinit runs `openrc reboot` in runlevel 6. Debian's runs a script that has
-/// stopped every service by then, as if by hand.
+/// Whether sysvinit runs `openrc reboot` in runlevel 6. Debian's runs a script instead, which stops
+/// every service before that, as a user would.
 pub fn sysvinit_tells(inittab: &[u8]) -> bool {
     parts(inittab, b'\n').any(|line| {
         let mut fields = line.splitn(4, |&byte| byte == b':').skip(1);
@@ -106,14 +107,14 @@ pub fn sysvinit_tells(inittab: &[u8]) -> bool {
     })
 }
 
-/// `/sbin/openrc reboot`, wherever openrc lies.
+/// Whether a process is `openrc reboot`, with openrc in any folder.
 fn runs_openrc_reboot(process: &[u8]) -> bool {
     let mut words = process.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     let openrc = words.next().and_then(|path| path.rsplit(|&byte| byte == b'/').next());
     openrc == Some(b"openrc") && words.next() == Some(b"reboot")
 }
 
-/// Who process 1 is, by its program and the program's name.
+/// Which init it is, from its program's name and bytes, and its inittab.
 pub fn recognise_init(name: &OsStr, program: &[u8], inittab: &[u8]) -> Init {
     if contains(program, b"BusyBox v") {
         Init::BusyBox(reboot_action(program, inittab))
@@ -126,12 +127,12 @@ pub fn recognise_init(name: &OsStr, program: &[u8], inittab: &[u8]) -> Init {
     }
 }
 
-/// Whether `wanted` is somewhere in the megabytes of a program.
+/// Whether `wanted` is anywhere in the bytes of a program.
 fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
     after(bytes, wanted).is_some()
 }
 
-/// What follows the first `wanted`.
+/// The bytes after the first `wanted`.
 fn after<'b>(mut bytes: &'b [u8], wanted: &[u8]) -> Option<&'b [u8]> {
     let Some((&first, rest)) = wanted.split_first() else { return Some(bytes) };
     while let Some(at) = bytes.iter().position(|&byte| byte == first) {
@@ -143,10 +144,10 @@ fn after<'b>(mut bytes: &'b [u8], wanted: &[u8]) -> Option<&'b [u8]> {
     None
 }
 
-/// What a trace of `signal_generate` shows (include/trace/events/signal.h), oldest
-/// line first: `SENDER-PID [CPU] FLAGS TIME: signal_generate: sig=12 errno=0 code=0
-/// comm=init pid=1 grp=1 res=0`. A signal with res=0 was delivered; one that init
-/// ignores, as it does once it has begun to go down, has res=1.
+/// Reads a trace of `signal_generate` (include/trace/events/signal.h), the oldest line first:
+/// `SENDER-PID [CPU] FLAGS TIME: signal_generate: sig=12 errno=0 code=0 comm=init pid=1 grp=1
+/// res=0`. A delivered signal has res=0. A signal that init ignores has res=1, as every one has once
+/// init has begun to go down.
 pub fn read_trace(trace: &[u8]) -> Trace {
     let mut found = Trace::Nothing;
     for line in parts(trace, b'\n') {
@@ -160,9 +161,9 @@ pub fn read_trace(trace: &[u8]) -> Trace {
     found
 }
 
-/// The signal of a line, when it was delivered to process 1.
+/// The signal of a line that was delivered to process 1.
 fn delivered(line: &[u8]) -> Option<Signal> {
-    // A process's name has at most 15 bytes: no sender's can hold this.
+    // The name of a process has at most 15 bytes: the sender's name cannot contain this.
     let fields = after(line, b": signal_generate: ")?;
     let mut words = fields.split(|&byte| byte == b' ');
     let signal = words.next()?;

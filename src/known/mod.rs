@@ -1,6 +1,5 @@
-//! Plain facts about the running machine, and what follows from them. Nothing here reads a file
-//! or makes a call: [`crate::host`] gathers the facts, and [`crate::say`] puts the conclusions
-//! into words.
+//! Plain facts about the running machine, and the conclusions from them. Nothing here reads a file
+//! or makes a system call: `host` gathers the facts, and `say` has words for the conclusions.
 
 pub mod boot_loader;
 pub mod call;

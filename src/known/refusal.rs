@@ -1,64 +1,64 @@
-//! Why the running kernel refuses a load: the evidence, and the reason that it comes to.
+//! Why the running kernel refuses a load: the evidence, and the reason that follows from it.
 
 use super::boot_loader::BootLoader;
 use super::call::Call;
 use std::ffi::OsString;
 
-/// What a refused load was.
+/// The properties of a refused load that can explain the refusal.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Attempt {
     /// The command line's length, in bytes.
     pub command_line: usize,
-    /// The longest that the kernel's header allows.
+    /// The longest command line that the kernel's header allows, in bytes.
     pub command_line_limit: usize,
-    /// What the segments take together, in bytes.
+    /// The memory that the load needs, in bytes; 0 when it is not the reason.
     pub size: u64,
 }
 
-/// What can be known about a refusal, read after it.
+/// The facts about a refusal, read after it.
 #[derive(Clone, Debug, Default)]
 pub struct Refusal {
-    /// Whether this process has CAP_SYS_BOOT.
+    /// Whether this process has CAP_SYS_BOOT; `None` when /proc does not say.
     pub cap_sys_boot: Option<bool>,
-    /// Whether it is root's.
+    /// Whether root runs this process.
     pub is_root: bool,
-    /// kernel.kexec_load_disabled is 1.
+    /// Whether kernel.kexec_load_disabled is 1.
     pub load_disabled: bool,
-    /// kernel.kexec_load_limit_reboot; none when there is no limit.
+    /// kernel.kexec_load_limit_reboot; `None` when there is no limit.
     pub loads_left: Option<u64>,
-    /// The lockdown in force.
+    /// The lockdown in force (kernel_lockdown(7)).
     pub lockdown: Option<OsString>,
-    /// Whether the running kernel's command line asks for it.
+    /// Whether the running kernel's command line asks for a lockdown.
     pub lockdown_option: bool,
-    /// Whether `kexec_load_disabled=0` is on the running kernel's command line: without
-    /// effect when the sysctl is 1 all the same.
+    /// Whether `kexec_load_disabled=0` is on the running kernel's command line. When the sysctl is 1
+    /// all the same, it had no effect.
     pub boot_option: bool,
     /// The file of sysctl.d(5) that sets kernel.kexec_load_disabled to 1.
     pub sysctl_file: Option<OsString>,
     /// Whether this is Alpine, whose kernels know the boot option.
     pub alpine: bool,
-    /// The boot loaders that are set up here.
+    /// The boot loaders whose configuration is on this machine.
     pub boot_loaders: Vec<BootLoader>,
-    /// The security modules in force.
+    /// The security modules in force; `None` when they cannot be listed.
     pub security_modules: Option<OsString>,
     /// Whether the kernel's log says that it cannot stop the other processors.
     pub stuck_cpus: bool,
     /// Whether a seccomp filter is on this process.
     pub seccomp: bool,
-    /// MemAvailable and SwapFree, in bytes.
+    /// MemAvailable and SwapFree together, in bytes.
     pub available: Option<u64>,
 }
 
-/// A reason for which the kernel refuses loads, known without asking it.
+/// A reason for which the kernel refuses every load.
 #[derive(Clone, Copy, Debug)]
 pub enum Obstacle<'f> {
-    /// No CAP_SYS_BOOT.
+    /// The process has no CAP_SYS_BOOT.
     NoPrivilege(&'f Refusal),
-    /// kernel.kexec_load_disabled
+    /// kernel.kexec_load_disabled is 1.
     Disabled(&'f Refusal),
-    /// kernel.kexec_load_limit_reboot
+    /// kernel.kexec_load_limit_reboot is 0.
     NoLoadsLeft,
-    /// A lockdown, as the call meets it.
+    /// A lockdown is in force. It forbids kexec_load, and kexec_file_load without a trusted signature.
     LockedDown(Call, &'f Refusal),
 }
 
@@ -81,8 +81,8 @@ impl<'f> Obstacle<'f> {
 }
 
 impl Attempt {
-    /// Whether the command line explains EINVAL: on every load kexec_file_load asks for room
-    /// for the `elfcorehdr=` of a crash kernel, 30 bytes and the NUL
+    /// Whether the command line explains EINVAL from kexec_file_load, which needs room for the
+    /// `elfcorehdr=` of a crash kernel on every load, 30 bytes and the NUL
     /// (arch/x86/kernel/kexec-bzimage64.c, bzImage64_load).
     pub fn is_near_limit(&self) -> bool {
         self.command_line.saturating_add(31) > self.command_line_limit

@@ -1,8 +1,9 @@
-//! Is the machine rebooting, powering off, or neither? Evidence in, a decision and a verdict out.
+//! Is the machine rebooting, powering off, or neither? [`decide`] makes a [`Decision`] of the
+//! [`Evidence`], and that has a [`Verdict`].
 //!
-//! OpenRC runs the same services for a reboot, a poweroff and a halt, and what it tells them
-//! depends on the init. Whenever the answer is not certain, it is not "reboot": a machine that
-//! reboots in the ordinary way comes back, and a machine meant to be off could overheat.
+//! OpenRC runs the same services for a reboot, a poweroff and a halt. Whether it tells them apart
+//! depends on the init. Unless the answer is certain, it is not "reboot": after an ordinary reboot
+//! the machine comes back, but after a wrong kexec a machine meant to be off could overheat.
 
 use super::init::{Init, RebootAction, Signal, Trace};
 use std::ffi::OsString;
@@ -10,20 +11,20 @@ use std::ffi::OsString;
 /// The file whose presence makes the next reboot an ordinary one.
 pub const SKIP_FILE: &str = "/run/rc-kexec/skip";
 
-/// All that is known about why services are being stopped.
+/// All that is known about why OpenRC stops services.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
-    /// RC_GOINGDOWN, of the environment (openrc-run(8)).
+    /// RC_GOINGDOWN from the environment (openrc-run(8)).
     pub going_down: Option<OsString>,
-    /// RC_RUNLEVEL, of the environment.
+    /// RC_RUNLEVEL from the environment.
     pub runlevel: Option<OsString>,
-    /// RC_REBOOT, of the environment: set by `openrc reboot` alone.
+    /// RC_REBOOT from the environment. Only `openrc reboot` sets it.
     pub reboot: Option<OsString>,
-    /// Whether [`SKIP_FILE`] is there.
+    /// Whether [`SKIP_FILE`] exists, or may exist.
     pub skip: bool,
     /// Process 1.
     pub init: Init,
-    /// What process 1 was sent since the trace was armed.
+    /// The signals that process 1 was sent since they are watched.
     pub trace: Trace,
 }
 
@@ -33,12 +34,12 @@ pub enum WhenUnknown {
     /// Reboot in the ordinary way.
     #[default]
     Reboot,
-    /// A kexec, which starts a machine again that was to be powered off.
+    /// Kexec. A machine that was meant to be off then starts again.
     Kexec,
 }
 
 impl WhenUnknown {
-    /// From the word that users write.
+    /// From the word of an option or a setting; `None` for any other word.
     pub fn from_word(word: &[u8]) -> Option<WhenUnknown> {
         match word {
             b"reboot" => Some(WhenUnknown::Reboot),
@@ -53,51 +54,51 @@ impl WhenUnknown {
 pub enum Verdict {
     /// The machine is not going down.
     No,
-    /// It is, and the user wants an ordinary reboot.
+    /// It is going down, and the user wants an ordinary reboot.
     Skip,
     /// It is going to reboot.
     Reboot,
-    /// It is going to be off, or halted where the two cannot be told apart.
+    /// It is going to power off, or to halt where nothing tells the two apart.
     PowerOff,
-    /// It is going to stand still.
+    /// It is going to halt.
     Halt,
-    /// It is going down, and nothing says for what.
+    /// It is going down, and the evidence does not say to what end.
     Unknown,
 }
 
-/// What the evidence comes to: the rule that decided.
+/// The rule that decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// RC_RUNLEVEL is not shutdown.
     OtherRunlevel(Option<OsString>),
     /// RC_GOINGDOWN is not YES.
     NotGoingDown,
-    /// [`SKIP_FILE`] is there.
+    /// [`SKIP_FILE`] exists.
     Skip,
     /// RC_REBOOT is YES.
     Variable,
-    /// It is not, under an init that sets it for every reboot.
+    /// RC_REBOOT is not YES, under this init, which sets it for every reboot.
     NoVariable(&'static str),
-    /// It is not, with BusyBox's `reboot` action in force.
+    /// RC_REBOOT is not YES, with BusyBox's `reboot` action in force.
     NoVariableWithAction,
-    /// The first signal to BusyBox's init.
+    /// The first signal to BusyBox's init was this one.
     Signal(Signal),
-    /// Several signals.
+    /// BusyBox's init was sent different signals.
     SeveralSignals,
-    /// A trace that cannot be read.
+    /// The signals to BusyBox's init cannot be read.
     Unreadable,
-    /// A trace without a signal.
+    /// BusyBox's init was sent no signal.
     NoSignal,
-    /// BusyBox's init without action and trace.
+    /// BusyBox's init has no `reboot` action in force, and nothing watches its signals.
     NotArmed,
-    /// An init that tells nothing.
+    /// This init tells nothing, or cannot be seen.
     OtherInit(Option<OsString>),
 }
 
-/// Whether the machine would stand still at the end of this shutdown: openrc-init, told
-/// to kexec by `openrc-shutdown -K`, calls reboot(2) for that alone, and goes back to
-/// waiting for commands when nothing is loaded, with everything else dead. Services
-/// cannot tell it from a reboot, whose end this is, too.
+/// Whether the machine could stand still at the end of this shutdown. After `openrc-shutdown -K`,
+/// openrc-init calls reboot(2) for a kexec alone. When no kernel is loaded, that fails, and init
+/// waits for commands with everything else dead. Services cannot tell this from a reboot, so it is
+/// true for a reboot as well, which then ends here.
 pub fn needs_rescue(evidence: &Evidence) -> bool {
     evidence.init == Init::OpenRc
         && is(&evidence.runlevel, "shutdown")
@@ -109,9 +110,9 @@ fn is(value: &Option<OsString>, wanted: &str) -> bool {
     value.as_deref().is_some_and(|value| value == wanted)
 }
 
-/// Decides. The first rule that applies counts.
+/// Decides with the first rule that applies.
 pub fn decide(evidence: &Evidence) -> Decision {
-    // RC_GOINGDOWN alone does not say so: `openrc single` sets it, too.
+    // RC_GOINGDOWN alone is not enough: `openrc single` sets it, too.
     if !is(&evidence.runlevel, "shutdown") {
         return Decision::OtherRunlevel(evidence.runlevel.clone());
     }
@@ -121,8 +122,8 @@ pub fn decide(evidence: &Evidence) -> Decision {
     if evidence.skip {
         return Decision::Skip;
     }
-    // BusyBox's init acts on its signals alone: an inittab whose ::shutdown: line runs
-    // openrc reboot says "reboot" of everything.
+    // BusyBox's init acts on its signals alone. With an inittab whose ::shutdown: line runs
+    // `openrc reboot`, RC_REBOOT is YES for a poweroff, too.
     let signals = if evidence.init.may_be_watched() { evidence.trace } else { Trace::NotArmed };
     if is(&evidence.reboot, "YES") {
         return match signals {
@@ -147,7 +148,7 @@ pub fn decide(evidence: &Evidence) -> Decision {
 }
 
 impl Decision {
-    /// The answer.
+    /// The answer that follows from the rule.
     pub fn verdict(&self) -> Verdict {
         match self {
             Decision::OtherRunlevel(_) | Decision::NotGoingDown => Verdict::No,
@@ -166,14 +167,14 @@ impl Decision {
     }
 }
 
-/// What became of /etc/inittab.
+/// The result of setting up /etc/inittab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetUp {
     /// The line was added.
     Added,
-    /// It was there.
+    /// The line was there already.
     WasThere,
-    /// This init sets RC_REBOOT without.
+    /// This init sets RC_REBOOT without the line.
     NotNeeded,
 }
 

@@ -6,8 +6,8 @@ use core::cell::OnceCell;
 use nix::errno::Errno;
 use std::ffi::OsStr;
 
-/// Keeps what a load has opened: kernel and initrds borrow their bytes from here. Each file is
-/// opened once, and what is checked is what is loaded.
+/// Keeps every opened file of a load; the kernel and the initrds borrow their bytes from here. A
+/// load opens each file once, so that the bytes it checks are the bytes it loads.
 #[derive(Debug, Default)]
 pub struct Files {
     first: OnceCell<Box<Kept>>,
@@ -21,24 +21,25 @@ struct Kept {
 }
 
 impl Files {
-    /// With nothing open yet.
+    /// No file is open yet.
     pub fn new() -> Files {
         Files::default()
     }
 
-    /// Opens and maps a regular file of the user's.
+    /// Opens and maps a file, and keeps it. Fails with [`Failure::Unusable`] unless it is a regular
+    /// file that can be read.
     pub fn open(&self, path: &OsStr) -> Result<&Input> {
         let input = Input::open(path).map_err(|why| Failure::unusable(path, why))?;
         self.keep(input).map_err(|why| Failure::unusable(path, why))
     }
 
-    /// Keeps a file that is mapped already.
+    /// Keeps a file that is mapped already. It does not fail.
     pub fn keep(&self, input: Input) -> Result<&Input, Unusable> {
         let mut place = &self.first;
         while let Some(kept) = place.get() {
             place = &kept.next;
         }
-        // The place is empty: nothing but this function fills one.
+        // The place is empty: only this function fills one.
         let _ = place.set(Box::new(Kept { input, next: OnceCell::new() }));
         place.get().map(|kept| &kept.input).ok_or(Unusable::System(Errno::ENOMEM))
     }

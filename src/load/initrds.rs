@@ -1,4 +1,4 @@
-//! The initrds of a load, each checked, in the order in which the next kernel reads them.
+//! The initrds of a load, checked, in the order in which the next kernel reads them.
 
 use super::files::Files;
 use super::kernel::Kernel;
@@ -15,7 +15,7 @@ use std::os::fd::OwnedFd;
 /// One initrd.
 #[derive(Debug)]
 pub struct Initrd<'f> {
-    /// Its name in messages.
+    /// Its name in messages: a file's, with the section for one in a unified image.
     pub name: OsString,
     content: Bytes<'f>,
 }
@@ -23,10 +23,10 @@ pub struct Initrd<'f> {
 /// Where an initrd's bytes are.
 #[derive(Debug)]
 enum Bytes<'f> {
-    /// In a file of the user's, or a part of one; and the file that holds these bytes and no
-    /// others.
+    /// In a file that the user named, or in a part of it; and the file that holds exactly these
+    /// bytes, when there is one.
     Mapped(&'f [u8], Option<&'f OwnedFd>),
-    /// In memory alone; wiped when it is dropped.
+    /// In memory alone. Dropping it wipes it.
     Made(MemoryFile),
 }
 
@@ -43,7 +43,7 @@ impl<'f> Initrd<'f> {
         }
     }
 
-    /// The file that holds its bytes and no others, when there is one.
+    /// The file that holds exactly its bytes, when there is one.
     pub fn file(&self) -> Option<&OwnedFd> {
         match &self.content {
             Bytes::Mapped(_, file) => *file,
@@ -52,7 +52,11 @@ impl<'f> Initrd<'f> {
     }
 }
 
-/// Opens the initrds and checks them; then adds the files that the request adds.
+/// Opens the initrds, checks them, and then adds the files and the key of the request.
+///
+/// Fails when a file cannot be read ([`Failure::Unusable`]), when the kernel could not unpack an
+/// initrd ([`Failure::Initrd`]), when no initrd is found and the running kernel has one
+/// ([`Failure::NoInitrdFound`]), and when a key may not be handed on ([`Failure::Key`]).
 pub fn open<'f>(
     files: &'f Files,
     chosen: &Chosen,
@@ -67,9 +71,9 @@ pub fn open<'f>(
         let input = files.open(&path)?;
         initrds.push(Initrd::mapped(path, input.bytes(), Some(&input.file)));
     }
-    // A kernel without an initrd would use the one of the first boot from a table of EFI's
-    // (drivers/firmware/efi/efi.c, LINUX_EFI_INITRD_MEDIA_GUID). Anything may be in that memory
-    // now.
+    // Without an initrd the next kernel would use the initrd of the first boot, from a table of
+    // EFI's (drivers/firmware/efi/efi.c, LINUX_EFI_INITRD_MEDIA_GUID). Anything may be in that
+    // memory by now.
     if initrds.is_empty() && !request.adds() && machine::is_efi() {
         initrds.push(Initrd::mapped("an empty initrd".into(), initrd::NOTHING, None));
     }
@@ -82,7 +86,8 @@ pub fn open<'f>(
     Ok(initrds)
 }
 
-/// The names of the initrds that are files; a unified image brings its own.
+/// The names of the initrds that are files; a unified image has its own inside. Fails with
+/// [`Failure::NoInitrdFound`].
 pub fn names(chosen: &Chosen, kernel: &Kernel) -> Result<Vec<OsString>> {
     match &chosen.initrds {
         Source::Named(paths) => Ok(paths.clone()),
@@ -104,8 +109,9 @@ fn of_unified<'f>(kernel: &Kernel<'f>) -> Vec<Initrd<'f>> {
     initrds
 }
 
-/// Adds an archive with the files that the request adds. The kernel looks for a bootconfig at the
-/// end of all initrds, so that moves behind the archive.
+/// Adds an archive with the files and the key of the request. The kernel looks for a bootconfig at
+/// the end of all initrds (Documentation/admin-guide/bootconfig.rst), so it moves behind the
+/// archive.
 fn add(initrds: &mut Vec<Initrd>, request: &Request) -> Result<()> {
     let mut tail = &[][..];
     if let Some(Initrd { content: Bytes::Mapped(bytes, file), .. }) = initrds.last_mut() {

@@ -1,5 +1,5 @@
-//! A kernel file, opened and unwrapped until the rest is an image that can be laid out: a
-//! unified image holds a zboot image, and that holds an Image.
+//! A kernel file, opened and unpacked until an image is left that can be laid out: a unified image
+//! holds a zboot image, and that holds an Image.
 //!
 //! Unpacked bytes go to memory files, never to a disk.
 
@@ -17,10 +17,10 @@ use crate::image::{self, Content, Image, NotLoadable};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 
-/// Nobody makes more: unified, zboot, Image; or unified, zstd, vmlinux.
+/// Nobody builds more layers: unified, zboot, Image; or unified, zstd, vmlinux.
 const MOST_LAYERS: usize = 3;
 
-/// What a kernel was taken out of.
+/// A layer around a kernel image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layer {
     /// A unified kernel image.
@@ -36,24 +36,25 @@ pub enum Layer {
 /// A kernel file and the kernel in it.
 #[derive(Debug)]
 pub struct Kernel<'f> {
-    /// As the user named it, or as it was found.
+    /// The file's name, from the user or from the search for an installed kernel.
     pub path: OsString,
-    /// What is laid out.
+    /// The image to lay out.
     pub image: Image<'f>,
     /// The image's bytes.
     bytes: &'f [u8],
-    /// The file that holds these bytes and no others, when there is one.
+    /// The file that holds exactly these bytes, when there is one.
     file: Option<&'f OwnedFd>,
-    /// What the image was taken out of, the outermost first.
+    /// The layers around the image, the outermost first.
     pub layers: heapless::Vec<Layer, MOST_LAYERS>,
-    /// What else a unified image holds.
+    /// The other sections of a unified image.
     pub unified: Option<Unified<'f>>,
     /// The file's size, in bytes.
     pub size: u64,
 }
 
 impl<'f> Kernel<'f> {
-    /// Opens a kernel file, and unpacks it where it has to be unpacked.
+    /// Opens a kernel file, and unpacks it where that is needed. Fails as [`super::kernel()`] does,
+    /// whose type it does not check.
     pub fn open(files: &'f Files, path: &OsStr) -> Result<Kernel<'f>> {
         let input = files.open(path)?;
         let size = input.bytes().len() as u64;
@@ -84,8 +85,9 @@ impl<'f> Kernel<'f> {
         }
     }
 
-    /// Refuses a kernel of another machine than `here`. A 64-bit x86 machine starts
-    /// 32-bit kernels, too, and a 32-bit kernel 64-bit ones where the processor can.
+    /// Fails with [`Failure::Kernel`] for a kernel of another machine than `here`. A 64-bit x86
+    /// kernel can start 32-bit ones, and a 32-bit kernel 64-bit ones when the processor can run
+    /// them.
     pub fn check_machine(&self, here: Machine) -> Result<()> {
         let x86 = |machine| matches!(machine, Machine::X86 | Machine::X86_64);
         let theirs = self.image.machine();
@@ -100,8 +102,8 @@ impl<'f> Kernel<'f> {
         Err(Failure::Kernel { path: self.path.clone(), why }.into())
     }
 
-    /// The image as a file for kexec_file_load: the user's own, or one in memory, which `files`
-    /// keeps.
+    /// The image as a file for kexec_file_load: the file of the user, or a new one in memory, which
+    /// `files` keeps. Fails when memory for it is missing ([`Failure::Unpack`]).
     pub fn file(&self, files: &'f Files) -> Result<&'f OwnedFd> {
         match self.file {
             Some(file) => Ok(file),
@@ -113,7 +115,7 @@ impl<'f> Kernel<'f> {
         }
     }
 
-    /// How long that file is, in bytes.
+    /// The length of that file, in bytes.
     pub fn length(&self) -> usize {
         self.bytes.len()
     }
@@ -136,7 +138,7 @@ impl<'f> Kernel<'f> {
         }
     }
 
-    /// Whether `--type`, as kexec(8) spells types, agrees.
+    /// Whether the kernel is of the type `wanted`, as kexec(8) spells types.
     pub fn is_of_type(&self, wanted: &OsStr) -> bool {
         let types: &[&str] = match (&self.image, self.layers.last()) {
             (_, Some(Layer::Vmlinux)) => &["vmlinux", "elf-x86_64", "elf"],
@@ -148,13 +150,13 @@ impl<'f> Kernel<'f> {
         same(&"auto") || types.iter().any(same) || self.unified.is_some() && same(&"uki")
     }
 
-    /// The kernel's version, when it is known.
+    /// The kernel's version; `None` when the file does not say it.
     pub fn version(&self) -> Option<&str> {
         self.unified.and_then(|unified| unified.uname).or_else(|| self.image.version())
     }
 }
 
-/// The bytes of one layer, and the file that holds them and no others, when there is one.
+/// The bytes inside a layer, and the file that holds exactly them, when there is one.
 struct Place<'f> {
     bytes: &'f [u8],
     file: Option<&'f OwnedFd>,
@@ -166,8 +168,8 @@ impl<'f> From<&'f Input> for Place<'f> {
     }
 }
 
-/// A compressed kernel, decoded into a memory file. Not all kernels write the size into a zboot
-/// header where the others do, so the header's size is not used.
+/// Decodes a compressed kernel into a memory file. The size in a zboot header is not used: kernels
+/// do not agree on where it is.
 fn decoded<'f>(
     files: &'f Files,
     path: &OsStr,
@@ -182,7 +184,7 @@ fn decoded<'f>(
     .map(Place::from)
 }
 
-/// A vmlinux, as the kernel's own build makes an image of it, in a memory file.
+/// Makes an image of a vmlinux, as the kernel's own build does, in a memory file.
 fn flattened<'f>(files: &'f Files, path: &OsStr, mut vmlinux: Vmlinux, bytes: &[u8]) -> Result<Place<'f>> {
     let refused = |why| Failure::Kernel { path: path.to_os_string(), why };
     // Any program is an ELF file; the banner says that this one is a Linux.
@@ -203,10 +205,10 @@ fn flattened<'f>(files: &'f Files, path: &OsStr, mut vmlinux: Vmlinux, bytes: &[
     .map(Place::from)
 }
 
-/// Receives decoded bytes; answers false when they cannot be kept.
+/// Receives decoded bytes; returns false when it cannot keep them.
 type Sink<'s> = &'s mut dyn FnMut(&[u8]) -> bool;
 
-/// A sealed memory file with all that `write` hands to the sink.
+/// A sealed memory file with all bytes that `write` hands to the sink.
 fn in_memory<'f>(
     files: &'f Files,
     path: &OsStr,

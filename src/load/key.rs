@@ -1,5 +1,5 @@
-//! Files for the next kernel's initramfs, above all a key to its root: an archive in memory, never
-//! on a disk. It goes after the initrds, so that its files replace theirs.
+//! Files for the next kernel's initramfs, above all the key to its root: an archive in memory, never
+//! on a disk. It is the last initrd, so that its files replace files with the same names.
 
 use super::request::{Key, KeyFile, Request};
 use crate::failure::{BadKey, Failure, Result};
@@ -18,23 +18,23 @@ use std::os::unix::ffi::OsStrExt;
 /// (mkinitfs, initramfs-init; nlplug-findfs).
 const KEY_NAME: &[u8] = b"crypto_keyfile.bin";
 
-/// The largest page of the machine, in bytes.
+/// The largest page that a kernel of this machine may use, in bytes.
 const WHOLE: usize = (if cfg!(target_arch = "aarch64") { arm64::UNIT } else { PAGE }) as usize;
 
-/// A file to be added.
+/// A file to add.
 struct Added<'r> {
     path: &'r OsStr,
     file: OwnedFd,
     size: u32,
     name: &'r [u8],
     mode: u32,
-    /// Where its bytes go.
+    /// The offset of its bytes in the archive.
     at: usize,
-    /// Zeros stand for its bytes.
+    /// Its bytes are not read: zeros stay in their place.
     is_blank: bool,
 }
 
-/// The archive of the files that `request` adds, with `tail` after it.
+/// The archive of the files and the key of `request`, with `tail` after it.
 pub fn archive(request: &Request, tail: &[u8]) -> Result<MemoryFile> {
     let mut files = open_all(request)?;
     let length = lay_out(&mut files, tail, &mut |_, _| {});
@@ -70,10 +70,11 @@ fn open_all(request: &Request) -> Result<Vec<Added<'_>>> {
     Ok(files)
 }
 
-/// `length` bytes of memory, locked where a key goes into them.
+/// `length` bytes of memory, locked for a key.
 fn memory_for(length: usize, key: Option<&KeyFile>) -> Result<MemoryFile> {
     let failed = Failure::JoinInitrds;
-    // The kernel would find out only while the memory is written that there is not enough.
+    // A memory file has no pages before it is written: too large a file would fail only then, with
+    // SIGBUS, or with the end of other programs.
     let most = memory::memory_for_images()?;
     let length = NonZeroUsize::new(length)
         .filter(|length| length.get() as u64 <= most)
@@ -85,31 +86,32 @@ fn memory_for(length: usize, key: Option<&KeyFile>) -> Result<MemoryFile> {
     Ok(memory)
 }
 
-/// Every entry with its header and name, and the tail: the length of it all.
+/// Puts every header and name, and then the tail; returns the length of all together. Only the
+/// files' own bytes are left out.
 fn lay_out(files: &mut [Added], tail: &[u8], put: Put) -> usize {
     let mut archive = Archive::default();
     for added in files {
         added.at = archive.file(added.name, added.mode, added.size, put);
     }
     archive.end(put);
-    // To the end of the pages that it lies in: what is left of the last one the kernel does
-    // not wipe and free on arm64 (mm/page_alloc.c, free_reserved_area rounds down).
+    // The archive fills its last page. On arm64 the kernel neither wipes nor frees a part of a page
+    // (mm/page_alloc.c, free_reserved_area rounds down), and a key could be in it.
     let length = archive.length.checked_next_multiple_of(WHOLE).unwrap_or(usize::MAX);
     put(length, tail);
     length.saturating_add(tail.len())
 }
 
-/// Opens a file, with the name and the mode of a key.
+/// Opens a file. Its name and its mode in the archive are those of a key.
 fn open(path: &OsStr) -> Result<(Added<'_>, Metadata)> {
     let (file, metadata) = files::open_regular(path).map_err(|why| Failure::unusable(path, why))?;
-    // A newc header has 32 bits for it.
+    // A newc header has 32 bits for the size.
     let Ok(size) = u32::try_from(metadata.size) else {
         return Err(Failure::unusable(path, Errno::EFBIG.into()));
     };
     Ok((Added { path, file, size, name: KEY_NAME, mode: 0o400, at: 0, is_blank: false }, metadata))
 }
 
-/// Whether a key file is one that root alone can read, here and on the disk.
+/// Fails unless only root can read the key file: on this system, and on the disk without it.
 fn check_key(metadata: &Metadata, force: bool) -> Result<(), BadKey> {
     let mode = metadata.mode & 0o7777;
     if mode & 0o077 != 0 || metadata.owner != 0 {

@@ -10,8 +10,11 @@ use nix::errno::Errno;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 
-/// The command line: what the request says, else a unified image's own, else the one that the
-/// request falls back on. `running` is the running kernel's.
+/// The command line: the one that the request says, else a unified image's own, else the base of
+/// the request. `running` is the running kernel's line. With a key, the words for it are added.
+///
+/// Fails when the running kernel's line is needed and cannot be read, when the line is longer than
+/// the next kernel accepts ([`Failure::NoPlan`]), and when it has a NUL byte.
 pub fn line(request: &Request, running: &Result<Vec<u8>, Errno>, kernel: &Kernel) -> Result<CString> {
     let own = own_line(request, kernel).map(|own| own.iter().map(|&byte| pe::command_line_byte(byte)));
     let (base, append) = match &request.line {
@@ -39,7 +42,7 @@ pub fn line(request: &Request, running: &Result<Vec<u8>, Errno>, kernel: &Kernel
     CString::new(line).map_err(|_| Failure::NulInCommandLine.into())
 }
 
-/// A unified image's own command line, where the user says nothing of one.
+/// A unified image's own command line, when the request says none.
 pub fn own_line<'k>(request: &Request, kernel: &Kernel<'k>) -> Option<&'k [u8]> {
     let counts = matches!(request.line, Line::Unsaid(_));
     kernel.unified.and_then(|unified| unified.cmdline).filter(|_| counts)

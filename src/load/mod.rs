@@ -1,24 +1,37 @@
-//! Loads a kernel: names, then files, then one of two system calls. Nothing is changed before that
-//! one call, and a call that fails leaves the kernel that was loaded before in place.
+//! Loads a kernel, one step after the other: [`select`] names, [`kernel()`] and [`open`] files,
+//! [`route`] a system call, and [`commit`] the payload to it.
+//!
+//! Only that last step changes anything, and it is one system call: when the call fails, the
+//! kernel that was loaded before stays loaded. A dry run stops before it:
+//! [`Payload::plan`] returns the layout that would be loaded. Nothing here prints.
+//!
+//! [`Files`] keeps every opened file mapped until it is dropped, and the other values borrow from
+//! it. Drop the [`Payload`] before anything else happens when a key is in it: that wipes the key.
 //!
 //! ```no_run
-//! use rc_kexec::load::{self, Files, Request};
+//! use rc_kexec::host;
+//! use rc_kexec::load::{self, Files, KernelChoice, Request};
 //!
-//! fn main() -> Result<(), Box<rc_kexec::failure::Failure>> {
-//!     let request = Request::default();
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let kernel = KernelChoice::Named { path: "/boot/vmlinuz-lts".into(), finds_initrds: true };
+//!     let request = Request { kernel, ..Request::default() };
 //!     let files = Files::new();
 //!     let chosen = load::select(&request)?;
 //!     let kernel = load::kernel(&files, &chosen.kernel, None)?;
 //!     let payload = load::open(&files, &chosen, &request, kernel)?;
-//!     match load::route(&request, &payload, rc_kexec::host::calls())? {
-//!         load::Route::Segments(_) => {
-//!             let memory = rc_kexec::host::memory::Memory::read()?;
-//!             load::segments(&payload, &payload.plan(&memory)?.plan, &memory)
-//!         }
-//!         load::Route::File(_) | load::Route::FileElseSegments => load::file(&payload),
-//!     }
+//!     let route = load::route(&request, &payload, host::calls())?;
+//!     let call = load::commit(&payload, route)?;
+//!     println!("{} is loaded with {call}", payload.kernel);
+//!     Ok(())
 //! }
 //! ```
+//!
+//! A failure is a [`Failure`], a [`std::error::Error`] with a message for an administrator. A
+//! load needs CAP_SYS_BOOT, and CAP_SYS_ADMIN to see the addresses in /proc/iomem; the steps
+//! before it need to read the files.
+//!
+//! When another process cuts a mapped file short, the next read of it raises SIGBUS (mmap(2)).
+//! rc-kexec itself has a handler that prints a message; the library installs none.
 
 mod files;
 pub mod initrds;
@@ -48,11 +61,33 @@ use initrds::Initrd;
 use nix::errno::Errno;
 use std::os::fd::OwnedFd;
 
-/// Loads with kexec_file_load: the kernel's own loader reads the files.
+/// Loads along `route`, and returns the call that loaded. Fails where [`file()`], [`Payload::plan`]
+/// or [`segments`] fails.
+pub fn commit(payload: &Payload, route: Route) -> Result<Call> {
+    let plan_and_load = || {
+        let memory = Memory::read()?;
+        let layout = payload.plan(&memory)?;
+        segments(payload, &layout.plan, &memory).map(|()| Call::Load)
+    };
+    match route {
+        Route::File(_) => file(payload).map(|()| Call::FileLoad),
+        Route::Segments(_) => plan_and_load(),
+        Route::FileElseSegments => match file(payload) {
+            Err(failure) if failure.is_missing_call() => plan_and_load(),
+            other => other.map(|()| Call::FileLoad),
+        },
+    }
+}
+
+/// Loads with kexec_file_load(2): the kernel's own loader reads the files.
+///
+/// Fails when a file has another length than when it was checked ([`Failure::Unusable`]), when it
+/// cannot be put into memory, or when the kernel refuses the load ([`Failure::Refused`]). ENOMEM
+/// stands for more memory than is available, too: then the call is not made.
 pub fn file(payload: &Payload) -> Result<()> {
     let kernel = payload.kernel.file(payload.files)?;
     let initrd = one_initrd(&payload.initrds).map_err(Failure::JoinInitrds)?;
-    // It reads the files again: what it finds has to be what was checked.
+    // The kernel reads the files again: they have to be the files that were checked.
     let mut length = payload.kernel.length();
     let check = host::files::check_length;
     check(kernel, length).map_err(|why| Failure::unusable(&payload.kernel.path, why))?;
@@ -63,8 +98,9 @@ pub fn file(payload: &Payload) -> Result<()> {
             check(file, bytes).map_err(|why| Failure::unusable(&initrd.name, why))?;
         }
     }
-    // It reads them into memory first, and copies them from there (kernel/kexec_file.c,
-    // kimage_file_prepare_segments). Beyond what is available the kernel would end other programs.
+    // The kernel reads them into memory first, and copies them from there (kernel/kexec_file.c,
+    // kimage_file_prepare_segments). For more memory than is available it would end other
+    // programs.
     let size = (length as u64).saturating_mul(2);
     if memory::memory_available().is_some_and(|available| size > available) {
         return Err(payload.refused(Call::FileLoad, Errno::ENOMEM, size));
@@ -73,8 +109,8 @@ pub fn file(payload: &Payload) -> Result<()> {
         .map_err(|errno| payload.refused(Call::FileLoad, errno, 0))
 }
 
-/// The one initrd that kexec_file_load takes: the file itself, or several put end to end in sealed
-/// memory, each on a page as kexec_load has them.
+/// The one initrd that kexec_file_load accepts: the file itself; or several, joined in sealed
+/// memory, each at the beginning of a page, as in a layout for kexec_load.
 fn one_initrd(initrds: &[Initrd]) -> Result<Option<OwnedFd>, Errno> {
     match initrds {
         [] => Ok(None),
@@ -97,25 +133,30 @@ fn one_initrd(initrds: &[Initrd]) -> Result<Option<OwnedFd>, Errno> {
     }
 }
 
-/// Loads a layout with kexec_load.
+/// Loads a layout with kexec_load(2). `memory` is the memory that it was planned over.
+///
+/// Fails with [`Failure::AddressesHidden`] where /proc/iomem hides its addresses, and with
+/// [`Failure::Refused`] when the kernel refuses the load. ENOMEM stands for more memory than is
+/// available, too: then the call is not made.
 pub fn segments(payload: &Payload, plan: &Plan, memory: &Memory) -> Result<()> {
     let size = plan.memory_size();
     if memory.iomem_hidden {
-        // Where the crash kernel lies is not known, so nothing may be written. Who lacks
-        // CAP_SYS_BOOT as well is told of that first.
+        // The crash kernel could be anywhere, so nothing may be written. When CAP_SYS_BOOT is
+        // missing as well, that is the failure: CAP_SYS_ADMIN alone would not be enough.
         let refused = payload.refused(Call::Load, Errno::EPERM, size);
         return Err(match &*refused {
             Failure::Refused { facts, .. } if facts.cap_sys_boot == Some(false) => refused,
             _ => Failure::AddressesHidden.into(),
         });
     }
-    // The kernel would end other programs for more than is available, or stop with a panic.
+    // For more memory than is available the kernel would end other programs, or panic
+    // (mm/oom_kill.c).
     let loaded = if size > memory.available { Err(Errno::ENOMEM) } else { kexec_load(plan) };
     loaded.map_err(|errno| payload.refused(Call::Load, errno, size))
 }
 
-/// Unloads what is loaded, with whichever call this kernel has. Asks nothing of the kernel where
-/// nothing is loaded.
+/// Unloads the loaded kernel, with whichever call the running kernel has. Succeeds without a call
+/// when no kernel is loaded; fails with [`Failure::UnloadRefused`].
 pub fn unload() -> Result<()> {
     if matches!(host::kernel::is_loaded(false), Ok(false)) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! All that a load hands to the next kernel, opened and checked.
+//! The payload: all files of a load, opened and checked, and the command line.
 
 use super::files::Files;
 use super::initrds::{self, Initrd};
@@ -22,40 +22,40 @@ use nix::errno::Errno;
 use std::borrow::Cow;
 use std::ffi::{CString, OsStr};
 
-/// Checked files and a command line. What is opened once is what is loaded.
+/// Checked files and a command line. Each file was opened once, and exactly that is loaded.
 #[derive(Debug)]
 pub struct Payload<'f> {
-    /// Where the files are kept.
+    /// Keeps the files.
     pub(super) files: &'f Files,
     /// The kernel.
     pub kernel: Kernel<'f>,
-    /// The initrds, in their order; the added files are the last.
+    /// The initrds, in their order. The last one has the added files and the key.
     pub initrds: Vec<Initrd<'f>>,
-    /// The device tree to hand on, where it is not the running kernel's.
+    /// A device tree instead of the running kernel's (arm64).
     pub dtb: Option<Cow<'f, [u8]>>,
     /// The next kernel's command line.
     pub line: CString,
-    /// The running kernel's, empty where it cannot be read.
+    /// The running kernel's command line; empty when it cannot be read.
     pub running: Vec<u8>,
-    /// Bounds that the user gave for every segment.
+    /// The bounds of the request for every segment.
     bounds: Range,
-    /// Whether a key is among the added files.
+    /// Whether a key is added.
     pub has_key: bool,
 }
 
-/// A layout over this machine's memory, and what it hands on.
+/// A layout over this machine's memory, and what it tells the next kernel of the machine.
 #[derive(Debug)]
 pub struct Layout<'p> {
     /// The segments and the entry.
     pub plan: Plan<'p>,
-    /// What the next kernel is told of the machine, beside its memory.
+    /// What the next kernel is told of the machine, beside the memory map.
     pub hands_on: HandsOn,
 }
 
 /// What a layout tells the next kernel of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandsOn {
-    /// EFI, or that it does without (x86).
+    /// EFI's tables, or that there are none (x86).
     Efi(EfiState),
     /// The running kernel's device tree.
     RunningTree,
@@ -63,7 +63,11 @@ pub enum HandsOn {
     GivenTree,
 }
 
-/// Opens the kernel. `kind`, as kexec(8) spells types, may only agree with its content.
+/// Opens the kernel, and unpacks it where that is needed. `kind` is a type as kexec(8) spells it.
+///
+/// Fails when the file cannot be read ([`Failure::Unusable`]), when it is not a kernel that this
+/// crate loads ([`Failure::Kernel`]), when unpacking needs too much memory, and when it is not of
+/// this kind ([`Failure::WrongType`]).
 pub fn kernel<'f>(files: &'f Files, path: &OsStr, kind: Option<&OsStr>) -> Result<Kernel<'f>> {
     let kernel = Kernel::open(files, path)?;
     match kind {
@@ -75,7 +79,10 @@ pub fn kernel<'f>(files: &'f Files, path: &OsStr, kind: Option<&OsStr>) -> Resul
     }
 }
 
-/// Opens all that goes with a kernel of this machine.
+/// Opens everything that goes with a kernel: initrds, added files, a device tree, the command line.
+///
+/// Fails with [`Failure::Kernel`] for a kernel of another machine, and where [`initrds::open`] and
+/// [`line::line`] fail.
 pub fn open<'f>(
     files: &'f Files,
     chosen: &Chosen,
@@ -87,7 +94,7 @@ pub fn open<'f>(
     with_initrds(files, request, kernel, initrds)
 }
 
-/// As [`open`], where the initrds are open.
+/// The rest of [`open`], when the initrds are open already and the machine is checked.
 pub fn with_initrds<'f>(
     files: &'f Files,
     request: &Request,
@@ -109,25 +116,28 @@ pub fn with_initrds<'f>(
     })
 }
 
-/// The device tree to hand on where it is not the running kernel's: the one that was named, else
-/// the one in a unified image.
+/// The device tree that replaces the running kernel's: the named one, else a unified image's own.
 fn device_tree<'f>(request: &Request, kernel: &Kernel<'f>) -> Result<Option<Cow<'f, [u8]>>> {
     let is_given_one = kernel.image.machine() == Machine::Arm64;
     match &request.dtb {
         Some(_) if !is_given_one => Err(NotDone::DeviceTreeElsewhere.into()),
-        // Read and not mapped: /sys/firmware/fdt may be named, too.
+        // Read and not mapped: the user may name /sys/firmware/fdt.
         Some(path) => match files::read(path) {
             Ok(bytes) => Ok(Some(Cow::Owned(bytes))),
             Err(errno) => Err(Failure::unusable(path, errno.into())),
         },
-        // On other machines a .dtb means nothing.
+        // Other machines do not use a .dtb.
         None if !is_given_one => Ok(None),
         None => Ok(kernel.unified.and_then(|unified| unified.dtb).map(Cow::Borrowed)),
     }
 }
 
 impl Payload<'_> {
-    /// Lays everything out over the machine's memory.
+    /// Lays everything out over the machine's memory. Nothing is loaded.
+    ///
+    /// Fails when there is no layout ([`Failure::NoPlan`]), when more initrds were named than
+    /// kexec_load(2) has segments for ([`Failure::TooManyInitrds`]), and when a needed file of
+    /// /proc or /sys cannot be read.
     pub fn plan(&self, memory: &crate::host::memory::Memory) -> Result<Layout<'_>> {
         let mut initrds = heapless::Vec::<&[u8], MAX_INITRDS>::new();
         for initrd in &self.initrds {
@@ -136,7 +146,7 @@ impl Payload<'_> {
         }
         let line = self.line.as_bytes();
         let no_plan = |why| Failure::NoPlan { path: self.kernel.path.clone(), why };
-        // A machine's kernels are of one layout. The linker drops the other.
+        // One architecture uses one layout. The linker drops the other.
         match (&self.kernel.image, cfg!(target_arch = "aarch64")) {
             (Image::BzImage(image), false) => {
                 let running = machine::x86()?;
@@ -156,8 +166,8 @@ impl Payload<'_> {
         }
     }
 
-    /// The kernel's refusal of this load, with all that is known about it. `size` is the memory
-    /// that the load needs, in bytes; 0 where that is not the reason.
+    /// The running kernel's refusal of this load, with all that the machine says about it. `size`
+    /// is the memory that the load needs, in bytes; 0 when memory is not the reason.
     pub fn refused(&self, call: Call, errno: Errno, size: u64) -> Box<Failure> {
         Box::new(Failure::Refused {
             path: self.kernel.path.clone(),
@@ -172,19 +182,19 @@ impl Payload<'_> {
         })
     }
 
-    /// Whether the running kernel has a root= and the next one would not.
+    /// Whether the running kernel's command line has a root=, and the next one has not.
     pub fn loses_root(&self) -> bool {
         let has_root = |line: &[u8]| cmdline::words(line).any(|word| word.starts_with(b"root="));
         has_root(&self.running) && !has_root(self.line.as_bytes())
     }
 
-    /// Whether a key is handed to an initramfs that is told of nothing to unlock.
+    /// Whether a key is added, and the command line names nothing to unlock with it.
     pub fn unlocks_nothing(&self) -> bool {
         let mut words = cmdline::words(self.line.as_bytes());
         self.has_key && !words.any(|word| word.starts_with(b"cryptroot="))
     }
 
-    /// Whether the command line names another file than the one that the key becomes.
+    /// Whether the command line names another key file than the added one.
     pub fn names_another_key(&self) -> bool {
         let ours = [&b"cryptkey"[..], b"cryptkey=/crypto_keyfile.bin"];
         self.has_key && cmdline::cryptkey(self.line.as_bytes()).is_some_and(|word| !ours.contains(&word))

@@ -1,30 +1,31 @@
-//! What the user wants to load. Plain values: [`crate::cli`] makes them from words,
-//! [`crate::settings`] from the services' settings.
+//! The request for a load, as plain values: `cli` makes them from words, `settings` from the
+//! settings of the services.
 
 use crate::base::range::Range;
 use crate::known::call::Call;
 use std::ffi::OsString;
 
-/// A load.
+/// A request for a load. The default loads the installed kernel with the running kernel's command
+/// line.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     /// The kernel.
     pub kernel: KernelChoice,
-    /// Its initrds.
+    /// The initrds.
     pub initrds: Initrds,
-    /// Its command line.
+    /// The command line.
     pub line: Line,
-    /// Files to add to its initramfs.
+    /// Files to add to the next kernel's initramfs.
     pub added: Vec<AddedFile>,
-    /// A key to add to its initramfs, for Alpine's to unlock the root.
+    /// A key to add to it, with which Alpine's initramfs unlocks the root.
     pub key: Key,
-    /// A device tree to hand on instead of the running kernel's (arm64).
+    /// A file with a device tree, instead of the running kernel's (arm64).
     pub dtb: Option<OsString>,
-    /// The type that the file must have, as kexec(8) spells types.
+    /// The type that the kernel file must have, as kexec(8) spells types.
     pub kind: Option<OsString>,
     /// The system call.
     pub call: Choice,
-    /// Where segments may lie.
+    /// The addresses at which segments may lie.
     pub bounds: Range,
 }
 
@@ -35,7 +36,7 @@ pub enum KernelChoice {
     Named {
         /// The file.
         path: OsString,
-        /// Whether its initrds, where none are named, are those beside it.
+        /// Whether to look for initrds beside it when the request says none.
         finds_initrds: bool,
     },
     /// The installed kernel of the running flavour, else of the running release.
@@ -46,7 +47,8 @@ pub enum KernelChoice {
 }
 
 impl KernelChoice {
-    /// From a kernel's name and a directory with kernels, each where it was given.
+    /// From a kernel file and a directory with kernels, each when it was given. With both, the
+    /// kernel finds its initrds; without any, the directory is /boot.
     pub fn new(kernel: Option<OsString>, boot: Option<OsString>) -> KernelChoice {
         match (kernel, boot) {
             (Some(path), boot) => KernelChoice::Named { path, finds_initrds: boot.is_some() },
@@ -64,17 +66,18 @@ impl Default for KernelChoice {
 /// Which initrds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Initrds {
-    /// The user says nothing: those of a unified image, else those beside the kernel.
+    /// The user says nothing: those in a unified image, else those beside an installed kernel, or
+    /// beside a named one that [finds its initrds](KernelChoice::Named).
     #[default]
     Unsaid,
-    /// None at all.
+    /// No initrd, not even one in a unified image.
     None,
     /// These files, in their order.
     These(Vec<OsString>),
 }
 
 impl Initrds {
-    /// From the names that were given; the name `none` alone stands for no initrd.
+    /// From the given names. The name `none` alone means no initrd.
     pub fn named(names: Vec<OsString>) -> Initrds {
         match names.as_slice() {
             [] => Initrds::Unsaid,
@@ -87,9 +90,9 @@ impl Initrds {
 /// Which command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
-    /// The user says nothing: a unified image's own, else this one.
+    /// The user says nothing: a unified image's own, else this base.
     Unsaid(Base),
-    /// This one, and these words after it.
+    /// This base, and these words after it.
     Said(Base, OsString),
 }
 
@@ -99,23 +102,23 @@ impl Default for Line {
     }
 }
 
-/// What a command line begins with.
+/// The beginning of a command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Base {
     /// Nothing.
     Empty,
-    /// The running kernel's command line, without what its boot loader put there.
+    /// The running kernel's command line, without the words that its boot loader added.
     Running,
 }
 
 /// A file to add to the next kernel's initramfs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddedFile {
-    /// The file, here.
+    /// The file on this system.
     pub source: OsString,
-    /// Its path there, as newc::name has it.
+    /// Its path in the initramfs, as [`crate::image::newc::name`] returns it.
     pub name: OsString,
-    /// Its permission bits there; the ones that it has here when absent.
+    /// Its permission bits in the initramfs; `None` for those that it has on this system.
     pub mode: Option<u32>,
 }
 
@@ -127,7 +130,7 @@ pub enum Key {
     Absent,
     /// The bytes of this file.
     File(KeyFile),
-    /// As many zeros as this file has bytes: a rehearsal checks the file and cannot read it.
+    /// As many zeros as this file has bytes: a rehearsal checks the file, and never reads it.
     Blank(KeyFile),
 }
 
@@ -136,12 +139,12 @@ pub enum Key {
 pub struct KeyFile {
     /// The file.
     pub path: OsString,
-    /// Accept it from a file system that is not known to be encrypted.
+    /// Accept it on a file system that is not known to be encrypted.
     pub force: bool,
 }
 
 impl Key {
-    /// The file, whether its bytes are read or not.
+    /// The file with the key, also when its bytes are not read.
     pub fn file(&self) -> Option<&KeyFile> {
         match self {
             Key::Absent => None,
@@ -156,29 +159,29 @@ pub enum Choice {
     /// kexec_file_load where the kernel has it, else kexec_load.
     #[default]
     Auto,
-    /// This one and no other.
+    /// This call, and never the other one.
     Only(Call),
 }
 
 /// How far to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Goal {
-    /// Say what the kernel is.
+    /// Say which kernel it is.
     Identify,
-    /// Draw the memory, load nothing.
+    /// Draw the layout, and load nothing.
     Draw,
     /// Load.
     Load(After),
 }
 
-/// What follows a load.
+/// The next step after a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
     /// Nothing.
     Nothing,
-    /// Jump at once.
+    /// Start the loaded kernel at once.
     Jump {
-        /// Write file systems' data first.
+        /// Call sync(2) first.
         sync: bool,
     },
     /// Ask init for a reboot.
@@ -186,7 +189,7 @@ pub enum After {
 }
 
 impl Request {
-    /// The same load without the key's bytes: what a dry run and the doctor go through.
+    /// The same load without the key's bytes, for a dry run and for the doctor.
     pub fn rehearsed(mut self) -> Request {
         if let Key::File(file) = self.key {
             self.key = Key::Blank(file);
@@ -194,7 +197,7 @@ impl Request {
         self
     }
 
-    /// Whether files are added to the next kernel's initramfs.
+    /// Whether files or a key are added to the next kernel's initramfs.
     pub fn adds(&self) -> bool {
         self.key != Key::Absent || !self.added.is_empty()
     }

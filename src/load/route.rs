@@ -13,8 +13,8 @@ pub enum Route {
     File(Why),
     /// kexec_load, with a layout of our own.
     Segments(Why),
-    /// kexec_file_load and, where the kernel lacks it, kexec_load: a filter on system calls hides
-    /// which of them the kernel has.
+    /// kexec_file_load, and kexec_load when the kernel answers ENOSYS: a filter on system calls
+    /// hides which of the two calls the kernel has.
     FileElseSegments,
 }
 
@@ -29,27 +29,32 @@ pub enum Why {
     NoFileLoad,
     /// Only kexec_load can do what the request needs.
     OnlyThisCan,
-    /// The kernel has neither call; kexec_load says so.
+    /// The kernel has neither call. The load tries kexec_load, and fails with its ENOSYS.
     NoCallAtAll,
 }
 
-/// Chooses the call.
+/// Chooses the call for a payload: `calls` says which ones the running kernel has. Fails where
+/// [`permit`] does.
 ///
-/// Only a call that is not there is replaced with the other: any refusal is an answer.
+/// A kernel that has the call and refuses the load has answered: the other call is not tried
+/// then.
 pub fn route(request: &Request, payload: &Payload, calls: Calls) -> Result<Route> {
     permit(request, calls)?;
-    let needs_load = needs_load(request, payload);
-    Ok(match (request.call, calls.file_load) {
+    Ok(choose(request.call, needs_load(request, payload), calls))
+}
+
+fn choose(choice: Choice, needs_load: bool, calls: Calls) -> Route {
+    match (choice, calls.file_load) {
         (Choice::Only(Call::FileLoad), _) => Route::File(Why::Asked),
         (Choice::Only(Call::Load), _) => Route::Segments(Why::Asked),
         (Choice::Auto, Some(true)) if !needs_load => Route::File(Why::FileLoadIsThere),
         (Choice::Auto, None) if !needs_load => Route::FileElseSegments,
         (Choice::Auto, file_load) => Route::Segments(match (calls.load, file_load) {
-            (Some(false), _) => Why::NoCallAtAll,
+            (Some(false), Some(false)) => Why::NoCallAtAll,
             (_, Some(false)) => Why::NoFileLoad,
             _ => Why::OnlyThisCan,
         }),
-    })
+    }
 }
 
 /// Whether only kexec_load can do it: kexec_file_load accepts neither bounds nor a device tree,
@@ -62,7 +67,8 @@ fn needs_load(request: &Request, payload: &Payload) -> bool {
         || payload.kernel.only_by_segments()
 }
 
-/// Refuses a request that the call cannot meet, whatever the files are.
+/// Fails with [`Failure::NotDone`](crate::failure::Failure::NotDone) for a request that the
+/// permitted calls cannot meet, whatever is in the files.
 pub fn permit(request: &Request, calls: Calls) -> Result<()> {
     let has_key = request.key != Key::Absent;
     let by_file = request.call == Choice::Only(Call::FileLoad);
@@ -84,6 +90,33 @@ mod tests {
     use super::*;
     use crate::failure::Failure;
     use crate::load::KeyFile;
+
+    #[test]
+    fn the_call_and_the_reason_for_it() {
+        let (auto, file, load) = (Choice::Auto, Choice::Only(Call::FileLoad), Choice::Only(Call::Load));
+        let (yes, no) = (Some(true), Some(false));
+        // the choice, whether only kexec_load can do it, kexec_load, kexec_file_load -> the route
+        let table = [
+            (file, true, no, no, Route::File(Why::Asked)),
+            (load, false, no, yes, Route::Segments(Why::Asked)),
+            (auto, false, yes, yes, Route::File(Why::FileLoadIsThere)),
+            (auto, false, no, yes, Route::File(Why::FileLoadIsThere)),
+            (auto, false, yes, no, Route::Segments(Why::NoFileLoad)),
+            (auto, false, None, no, Route::Segments(Why::NoFileLoad)),
+            (auto, false, no, no, Route::Segments(Why::NoCallAtAll)),
+            (auto, false, None, None, Route::FileElseSegments),
+            (auto, true, yes, yes, Route::Segments(Why::OnlyThisCan)),
+            (auto, true, yes, no, Route::Segments(Why::NoFileLoad)),
+            (auto, true, None, None, Route::Segments(Why::OnlyThisCan)),
+            (auto, true, no, no, Route::Segments(Why::NoCallAtAll)),
+            // This kernel has a call; it is not the one that can do this.
+            (auto, true, no, yes, Route::Segments(Why::OnlyThisCan)),
+        ];
+        for (choice, needs_load, load, file_load, wanted) in table {
+            let calls = Calls { load, file_load, locked_down: false };
+            assert_eq!(choose(choice, needs_load, calls), wanted, "{choice:?} {needs_load} {calls:?}");
+        }
+    }
 
     #[test]
     fn what_a_call_cannot_do_is_refused_and_nothing_else() {

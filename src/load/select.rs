@@ -1,7 +1,7 @@
-//! Which kernel, and which initrds go with it: names alone, no file is opened.
+//! Chooses the kernel, and where its initrds come from. No file is opened: only names are looked up.
 //!
-//! An installed kernel is the one of the running flavour, as Alpine names it, else the one of the
-//! running release, as others do.
+//! The installed kernel is `vmlinuz-FLAVOUR` for the running flavour, as on Alpine, else
+//! `vmlinuz-RELEASE` for the running release, as on other systems.
 
 use super::request::{Initrds, KernelChoice, Request};
 use crate::failure::{Failure, Result};
@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 pub struct Chosen {
     /// The kernel.
     pub kernel: OsString,
-    /// Its initrds.
+    /// The source of its initrds.
     pub initrds: Source,
 }
 
@@ -23,24 +23,25 @@ pub struct Chosen {
 pub enum Source {
     /// These files, in their order; there may be none.
     Named(Vec<OsString>),
-    /// Those in a unified image; else none.
+    /// Those in a unified image; else no initrd.
     Own,
     /// Those in a unified image; else the files beside the kernel.
     OwnElse(Beside),
 }
 
-/// Where the files beside a kernel are.
+/// The place of the initrds beside a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Beside {
     /// The kernel's directory.
     dir: OsString,
-    /// What follows `vmlinuz-` in its name; `None` for a kernel with another name.
+    /// The part of its name after `vmlinuz-`; `None` for a kernel with another name.
     name: Option<OsString>,
-    /// Whether the name is Alpine's, whose initramfs has one spelling.
+    /// Whether the name is a flavour of Alpine's, whose initramfs has one spelling.
     is_alpine: bool,
 }
 
-/// Chooses the files of a load.
+/// Chooses the files of a load. Fails with [`Failure::NoKernelFound`] when no kernel is named and
+/// none is installed.
 pub fn select(request: &Request) -> Result<Chosen> {
     let (kernel, beside) = match &request.kernel {
         KernelChoice::Named { path, finds_initrds } => {
@@ -77,7 +78,7 @@ fn installed(boot: &OsStr, flavour: Option<&str>, release: &str) -> Result<(OsSt
 }
 
 impl Beside {
-    /// Beside a kernel that was named, `DIR/vmlinuz-X`.
+    /// The place beside a named kernel, `DIR/vmlinuz-NAME`.
     fn of(kernel: &OsStr) -> Beside {
         let bytes = kernel.as_bytes();
         let slash = bytes.iter().rposition(|&byte| byte == b'/');
@@ -87,8 +88,9 @@ impl Beside {
         Beside { dir: os(dir), name: name.map(os), is_alpine: false }
     }
 
-    /// The initrds beside `kernel`, microcode first. None at all only where the running kernel has
-    /// none either: a kernel that needs one would not come up.
+    /// The initrds beside `kernel`, microcode first. When no initramfs is there and the running
+    /// kernel was started with an initrd, this fails with [`Failure::NoInitrdFound`]: the next
+    /// kernel would need one, too, and not come up.
     pub fn initrds(&self, kernel: &OsStr) -> Result<Vec<OsString>> {
         self.find(kernel, machine::had_initrd())
     }
@@ -103,8 +105,8 @@ impl Beside {
         }
     }
 
-    /// The microcode archives, which have to be first, and the initramfs; or the names that were
-    /// tried.
+    /// The microcode archives, which have to be first (Documentation/arch/x86/microcode.rst), and
+    /// the initramfs; or the names that were tried for it.
     fn files(&self) -> Result<Vec<OsString>, Vec<OsString>> {
         let Some(name) = &self.name else { return Err(Vec::new()) };
         let mut found = Vec::new();
@@ -128,7 +130,7 @@ impl Beside {
     }
 }
 
-/// DIR, a slash, and a name in parts.
+/// The path of a file in `dir`, its name in parts.
 fn in_dir(dir: &OsStr, name: &[&OsStr]) -> OsString {
     let mut path = dir.to_os_string();
     path.push("/");

@@ -1,24 +1,25 @@
-//! The program's memory: taken from the kernel in pieces, and only large blocks are
-//! given back.
+//! The program's allocator. It never frees a small block.
 //!
-//! A run of this program reads a few small files and ends, or the machine does.
-//! Giving small blocks back would save nothing: all of them stay far below 512 KiB,
-//! whatever the images' size. Not doing so saves the C library's allocator and the code
-//! that drops strings (docs/measurements.md). A decoder's window is a large block, a
-//! mapping of its own, which ends and grows as one.
+//! A run reads a few small files and ends. All small blocks together stay far below 512 KiB,
+//! whatever size the images have, so freeing them would save nothing. Without it the program needs
+//! neither the C library's allocator nor the code that drops strings (docs/measurements.md). A
+//! large block, such as a decoder's window, is a mapping of its own: it is unmapped when it is
+//! freed, and grows with mremap(2).
+//!
+//! It is for this program alone: a library's user has another allocator.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-/// What is asked of the kernel at once, in bytes.
+/// A piece has at least so many bytes.
 const PIECE: usize = 64 * 1024;
 
-/// A block of so many bytes is a mapping of its own.
+/// A block of so many bytes, or more, is a mapping of its own.
 const LARGE: usize = 256 * 1024;
 
-/// The piece that is handed out from: its next free byte and its end.
+/// The memory that small blocks come from: the address of its next free byte, and its end.
 struct Piece {
     next: usize,
     end: usize,
@@ -34,7 +35,7 @@ pub struct BumpAllocator {
 unsafe impl Sync for BumpAllocator {}
 
 impl BumpAllocator {
-    /// With nothing to hand out yet.
+    /// An allocator that has no memory yet.
     pub const fn new() -> BumpAllocator {
         BumpAllocator { piece: UnsafeCell::new(Piece { next: 0, end: 0 }), taken: AtomicBool::new(false) }
     }
@@ -57,7 +58,7 @@ impl Default for BumpAllocator {
     }
 }
 
-/// `size` bytes of a piece at a multiple of `align`, or `None` when it is used up.
+/// `size` bytes of a piece at a multiple of `align`; `None` when the piece has no room for them.
 fn take(piece: &mut Piece, size: usize, align: usize) -> Option<usize> {
     let start = piece.next.checked_next_multiple_of(align)?;
     let end = start.checked_add(size)?;
@@ -77,8 +78,7 @@ fn new_piece(size: usize) -> Option<Piece> {
 
 const NO_MEMORY: &str = "rc-kexec: unable to go on: there is not enough free memory\n";
 
-/// `block`, or the end of the program. What the standard library does with none is to
-/// abort, without a word of what that means.
+/// `block`, or the end of the program with a message: the standard library would abort with none.
 fn or_end(block: Option<usize>) -> *mut u8 {
     match block {
         Some(start) => start as *mut u8,
@@ -86,7 +86,7 @@ fn or_end(block: Option<usize>) -> *mut u8 {
     }
 }
 
-/// `length` bytes of zeros (mmap(2)).
+/// `length` bytes of zeros (mmap(2)); `None` when the kernel has no memory for them.
 fn map(length: usize) -> Option<usize> {
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
     // SAFETY: a new mapping at an address of the kernel's choice: nothing that
@@ -115,7 +115,7 @@ unsafe impl GlobalAlloc for BumpAllocator {
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // What is handed out was never handed out before: the kernel's zeros are in it.
+        // No memory is handed out twice, so every block still has the kernel's zeros.
         // SAFETY: the caller promises a size that is not 0.
         unsafe { self.alloc(layout) }
     }
@@ -134,11 +134,11 @@ unsafe impl GlobalAlloc for BumpAllocator {
             let moved = unsafe { libc::mremap(old.cast(), layout.size(), size, libc::MREMAP_MAYMOVE) };
             return or_end((moved != libc::MAP_FAILED).then_some(moved as usize));
         }
-        // What is handed out again would no longer be zeros.
+        // A small block that shrinks keeps its room: alloc_zeroed relies on fresh memory.
         if layout.size() < LARGE && size <= layout.size() {
             return old;
         }
-        // The last block grows where it is, as long as it is none of the large.
+        // The last block grows in place, as long as it stays small.
         let grown = self.locked(|piece| {
             let last = (old as usize).checked_add(layout.size()) == Some(piece.next);
             let end =

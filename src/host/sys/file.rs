@@ -1,4 +1,5 @@
-//! Files and directories.
+//! Files and directories: one short function for each system call, with the name of its manual
+//! page.
 
 use crate::base::bytes;
 use nix::errno::Errno;
@@ -6,15 +7,15 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-/// The longest path that the kernel takes, with its NUL (linux/limits.h).
+/// The longest path that the kernel accepts, in bytes with its NUL (linux/limits.h).
 const PATH_MAX: usize = 4096;
 
-/// A system call with a directory and a path before up to three words, as openat(2) has them.
-/// One way for all of them: the C library's and nix's are each larger.
+/// A system call whose arguments are a directory, a path, and up to three words, as openat(2) has
+/// them. The C library's and nix's functions for each call would make the program larger.
 ///
 /// # Safety
 ///
-/// The words are what this call takes; memory that they point to is the call's.
+/// The words are the arguments of this call, and it may use the memory that they point to.
 unsafe fn at(call: libc::c_long, path: &OsStr, words: [usize; 3]) -> Result<usize, Errno> {
     let (path, mut name) = (path.as_bytes(), [0u8; PATH_MAX]);
     if path.contains(&0) {
@@ -38,7 +39,7 @@ pub fn open(path: &OsStr, flags: libc::c_int, mode: libc::mode_t) -> Result<Owne
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
-/// unlinkat(2): of a directory with AT_REMOVEDIR.
+/// unlinkat(2): removes a file, or an empty directory with AT_REMOVEDIR.
 pub fn remove(path: &OsStr, flags: libc::c_int) -> Result<(), Errno> {
     // SAFETY: the flags are a number; the last word is not read.
     unsafe { at(libc::SYS_unlinkat, path, [flags as usize, 0, 0]) }.map(drop)
@@ -50,7 +51,7 @@ pub fn make_dir(path: &OsStr, mode: libc::mode_t) -> Result<(), Errno> {
     unsafe { at(libc::SYS_mkdirat, path, [mode as usize, 0, 0]) }.map(drop)
 }
 
-/// readlinkat(2), or as much of it as there is room for in a path.
+/// readlinkat(2): the target of a symbolic link, at most 4096 bytes of it.
 pub fn read_link(path: &OsStr) -> Result<OsString, Errno> {
     let mut target = [0u8; PATH_MAX];
     // SAFETY: the kernel writes at most `target.len()` bytes to `target`.
@@ -58,7 +59,7 @@ pub fn read_link(path: &OsStr) -> Result<OsString, Errno> {
     Ok(OsStr::from_bytes(target.get(..length).unwrap_or_default()).to_os_string())
 }
 
-/// What is known of a file without reading it (inode(7)).
+/// A file's metadata (inode(7)).
 #[derive(Clone, Copy, Debug)]
 pub struct Metadata {
     /// Its type and its permission bits.
@@ -67,22 +68,22 @@ pub struct Metadata {
     pub size: u64,
     /// Its owner.
     pub owner: u32,
-    /// The device that it is, major and minor number; zeros for what is none.
+    /// For a device, its major and minor number; else zeros.
     pub is_device: (u32, u32),
-    /// The device that it lies on.
+    /// The major and minor number of the device that it lies on.
     pub on_device: (u32, u32),
-    /// The mount that it lies on, as /proc/self/mountinfo numbers them.
+    /// The number of its mount in /proc/self/mountinfo; 0 from a kernel before Linux 5.8.
     pub mount: u64,
 }
 
 impl Metadata {
-    /// S_IFMT of its mode.
+    /// Its type, S_IFREG for a regular file: the S_IFMT bits of its mode.
     pub fn kind(&self) -> libc::mode_t {
         self.mode & libc::S_IFMT
     }
 }
 
-/// statx(2), which is the same for every architecture: of what is at `path`.
+/// statx(2) of the file at `path`. Its struct is the same on every architecture.
 pub fn metadata(path: &OsStr) -> Result<Metadata, Errno> {
     let mut status = [0u8; STATX_SIZE];
     let arguments = [0, STATX_MASK as usize, status.as_mut_ptr() as usize];
@@ -91,7 +92,7 @@ pub fn metadata(path: &OsStr) -> Result<Metadata, Errno> {
     metadata_in(&status).ok_or(Errno::EINVAL)
 }
 
-/// statx(2), of an open file.
+/// statx(2) of an open file.
 pub fn metadata_of(file: &OwnedFd) -> Result<Metadata, Errno> {
     let mut status = [0u8; STATX_SIZE];
     // SAFETY: the kernel reads an empty path, and writes one struct statx to `status`.
@@ -110,7 +111,7 @@ pub fn metadata_of(file: &OwnedFd) -> Result<Metadata, Errno> {
 
 const STATX_MASK: libc::c_uint = libc::STATX_BASIC_STATS | libc::STATX_MNT_ID;
 
-/// struct statx (statx(2)): where its fields are is in linux/stat.h.
+/// The size of struct statx; linux/stat.h has the offsets of its fields.
 const STATX_SIZE: usize = 256;
 
 fn metadata_in(status: &[u8; STATX_SIZE]) -> Option<Metadata> {
@@ -125,7 +126,7 @@ fn metadata_in(status: &[u8; STATX_SIZE]) -> Option<Metadata> {
     })
 }
 
-/// write(2), whole; an error ends it.
+/// Writes all of `bytes` (write(2)), or fails with the first error.
 pub fn write_all(fd: impl AsFd, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
         match nix::unistd::write(&fd, bytes) {
@@ -140,8 +141,8 @@ pub fn write_all(fd: impl AsFd, mut bytes: &[u8]) -> Result<(), Errno> {
 
 /// [`write_all`] to a standard stream, by number.
 pub fn write_standard(number: i32, bytes: &[u8]) -> Result<(), Errno> {
-    // SAFETY: the standard streams are open for as long as the program runs: the
-    // program opens /dev/null for those that are not (start.rs).
+    // SAFETY: the standard streams are open for as long as the program runs: start.rs opens
+    // /dev/null for those that are not, and so does the standard library before another `main`.
     write_all(unsafe { BorrowedFd::borrow_raw(number) }, bytes)
 }
 

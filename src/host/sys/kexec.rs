@@ -9,8 +9,8 @@ use nix::errno::Errno;
 use nix::sys::reboot::{RebootMode, reboot};
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// kexec_load(2), KEXEC_ARCH_*: the architecture of the running kernel, for which the
-/// plan is made. By name, so that a kernel of another one refuses it.
+/// kexec_load(2), KEXEC_ARCH_*: the architecture of the running kernel, for which the plan was
+/// made. It is named, and not KEXEC_ARCH_DEFAULT, so that a kernel of another one refuses.
 fn kexec_arch() -> libc::c_ulong {
     match machine() {
         Machine::X86_64 => 62 << 16,
@@ -18,7 +18,8 @@ fn kexec_arch() -> libc::c_ulong {
         _ => 3 << 16,
     }
 }
-/// kexec_file_load(2): its number. 32-bit x86 has none, which -1 is everywhere.
+
+/// The number of kexec_file_load(2). 32-bit x86 has no such call: for -1 the kernel answers ENOSYS.
 const SYS_KEXEC_FILE_LOAD: libc::c_long = if cfg!(target_arch = "x86_64") {
     320
 } else if cfg!(target_arch = "aarch64") {
@@ -28,7 +29,7 @@ const SYS_KEXEC_FILE_LOAD: libc::c_long = if cfg!(target_arch = "x86_64") {
 };
 /// kexec_file_load(2): unload.
 const KEXEC_FILE_UNLOAD: libc::c_ulong = 1;
-/// kexec_file_load(2): there is no initrd.
+/// kexec_file_load(2): without an initrd.
 const KEXEC_FILE_NO_INITRAMFS: libc::c_ulong = 4;
 /// CAP_SYS_BOOT (linux/capability.h).
 pub const CAP_SYS_BOOT: u32 = 22;
@@ -43,7 +44,7 @@ struct KexecSegment {
     memsz: libc::size_t,
 }
 
-/// kexec_load(2) of a plan.
+/// kexec_load(2): loads a plan.
 pub fn kexec_load(plan: &Plan) -> Result<(), Errno> {
     let mut segments = heapless::Vec::<KexecSegment, MAX_SEGMENTS>::new();
     for segment in plan.segments() {
@@ -58,7 +59,7 @@ pub fn kexec_load(plan: &Plan) -> Result<(), Errno> {
     load_segments(plan.entry(), &segments)
 }
 
-/// kexec_load(2) with no segment: unloads.
+/// kexec_load(2) without a segment: unloads.
 pub fn kexec_unload() -> Result<(), Errno> {
     load_segments(0, &[])
 }
@@ -78,7 +79,7 @@ fn load_segments(entry: u64, segments: &[KexecSegment]) -> Result<(), Errno> {
     Errno::result(result).map(drop)
 }
 
-/// kexec_file_load(2). The command line's length counts its NUL.
+/// kexec_file_load(2): loads a kernel from open files. The command line's length includes its NUL.
 pub fn kexec_file_load(kernel: &OwnedFd, initrd: Option<&OwnedFd>, command_line: &CStr) -> Result<(), Errno> {
     let flags = if initrd.is_some() { 0 } else { KEXEC_FILE_NO_INITRAMFS };
     // SAFETY: the kernel reads the NUL-terminated command line and two descriptors
@@ -96,7 +97,7 @@ pub fn kexec_file_load(kernel: &OwnedFd, initrd: Option<&OwnedFd>, command_line:
     Errno::result(result).map(drop)
 }
 
-/// kexec_file_load(2), unload.
+/// kexec_file_load(2) with KEXEC_FILE_UNLOAD: unloads.
 pub fn kexec_file_unload() -> Result<(), Errno> {
     let none = core::ptr::null::<libc::c_char>();
     // SAFETY: with KEXEC_FILE_UNLOAD the other arguments are not read.
@@ -105,10 +106,11 @@ pub fn kexec_file_unload() -> Result<(), Errno> {
     Errno::result(result).map(drop)
 }
 
-/// Which calls the kernel has (`locked_down` is left false), without loading anything and without spending one of
-/// `kernel.kexec_load_limit_reboot`: both are made without the privilege, which the kernel
-/// checks before anything else (kernel/kexec_core.c, kexec_load_permitted). EPERM then means
-/// that the call is there.
+/// Which calls the kernel has; `locked_down` stays false. [`crate::host::calls`] fills it in.
+///
+/// Nothing is loaded, and no load of `kernel.kexec_load_limit_reboot` is used up: both calls are
+/// made without CAP_SYS_BOOT, which the kernel checks before anything else (kernel/kexec_core.c,
+/// kexec_load_permitted). EPERM then means that it has the call.
 pub fn calls() -> Calls {
     let is_there = |answer| match answer {
         Err(Errno::ENOSYS) => Some(false),
@@ -133,7 +135,7 @@ struct Capabilities {
     inheritable: u32,
 }
 
-/// capget(2) or capset(2), by number, of this process.
+/// capget(2) or capset(2), by its number, for the calling thread.
 fn capabilities(call: libc::c_long, data: &mut [Capabilities; 2]) -> Result<(), Errno> {
     // _LINUX_CAPABILITY_VERSION_3: two structs of data, low capabilities first.
     let mut header = [0x2008_0522u32, 0];
@@ -141,8 +143,8 @@ fn capabilities(call: libc::c_long, data: &mut [Capabilities; 2]) -> Result<(), 
     Errno::result(unsafe { libc::syscall(call, header.as_mut_ptr(), data.as_mut_ptr()) }).map(drop)
 }
 
-/// Runs `with` without CAP_SYS_BOOT in the effective set, and puts it back. `with` does not run
-/// unless the capability is known to be gone.
+/// Runs `with` while the calling thread has no CAP_SYS_BOOT in its effective set. When that cannot
+/// be arranged, `with` does not run.
 fn without_cap_sys_boot<T>(with: fn() -> T) -> Result<T, Errno> {
     let mut before = [Capabilities::default(); 2];
     capabilities(libc::SYS_capget, &mut before)?;
@@ -151,7 +153,7 @@ fn without_cap_sys_boot<T>(with: fn() -> T) -> Result<T, Errno> {
     low.effective &= !(1 << CAP_SYS_BOOT);
     capabilities(libc::SYS_capset, &mut without)?;
     let result = with();
-    // What is in the permitted set may be put back.
+    // The capability is still in the permitted set, so it may be put back.
     let _ = capabilities(libc::SYS_capset, &mut before);
     Ok(result)
 }
@@ -161,14 +163,14 @@ pub fn sync() {
     nix::unistd::sync();
 }
 
-/// reboot(2), LINUX_REBOOT_CMD_KEXEC: starts the loaded kernel. Returning is failing.
+/// reboot(2), LINUX_REBOOT_CMD_KEXEC: starts the loaded kernel. It returns only with an error.
 pub fn reboot_kexec() -> Errno {
     match reboot(RebootMode::RB_KEXEC) {
         Err(error) => error,
     }
 }
 
-/// reboot(2), LINUX_REBOOT_CMD_RESTART, after a sync(2). Returning is failing.
+/// sync(2), then reboot(2), LINUX_REBOOT_CMD_RESTART. It returns only with an error.
 pub fn reboot_now() -> Errno {
     sync();
     match reboot(RebootMode::RB_AUTOBOOT) {

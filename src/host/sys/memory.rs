@@ -1,4 +1,4 @@
-//! Mapped files, and files in memory alone.
+//! Mapped files, and files that exist in memory alone.
 
 use core::ffi::{CStr, c_void};
 use core::num::NonZeroUsize;
@@ -7,11 +7,11 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 
-/// memfd_create(2), since Linux 6.3: never executable.
+/// memfd_create(2), MFD_NOEXEC_SEAL: never executable (since Linux 6.3).
 const MFD_NOEXEC_SEAL: libc::c_uint = 0x8;
 
-/// A memfd (memfd_create(2)) that is not inherited and, where the kernel knows
-/// how to say so, never executable.
+/// memfd_create(2): a file in memory that is closed on execve(2) and, from Linux 6.3 on, never
+/// executable.
 pub fn memfd(name: &CStr) -> Result<OwnedFd, Errno> {
     let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
     let create = |flags: libc::c_uint| {
@@ -26,15 +26,15 @@ pub fn memfd(name: &CStr) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// fcntl(2), F_ADD_SEALS: the memfd can be changed no more.
+/// fcntl(2), F_ADD_SEALS: nothing can change the memfd any more.
 pub fn seal(memfd: &OwnedFd) -> Result<(), Errno> {
     let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
-    // SAFETY: F_ADD_SEALS takes a number and touches no memory of ours.
+    // SAFETY: the argument of F_ADD_SEALS is a number, and it touches no memory of ours.
     Errno::result(unsafe { libc::syscall(libc::SYS_fcntl, memfd.as_raw_fd(), libc::F_ADD_SEALS, seals) })
         .map(drop)
 }
 
-/// A file mapped for reading: its pages are the page cache's, not ours.
+/// A file mapped for reading. Its pages belong to the page cache, so mapping a file copies nothing.
 #[derive(Debug)]
 pub struct Mapping {
     address: NonNull<c_void>,
@@ -42,7 +42,8 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// Maps the first `length` bytes of `file` (mmap(2)), read in at once.
+    /// Maps the first `length` bytes of `file` (mmap(2)). The kernel reads each page at its first
+    /// use.
     pub fn new(file: impl AsFd, length: NonZeroUsize) -> Result<Mapping, Errno> {
         let flags = MapFlags::MAP_SHARED;
         // SAFETY: a new mapping at an address of the kernel's choice, for reading:
@@ -54,11 +55,11 @@ impl Mapping {
     /// The file's bytes.
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: `address` is the beginning of `length` mapped, readable bytes,
-        // which are unmapped only when self is dropped. Another process may write
-        // to the file meanwhile: every parser copies a field before it checks it,
-        // and none relies on reading the same bytes twice. One that cuts the file
-        // short ends this one by SIGBUS (mmap(2)), with a message (start.rs), before
-        // anything is loaded or, in the call itself, with EFAULT.
+        // which are unmapped only when self is dropped. Another process may write to the
+        // file meanwhile: every parser copies a field before it checks it, and none relies
+        // on reading the same bytes twice. When the file is cut short, a read raises SIGBUS
+        // (mmap(2)), which ends the program with a message (start.rs) before anything is
+        // loaded; in the call itself the kernel answers EFAULT.
         unsafe { core::slice::from_raw_parts(self.address.as_ptr().cast(), self.length.get()) }
     }
 }
@@ -70,11 +71,11 @@ impl Drop for Mapping {
     }
 }
 
-/// A file in memory alone, mapped for reading and writing; never on a disk once it is
-/// locked. Wiped when it is dropped.
+/// A file in memory alone, mapped for reading and writing. Once it is locked, the kernel never
+/// swaps it out. Dropping it wipes it.
 #[derive(Debug)]
 pub struct MemoryFile {
-    /// The file.
+    /// The file, which is not sealed.
     pub file: OwnedFd,
     address: NonNull<c_void>,
     length: NonZeroUsize,
@@ -84,7 +85,7 @@ impl MemoryFile {
     /// `length` bytes of zeros.
     pub fn new(name: &CStr, length: NonZeroUsize) -> Result<MemoryFile, Errno> {
         let file = memfd(name)?;
-        // One write at its last byte makes it as long (pwrite(2)).
+        // One byte at the end makes the file as long as that (pwrite(2)).
         let last = libc::off_t::try_from(length.get()).map_err(|_| Errno::EFBIG)?.saturating_sub(1);
         // SAFETY: the kernel reads one byte of a constant.
         Errno::result(unsafe { libc::pwrite(file.as_raw_fd(), c"".as_ptr().cast(), 1, last) })?;
@@ -112,7 +113,7 @@ impl MemoryFile {
         unsafe { core::slice::from_raw_parts(self.address.as_ptr().cast(), self.length.get()) }
     }
 
-    /// Its bytes, to be written.
+    /// Its bytes, for writing.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: as above, and self is borrowed by nobody else.
         unsafe { core::slice::from_raw_parts_mut(self.address.as_ptr().cast(), self.length.get()) }
@@ -121,7 +122,7 @@ impl MemoryFile {
 
 impl Drop for MemoryFile {
     fn drop(&mut self) {
-        // The kernel is given the address after this: it is not left out as useless.
+        // The compiler cannot leave this out: munmap gets the address after it.
         self.bytes_mut().fill(0);
         // SAFETY: the mapping is ours, and no slice of it outlives self.
         let _ = unsafe { munmap(self.address, self.length.get()) };

@@ -1,6 +1,6 @@
-//! Every system call that the standard library has no safe form of: one short function each,
-//! named after its manual page. The only unsafe code, with allocator.rs, the program's memory,
-//! and start.rs, a module of main.rs.
+//! System calls for which the standard library has no safe function, or only a large one: one short
+//! function for each. With allocator.rs, and with start.rs, which is a module of main.rs, this is
+//! the only unsafe code.
 
 pub mod allocator;
 pub mod file;

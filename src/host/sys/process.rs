@@ -7,15 +7,16 @@ use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// write(2) to standard error, and exit_group(2) with 1: for where nothing else can be done
-/// any more. It allocates nothing, and a signal's handler may call it (signal-safety(7)).
+/// Writes a message to standard error and exits with 1, where the program cannot go on. It
+/// allocates nothing, and a signal handler may call it (signal-safety(7)).
 pub fn end_with(message: &str) -> ! {
     let _ = write_standard(2, message.as_bytes());
-    // SAFETY: _exit takes a number and does not return.
+    // SAFETY: the argument of _exit is a number, and it does not return.
     unsafe { libc::_exit(1) }
 }
 
-/// `N` random bytes (getrandom(2)), at most 256, or none while the kernel has no good ones yet.
+/// `N` random bytes (getrandom(2)), at most 256; `None` while the kernel's generator is not
+/// initialised.
 pub fn random_seed<const N: usize>() -> Option<[u8; N]> {
     let mut seed = [0u8; N];
     // SAFETY: the kernel writes at most `seed.len()` bytes to `seed`.
@@ -23,10 +24,11 @@ pub fn random_seed<const N: usize>() -> Option<[u8; N]> {
     (usize::try_from(got) == Ok(seed.len())).then_some(seed)
 }
 
-/// The end of the kernel's log (syslog(2)), as much of it as `buffer` holds; nothing
-/// where it may not be read.
+/// The end of the kernel's log (syslog(2)), as much as fits into `buffer`; nothing when this process
+/// may not read it.
 pub fn kernel_log(buffer: &mut [u8]) -> &[u8] {
-    /// SYSLOG_ACTION_READ_ALL: "Read all messages remaining in the ring buffer", the last.
+    /// SYSLOG_ACTION_READ_ALL: "Read all messages remaining in the ring buffer". When the buffer
+    /// is too small, the kernel returns the last ones.
     const READ_ALL: libc::c_int = 3;
     let length = libc::c_int::try_from(buffer.len()).unwrap_or(libc::c_int::MAX);
     // SAFETY: the kernel writes at most `length` bytes to `buffer`.
@@ -34,21 +36,22 @@ pub fn kernel_log(buffer: &mut [u8]) -> &[u8] {
     usize::try_from(got).ok().and_then(|got| buffer.get(..got)).unwrap_or_default()
 }
 
-/// The C library's words for an error (strerror(3)).
+/// The C library's description of an error (strerror(3)).
 pub fn strerror(errno: Errno) -> &'static str {
-    // SAFETY: musl's strerror returns a constant, NUL-terminated string for any
-    // number.
+    // SAFETY: musl's strerror returns a constant, NUL-terminated string for any number, and so
+    // does glibc's for every number that Errno has.
     let text = unsafe { CStr::from_ptr(libc::strerror(errno as i32)) };
     text.to_str().unwrap_or("unknown error")
 }
 
-/// kill(2): SIGHUP to process 1.
+/// kill(2): SIGHUP to process 1. BusyBox's init then reads /etc/inittab again.
 pub fn signal_init_to_reload() -> Result<(), Errno> {
-    // SAFETY: kill takes two numbers and touches no memory of ours.
+    // SAFETY: the arguments of kill are two numbers, and it touches no memory of ours.
     Errno::result(unsafe { libc::kill(1, libc::SIGHUP) }).map(drop)
 }
 
-/// execve(2) with an empty environment. Returning is failing.
+/// execve(2) with an empty environment, and at most seven arguments, the program's name included.
+/// It returns only with an error.
 pub fn exec(path: &CStr, arguments: &[&CStr]) -> Errno {
     let mut argv = heapless::Vec::<*const libc::c_char, 8>::new();
     for argument in arguments {
@@ -66,25 +69,26 @@ pub fn exec(path: &CStr, arguments: &[&CStr]) -> Errno {
     Errno::last()
 }
 
-/// A variable of the environment (getenv(3)).
+/// A variable of the environment (getenv(3)); `None` when it is not set.
 pub fn environment(name: &CStr) -> Option<OsString> {
-    // SAFETY: this program has one thread and never changes its environment: the
-    // string stays while it is copied.
+    // SAFETY: the string stays while it is copied. This program has one thread and never changes
+    // its environment; another program that uses the library can change it only with
+    // std::env::set_var, whose caller promises that no other thread reads it meanwhile.
     let value = unsafe { libc::getenv(name.as_ptr()).as_ref().map(|first| CStr::from_ptr(first)) };
     value.map(|value| OsStr::from_bytes(value.to_bytes()).to_os_string())
 }
 
 /// The size of a page of the running kernel, in bytes (getauxval(3), AT_PAGESZ).
 pub fn page_size() -> usize {
-    // SAFETY: getauxval takes a number and answers one.
+    // SAFETY: getauxval gets a number and returns one.
     usize::try_from(unsafe { libc::getauxval(libc::AT_PAGESZ) }).unwrap_or(0)
 }
 
-/// personality(2): none.
+/// personality(2): the native one.
 const PER_LINUX: libc::c_ulong = 0;
 
-/// The machine that the running kernel is for. Where this program is built for 32-bit
-/// x86, the kernel may be a 64-bit one: uname(2) says.
+/// The machine of the running kernel. Under a program for 32-bit x86 the kernel may be a 64-bit
+/// one: uname(2) says which.
 pub fn machine() -> Machine {
     if cfg!(target_arch = "x86_64") {
         return Machine::X86_64;
@@ -92,8 +96,8 @@ pub fn machine() -> Machine {
     if cfg!(target_arch = "aarch64") {
         return Machine::Arm64;
     }
-    // Under the personality of a 32-bit Linux (setarch) uname says what is asked for.
-    // SAFETY: personality takes a number and changes this process alone.
+    // Under the personality of a 32-bit Linux (setarch(8)) uname would answer with that machine.
+    // SAFETY: the argument of personality is a number, and it changes this process alone.
     unsafe { libc::personality(PER_LINUX) };
     // SAFETY: for the kernel all bytes of this struct may be 0.
     let mut names: libc::utsname = unsafe { core::mem::zeroed() };

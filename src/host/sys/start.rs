@@ -1,13 +1,15 @@
-//! How the program begins: what the standard library does before `main`, as far as it
-//! matters here. Its own way brings stack guards, threads' names and locks. A part of
-//! the program and not of the library: `main` is the name that the C library calls.
+//! The program's `main`. It does what the standard library does before `main`, as far as that
+//! matters here: the rest, stack guards, thread names and locks, would make the program larger.
+//!
+//! This file is a module of the program and not of the library: the C library calls the function
+//! with the name `main`.
 
 use core::ffi::{CStr, c_char, c_int};
 use rc_kexec::host::sys::process;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// The C library calls this; its answer is the exit status.
+/// The C library calls this function. The result is the exit status.
 // SAFETY: nothing else in the program has this name.
 #[unsafe(no_mangle)]
 extern "C" fn main(count: c_int, words: *const *const c_char) -> c_int {
@@ -17,7 +19,7 @@ extern "C" fn main(count: c_int, words: *const *const c_char) -> c_int {
     if gained_privilege() {
         process::end_with(GAINED);
     }
-    // A write that nobody reads is answered by EPIPE.
+    // A write to a pipe without a reader then fails with EPIPE.
     set_action(libc::SIGPIPE, libc::SIG_IGN);
     set_action(libc::SIGBUS, file_is_gone as *const () as usize);
     let count = usize::try_from(count).unwrap_or(0);
@@ -31,24 +33,23 @@ extern "C" fn main(count: c_int, words: *const *const c_char) -> c_int {
     c_int::from(crate::program(&argv))
 }
 
-/// Opens /dev/null for each of the descriptors 0 to 2 that is closed: otherwise the
-/// next file to be opened would be a standard stream, and messages would go into it.
-/// False when that fails.
+/// Opens /dev/null for each closed descriptor from 0 to 2; false when that fails. Otherwise the next
+/// opened file would be a standard stream, and messages would go into it.
 fn open_standard_streams() -> bool {
     let mut streams = [0, 1, 2].map(|fd| libc::pollfd { fd, events: 0, revents: 0 });
     // SAFETY: poll writes to the three structs that it is given.
     unsafe { libc::poll(streams.as_mut_ptr(), 3, 0) };
     let mut closed = streams.iter().filter(|stream| stream.revents & libc::POLLNVAL != 0);
-    // SAFETY: openat reads a NUL-terminated name; it takes the lowest free number, which
-    // is this stream's.
+    // SAFETY: openat reads a NUL-terminated name; the new descriptor has the lowest free number,
+    // which is this stream's.
     let open = || unsafe { libc::syscall(libc::SYS_openat, -1, c"/dev/null".as_ptr(), libc::O_RDWR) };
     closed.all(|stream| usize::try_from(open()) == usize::try_from(stream.fd))
 }
 
-/// Whether this file's mode or its capabilities give a user more than is the user's
-/// (getauxval(3), AT_SECURE). Root gains nothing; a security module may set it for root, too.
+/// Whether the program file's mode or capabilities give its user more privilege (getauxval(3),
+/// AT_SECURE). Root cannot gain any, but a security module may set AT_SECURE for root, too.
 fn gained_privilege() -> bool {
-    // SAFETY: getauxval takes a number and answers one.
+    // SAFETY: getauxval gets a number and returns one.
     let value = |kind| unsafe { libc::getauxval(kind) };
     value(libc::AT_SECURE) != 0 && value(libc::AT_UID) != 0
 }
@@ -64,7 +65,7 @@ const CUT_SHORT: &str =
   try again when nothing writes to it
 ";
 
-/// SIGBUS: the page of a mapped file cannot be had (mmap(2)). Nothing was loaded: in the
+/// SIGBUS: the kernel cannot read a page of a mapped file (mmap(2)). Nothing was loaded: inside the
 /// call itself the kernel answers EFAULT.
 extern "C" fn file_is_gone(_: c_int) {
     process::end_with(CUT_SHORT);
@@ -72,14 +73,14 @@ extern "C" fn file_is_gone(_: c_int) {
 
 /// rt_sigaction(2).
 fn set_action(signal: c_int, handler: usize) {
-    /// The kernel calls no handler without (arch/x86/kernel/signal_64.c,
-    /// x64_setup_rt_frame). Ours does not return, so there is nothing to restore.
+    /// Without this flag the kernel calls no handler (arch/x86/kernel/signal_64.c,
+    /// x64_setup_rt_frame). Our handler does not return, so the restorer is never called.
     const SA_RESTORER: usize = 0x0400_0000;
-    // struct sigaction of the kernel: the handler, then flags, restorer and mask, which
-    // is two words where words are of 32 bits.
+    // The kernel's struct sigaction: handler, flags, restorer and mask. On a 32-bit machine the
+    // mask is two words.
     let action = [handler, SA_RESTORER, 0, 0, 0];
     let old = core::ptr::null_mut::<usize>();
     // SAFETY: the kernel reads one struct of this layout, its mask of 8 bytes. The handler
-    // is none, or one that only makes system calls and ends the program.
+    // is SIG_IGN, or a function that only makes system calls and ends the program.
     unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, action.as_ptr(), old, 8usize) };
 }
