@@ -38,11 +38,9 @@ impl Display for NotLoadable {
                 "its {compression} data unpack to more than {}, all the memory that is available for them",
                 Size(*limit)
             ),
-            NotLoadable::TooLarge(limit) => write!(
-                f,
-                "it unpacks to more than {}, all the memory that is available for it",
-                Size(*limit)
-            ),
+            NotLoadable::TooLarge(limit) => {
+                write!(f, "it unpacks to more than {}, all the memory that is available for it", Size(*limit))
+            }
             NotLoadable::Packed(compression, Packed::Damaged(what)) => {
                 write!(f, "its {compression} data are damaged ({what}){AGAIN}")
             }

@@ -105,7 +105,9 @@ pub fn notes(out: &mut dyn Write, request: &Request, payload: &Payload) -> fmt::
         )?;
     }
     if payload.names_another_key() {
-        out.write_str("note: cryptkey= on the command line does not name /crypto_keyfile.bin, where the key is\n")?;
+        out.write_str(
+            "note: cryptkey= on the command line does not name /crypto_keyfile.bin, where the key is\n",
+        )?;
     }
     if payload.loses_root() {
         out.write_str("note: the new command line has no root=, but the running kernel's has one\n")?;

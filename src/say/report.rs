@@ -96,7 +96,10 @@ fn conclude(out: &mut dyn Write, format: Format, first: Option<&Finding>, more: 
             writeln!(out, "reboots will be ordinary ones: {name}: {}", reason.shown())?;
             match more.saturating_add(1) {
                 1 => out.write_str("what to do about it: rc-kexec doctor\n"),
-                bad => writeln!(out, "that is one of {bad} findings; for all of them, and what to do: rc-kexec doctor"),
+                bad => writeln!(
+                    out,
+                    "that is one of {bad} findings; for all of them, and what to do: rc-kexec doctor"
+                ),
             }
         }
     }

@@ -69,7 +69,9 @@ impl Display for Outcome {
             Outcome::Decided { decision, when_unknown } => {
                 let verdict = decision.verdict();
                 let policy = match (verdict, when_unknown) {
-                    (Verdict::Unknown, WhenUnknown::Kexec) => "; --when-unknown asks for a kexec all the same",
+                    (Verdict::Unknown, WhenUnknown::Kexec) => {
+                        "; --when-unknown asks for a kexec all the same"
+                    }
                     _ => "",
                 };
                 writeln!(f, "{verdict}: {decision}{policy}")

@@ -28,7 +28,8 @@ pub fn release(facts: &Facts) -> Finding {
             } else {
                 ": a kexec starts the installed one"
             };
-            let text = format!("Linux {release} is running, {installed} is installed (flavour {flavour}){which}");
+            let text =
+                format!("Linux {release} is running, {installed} is installed (flavour {flavour}){which}");
             Finding::note("release", text)
         }
         _ => Finding::ok("release", format!("Linux {release} is running, flavour {flavour}")),
@@ -102,7 +103,9 @@ pub fn exposure(name: &'static str, files: &[Exposure]) -> Vec<Finding> {
         }
         if let Some((by, mode, owner)) = &file.by {
             let by = by.shown();
-            note(format!("users other than root can change {path}: {by} has mode {mode:04o} and owner {owner}"));
+            note(format!(
+                "users other than root can change {path}: {by} has mode {mode:04o} and owner {owner}"
+            ));
         }
         if let Some(errno) = file.unseen {
             note(format!("unable to check {path}: {}", strerror(errno)));

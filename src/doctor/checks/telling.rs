@@ -34,12 +34,14 @@ pub fn init(facts: &Facts) -> Finding {
             );
             Finding::new("init", unknown_matters, text)
         }
-        Init::BusyBox(_) => {
-            Finding::ok("init", "BusyBox; its signals tell a reboot from a poweroff, and rc-kexec watches them")
-        }
-        Init::Hidden => {
-            Finding::bad("init", "unable to identify process 1: /proc/1/exe is readable only to root, outside a container")
-        }
+        Init::BusyBox(_) => Finding::ok(
+            "init",
+            "BusyBox; its signals tell a reboot from a poweroff, and rc-kexec watches them",
+        ),
+        Init::Hidden => Finding::bad(
+            "init",
+            "unable to identify process 1: /proc/1/exe is readable only to root, outside a container",
+        ),
         Init::Other(name) if name == "systemd" => Finding::bad(
             "init",
             "systemd, which does not use OpenRC's services\n  run: systemctl enable --now kexec-load@FLAVOUR, then systemctl kexec\n  to start another kernel: kexec-load, then systemctl kexec",
