@@ -128,21 +128,23 @@ fn no_kernel(f: &mut Formatter<'_>, tried: &[OsString], unmounted: Option<&OsStr
 fn no_initrd(f: &mut Formatter<'_>, kernel: &OsStr, tried: &[OsString]) -> fmt::Result {
     let kernel = kernel.shown();
     write!(f, "unable to find the initrd of {kernel}: ")?;
-    absent(f, tried)?;
+    match tried {
+        [] => f.write_str("its name does not begin with vmlinuz-")?,
+        tried => absent(f, tried)?,
+    }
     write!(
         f,
         "; the running kernel was started with an initrd\n  name it: kexec-load {kernel} --initrd FILE; kexec-load {kernel} alone loads none"
     )
 }
 
-/// That none of these files is there.
+/// That these files do not exist, of which one would have been enough.
 fn absent(f: &mut Formatter<'_>, tried: &[OsString]) -> fmt::Result {
     match tried {
-        [] => f.write_str("there is none"),
         [one] => write!(f, "{} does not exist", one.shown()),
-        several => {
+        tried => {
             f.write_str("none of these files exists:")?;
-            each(f, several)
+            each(f, tried)
         }
     }
 }

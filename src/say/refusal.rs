@@ -152,9 +152,7 @@ pub fn why_not(
 }
 
 fn load_disabled(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
-    f.write_str(
-        "kernel.kexec_load_disabled is 1, and nobody can set it back to 0 while this kernel runs\n  ",
-    )?;
+    f.write_str("kernel.kexec_load_disabled is 1, and it cannot be set back while this kernel runs\n  ")?;
     if let Some(path) = &facts.sysctl_file {
         write!(f, "{} sets it: remove the line, then reboot in the ordinary way", path.shown())?;
         if facts.alpine && !facts.boot_option {
