@@ -30,7 +30,8 @@ pub struct Options {
     /// unload the loaded kernel
     #[argh(switch, short = 'u')]
     unload: bool,
-    /// exit with 1 when a crash kernel (with -l: any other kernel) is loaded, else 0
+    /// exit with 1 when a crash kernel (with -l: a kernel for a reboot) is loaded, else
+    /// with 0
     #[argh(switch, short = 'S')]
     status: bool,
     /// load a crash kernel: not supported
