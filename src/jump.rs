@@ -1,5 +1,5 @@
-//! Starts the loaded kernel: is one loaded? may we? then sync and reboot(2). It returns only with a
-//! failure, and the machine then goes on rebooting in the ordinary way.
+//! Starts the loaded kernel: checks that one is loaded and that the machine is rebooting, then calls
+//! sync(2) and reboot(2). It returns only with a failure; the ordinary reboot then goes on.
 
 use crate::failure::{Failure, Result};
 use crate::host::sys::kexec::{self, reboot_kexec};
@@ -11,15 +11,14 @@ use crate::known::shutdown::{Evidence, Verdict, WhenUnknown, decide};
 pub struct Request {
     /// When the jump is permitted.
     pub when: When,
-    /// Write file systems' data first.
+    /// Write cached data to the disks first.
     pub sync: bool,
 }
 
 /// When a jump is permitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
-    /// When the machine is going to reboot; and as this says when a reboot cannot be told from a
-    /// poweroff.
+    /// Only when the machine is rebooting; the value decides when that is unknown.
     Rebooting(WhenUnknown),
     /// Always.
     Now,
@@ -33,7 +32,7 @@ impl Default for When {
 
 /// Starts the loaded kernel, or says why not.
 pub fn run(request: Request) -> Box<Failure> {
-    // Where /sys is gone already, reboot(2) answers.
+    // If /sys is already unmounted, reboot(2) answers.
     if matches!(kernel::is_loaded(false), Ok(false)) {
         return Failure::NothingLoaded.into();
     }
@@ -55,7 +54,7 @@ fn permit(evidence: &Evidence, when_unknown: WhenUnknown) -> Result<()> {
     }
 }
 
-/// Writes file systems' data, unless told not to, and jumps.
+/// Writes cached data to the disks, if `sync` says so, and jumps.
 pub fn jump(sync: bool) -> Box<Failure> {
     if sync {
         kexec::sync();

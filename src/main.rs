@@ -1,6 +1,6 @@
-//! The program: from its words to its exit status. The only place that picks one for a failure.
+//! The program: parses its words, runs the command, and picks the exit status of a failure.
 
-// host/sys/start.rs has the `main`; tests have one of their own.
+// host/sys/start.rs has `main`; the test harness brings its own.
 #![cfg_attr(not(test), no_main)]
 #![cfg_attr(test, allow(dead_code))]
 
@@ -19,7 +19,7 @@ mod start;
 #[global_allocator]
 static MEMORY: BumpAllocator = BumpAllocator::new();
 
-/// The program: from its words, its name first, to its exit status.
+/// Runs the program with these words, its name first; its exit status.
 fn program(argv: &[OsString]) -> u8 {
     let (applet, command) = cli::parse(argv);
     match command.and_then(run::run) {

@@ -38,7 +38,7 @@ pub fn run(command: Command) -> Result<u8> {
     }
 }
 
-/// A load, as far as its goal: the names, the files, the call, what follows.
+/// A load, as far as its goal: choose the names, open the files, make the call, go on.
 fn load(command: Load) -> Result<()> {
     let (mut request, _) = command.from.read();
     if command.goal == Goal::Draw {
@@ -73,10 +73,10 @@ fn load(command: Load) -> Result<()> {
     let route = load::route(&request, &payload, rc_kexec::host::calls())?;
     let Some(after) = after else { return draw(&payload, route, command.debug) };
     let call = commit(&payload, route, command.debug)?;
-    // A key is wiped before anything else happens.
+    // This wipes a key, before anything else happens.
     drop(payload);
     if command.announce {
-        print(format_args!("loaded with {call}; the next reboot by kexec starts it\n"));
+        print(format_args!("loaded with {call}; the next reboot with kexec starts it\n"));
     }
     if command.debug {
         eprint(format_args!("anonymous memory: {} KiB\n", memory::anonymous_kib().unwrap_or(0)));
@@ -118,7 +118,7 @@ fn tell(layout: &Layout, memory: &Memory, debug: bool) {
     }
 }
 
-/// A dry run: the memory with each part where it would lie.
+/// A dry run: draws the memory with each part where it would lie.
 fn draw(payload: &Payload, route: Route, debug: bool) -> Result<()> {
     let memory = Memory::read()?;
     let layout = payload.plan(&memory)?;
@@ -161,9 +161,9 @@ fn going_down(action: shutdown::Action) -> Result<u8> {
     Ok(outcome.exit_status())
 }
 
-/// Says of each option that it was accepted for kexec(8)'s sake.
+/// Names each option that rc-kexec accepts only because kexec(8) has it.
 fn explain_ignored(debug: bool, options: &[&str]) {
     for option in options.iter().filter(|_| debug) {
-        eprint(format_args!("{option} is accepted and does nothing\n"));
+        eprint(format_args!("{option} is accepted but does nothing\n"));
     }
 }

@@ -1,6 +1,6 @@
-//! The services' settings, /etc/conf.d/kexec-load, and the load that they ask for. The service puts
-//! them into the environment, where a shell has read them; the doctor reads the file itself, as far
-//! as it is plain assignments.
+//! The services' settings, /etc/conf.d/kexec-load, and the load that they ask for. OpenRC's shell
+//! reads them, and the service exports them to the environment; the doctor reads the file itself,
+//! as far as it has only plain assignments.
 
 use crate::base::bytes::parts;
 use crate::host::files::read_or_empty;
@@ -11,19 +11,19 @@ use core::ffi::CStr;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// Where it is said what to load.
+/// Where the load is described.
 #[derive(Clone, Debug)]
 pub enum Origin {
     /// On the command line.
     Said(Request),
-    /// In [`FILE`], as far as it can be read without a shell.
+    /// In [`FILE`], as far as rc-kexec can read it without a shell.
     File,
     /// In the environment, where the service puts its settings.
     Environment,
 }
 
 impl Origin {
-    /// The load, and the settings that it comes from.
+    /// The load, and the settings that describe it.
     pub fn read(self) -> (Request, Settings) {
         let settings = match self {
             Origin::Said(request) => return (request, Settings::default()),
@@ -54,7 +54,7 @@ pub struct Settings {
     pub crypt_key: Option<OsString>,
     /// Whether kexec_crypt_key_force is yes.
     pub force: bool,
-    /// Whether kexec_load_at is start, so that the kernel lies in memory while the machine runs.
+    /// Whether kexec_load_at is start: the kernel then lies in memory while the machine runs.
     pub at_start: bool,
     /// kexec_when_unknown
     pub when_unknown: WhenUnknown,
@@ -103,10 +103,10 @@ pub fn parse(text: &[u8]) -> Settings {
 }
 
 impl Settings {
-    /// Sets the setting called `name`, if there is one. An empty value is as good as none.
+    /// Sets the setting called `name`, if there is one. An empty value unsets it.
     fn set(&mut self, name: &[u8], value: &[u8]) {
         let text = (!value.is_empty()).then(|| OsStr::from_bytes(value).to_os_string());
-        // As text: a match on bytes would be compared byte for byte, in code.
+        // As text: a match on byte strings compiles to a comparison of each byte.
         match core::str::from_utf8(name).unwrap_or_default() {
             "kexec_kernel" => self.kernel = text,
             "kexec_command_line" => self.command_line = text,
@@ -126,9 +126,9 @@ impl Settings {
         }
     }
 
-    /// The load that the settings ask for. A named kernel's initrds are those beside it, unless
-    /// they are named, too. A key would lie in memory from the start on, so one for
-    /// kexec_load_at="start" is left out.
+    /// The load that the settings ask for. If they name a kernel but no initrds, its initrds are
+    /// those beside it. With kexec_load_at="start" this leaves the key out, because it would lie
+    /// in memory as long as the machine runs.
     pub fn request(self) -> Request {
         let boot = self.boot.unwrap_or_else(|| "/boot".into());
         let (force, at_start) = (self.force, self.at_start);
@@ -152,8 +152,8 @@ fn is_yes(value: &[u8]) -> bool {
     ["yes", "true", "on", "1"].iter().any(|yes| value.eq_ignore_ascii_case(yes.as_bytes()))
 }
 
-/// The name and the value of a plain assignment (POSIX, Shell Command Language,
-/// 2.2 Quoting): in single quotes, in double quotes without expansions, or bare.
+/// The name and the value of a plain assignment (POSIX, Shell Command Language, 2.2 Quoting): the
+/// value stands in single quotes, in double quotes without expansions, or bare.
 fn assignment(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = line.iter().position(|&byte| byte == b'=')?;
     let (name, value) = (line.get(..at)?, line.get(at.checked_add(1)?..)?);
@@ -179,7 +179,7 @@ fn assignment(line: &[u8]) -> Option<(&[u8], &[u8])> {
             (value, rest)
         }
     };
-    // Nothing may follow but a comment.
+    // Only a comment may follow.
     let comment = rest.trim_ascii_start();
     let is_comment = comment.starts_with(b"#") && comment.len() < rest.len();
     (comment.is_empty() || is_comment).then_some((name, value))

@@ -1,4 +1,4 @@
-//! What services ask and do around a shutdown: is it a reboot? And what makes that known.
+//! What services ask around a shutdown (is it a reboot?), and the preparations for the answer.
 
 use crate::failure::{Failure, Result};
 use crate::host::init;
@@ -15,33 +15,33 @@ pub enum Action {
     },
     /// Watch init's signals.
     Arm,
-    /// Watch them no more.
+    /// Stop watching them.
     Disarm,
     /// Edit /etc/inittab.
     SetUp,
     /// Make the next reboot an ordinary one.
     Skip,
-    /// Reboot at once, where init could not.
+    /// Reboot at once, if init cannot.
     Rescue,
 }
 
 /// What came of an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is done, and there is nothing to say.
+    /// Done, with nothing to say.
     Done,
-    /// The answer, and whether a kexec follows from it.
+    /// The answer to "is it a reboot?".
     Decided {
         /// What the evidence came to.
         decision: Decision,
-        /// What the user wants where the verdict is unknown.
+        /// What the user wants when the verdict is unknown.
         when_unknown: WhenUnknown,
     },
     /// The next reboot will be an ordinary one.
     Skipped,
-    /// What became of /etc/inittab.
+    /// What happened to /etc/inittab.
     SetUp(SetUp),
-    /// The machine would stand still: [`rescue`] reboots it.
+    /// The machine would hang: [`rescue`] reboots it.
     NeedsRescue,
 }
 
@@ -70,7 +70,7 @@ pub fn rescue() -> Box<Failure> {
 }
 
 impl Outcome {
-    /// The exit status: of an answer, 0 when a kexec follows.
+    /// The exit status. For an answer it is 0 when a kexec follows.
     pub fn exit_status(&self) -> u8 {
         match self {
             Outcome::Decided { decision, when_unknown } => match (decision.verdict(), when_unknown) {

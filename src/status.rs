@@ -6,12 +6,12 @@ use crate::host::kernel::is_loaded;
 /// A question that the exit status answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// As kexec(8) has it: 1 when a kernel is loaded, else 0.
+    /// kexec(8)'s: 1 when a kernel is loaded, else 0.
     Kexec8 {
         /// Whether the question is about the kernel for a panic.
         crash: bool,
     },
-    /// As kexec-load has it, also in words: 0 when a kernel for a reboot is loaded, else 1.
+    /// kexec-load's, which also prints the answer: 0 when a kernel for a reboot is loaded, else 1.
     Load,
 }
 
@@ -21,8 +21,8 @@ pub fn run(request: Request) -> Result<bool> {
 }
 
 impl Request {
-    /// The exit status for an answer. Where there is none, kexec(8)'s 1 would say that a kernel is
-    /// loaded.
+    /// The exit status for an answer. Without an answer kexec(8)'s status must not be 1, which says
+    /// that a kernel is loaded.
     pub fn exit_status(self, answer: Option<bool>) -> u8 {
         match (self, answer) {
             (Request::Kexec8 { .. }, None) => 255,

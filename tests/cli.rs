@@ -120,15 +120,15 @@ fn what_is_no_kernel_is_named() {
     let dir = Dir::new("kinds");
     let table: &[(&str, &[u8], &str)] = &[
         ("empty", b"", "the file is empty"),
-        ("text", b"hello", "no kernel that is known here (it begins with 68 65 6c 6c)"),
+        ("text", b"hello", "not a kernel format that rc-kexec knows (first bytes: 68 65 6c 6c)"),
         ("gz", b"\x1f\x8b\x08\0", "the file is cut short: its gzip data end too soon"),
         (
             "zboot",
             b"MZ\0\0zimg",
             "the file is cut short: its header promises at least 64 bytes, and it has 8",
         ),
-        ("efi", b"MZ\0\0", "it is an EFI program, without a Linux kernel in it, and no kernel"),
-        ("initrd", b"0707010000", "it is a cpio archive, as an initrd is, and no kernel"),
+        ("efi", b"MZ\0\0", "it is an EFI program, without a Linux kernel in it, not a kernel"),
+        ("initrd", b"0707010000", "it is a cpio archive, as an initrd is, not a kernel"),
         ("script", b"#!/bin/sh\n", "it is a script"),
     ];
     for (name, bytes, wanted) in table {
@@ -155,12 +155,12 @@ fn an_initrd_that_the_kernel_cannot_unpack_is_refused() {
     let kernel = dir.file("vmlinuz", &bzimage());
     let cut = b"070701000000010000000000000000000000000000000000000000000000ff";
     let table: &[(&str, &[u8], &str)] = &[
-        ("empty", b"", "there is nothing in it"),
-        ("zeros", &[0; 512], "there is nothing in it"),
+        ("empty", b"", "it contains no archive"),
+        ("zeros", &[0; 512], "it contains no archive"),
         (
             "random",
             b"\x13\x37\x13\x37",
-            "no archive that the kernel can unpack begins at byte 0 (13 37 13 37)",
+            "at byte 0 there is no archive that the kernel can unpack (first bytes: 13 37 13 37)",
         ),
         ("cut", cut, "cut short"),
     ];
@@ -186,7 +186,7 @@ fn a_command_line_that_is_too_long_says_how_long() {
     assert_says(
         &run("kexec-load", &args),
         1,
-        "the command line is 2048 bytes long, and this kernel takes 2047",
+        "the command line is 2048 bytes long, and this kernel accepts only 2047",
     );
 }
 
@@ -237,7 +237,7 @@ fn files_to_add_are_drawn_or_refused() {
     for destination in
         ["../x", "/a/../../x", "a/./b", "a//b", "a/", "", "x:0999", "x:0600:y", "TRAILER!!!", &long]
     {
-        assert_says(&add(destination), 2, "it is SRC:DEST[:MODE]");
+        assert_says(&add(destination), 2, "it must be SRC:DEST[:MODE]");
     }
     let missing = run("kexec-load", &[kernel.to_str().unwrap(), "--add-file", "/nowhere/x:y"]);
     assert_says(&missing, 1, "unable to read /nowhere/x: No such file or directory");
@@ -259,7 +259,7 @@ fn a_key_that_others_can_read_is_refused_with_what_to_do() {
         std::fs::set_permissions(&key, PermissionsExt::from_mode(mode)).unwrap();
         let args = ["--dry-run", "--append", "x", "--crypt-key", key.to_str().unwrap(), "--force"];
         let output = run("kexec-load", &[&[kernel.to_str().unwrap()], &args[..]].concat());
-        assert_says(&output, 1, &format!("others than root can read it (mode {mode:04o}, owner "));
+        assert_says(&output, 1, &format!("users other than root can read it (mode {mode:04o}, owner "));
         assert_says(&output, 1, "&& chmod 0400 ");
     }
 }
@@ -292,12 +292,8 @@ fn type_names_what_the_kernel_is_wherever_it_may_run() {
     let table: [(&str, Vec<u8>, &str); 4] = [
         ("k", bzimage(), "k: a bzImage, Linux 6.12.31-0-virt, for x86_64, boot protocol 2.15, "),
         ("k.gz", gzip(&bzimage()), "k.gz: gzip of a bzImage, Linux 6.12.31-0-virt, for x86_64, "),
-        ("i", arm64_image(), "i: an arm64 Image, Linux of no known version, for arm64, 4 KiB"),
-        (
-            "i.gz",
-            gzip(&arm64_image()),
-            "i.gz: gzip of an arm64 Image, Linux of no known version, for arm64, ",
-        ),
+        ("i", arm64_image(), "i: an arm64 Image, Linux of unknown version, for arm64, 4 KiB"),
+        ("i.gz", gzip(&arm64_image()), "i.gz: gzip of an arm64 Image, Linux of unknown version, for arm64, "),
     ];
     for (name, bytes, wanted) in table {
         let path = dir.file(name, &bytes).into_os_string();
@@ -429,7 +425,8 @@ fn the_doctor_looks_at_the_files_that_it_is_given() {
         run("rc-kexec", &["doctor".as_ref(), kernel.as_os_str(), "--initrd".as_ref(), empty.as_os_str()]);
     assert_says(&initrd, 1, "BAD   initrd        ");
     let nowhere = run("rc-kexec", &["doctor".as_ref(), "--boot".as_ref(), dir.0.as_os_str()]);
-    assert_says(&nowhere, 1, &format!("there is none of {}/vmlinuz-", dir.0.display()));
+    assert_says(&nowhere, 1, "unable to find a kernel: ");
+    assert_says(&nowhere, 1, &format!(" {}/vmlinuz-", dir.0.display()));
 }
 
 #[test]

@@ -7,13 +7,13 @@ use crate::failure::Result;
 use crate::settings::Origin;
 use argh::ArgsInfo;
 
-/// Say what stands between this machine and a kexec, and what to do about it. Exit
-/// status 0 when a reboot now would be a kexec, 1 when not. With no option that says
-/// what would be loaded, takes the services' settings, /etc/conf.d/kexec-load.
+/// Say what stands between this machine and a kexec, and what to do about it. The exit
+/// status is 0 when a reboot now would be a kexec, else 1. When no option says what to
+/// load, use the services' settings, /etc/conf.d/kexec-load.
 #[derive(ArgsInfo)]
 #[expect(dead_code, reason = "argh makes the table of options of it")]
 pub struct Options {
-    /// a line a finding, for scripts: name, status and text, with tabs between
+    /// one line for each finding, for scripts: name, status and text, separated with tabs
     #[argh(switch)]
     porcelain: bool,
     /// at most two lines, and none when a reboot now would be a kexec
@@ -70,7 +70,7 @@ pub fn command(words: &Words) -> Result<Command> {
         (true, false) => Format::Porcelain,
         (false, true) => Format::Warning,
         (true, true) => {
-            return Err(words.misused("unable to speak in two ways: give one of --porcelain and --warn"));
+            return Err(words.misused("unable to use --porcelain with --warn: give one of them"));
         }
     };
     Ok(Command::Doctor(DoctorRequest {

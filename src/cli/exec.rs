@@ -6,20 +6,20 @@ use crate::failure::Result;
 use crate::jump::{Request, When};
 use argh::ArgsInfo;
 
-/// Start the loaded kernel at the end of a shutdown for a reboot: writes file
-/// systems' data and jumps. Refuses when nothing is loaded or the machine is not
-/// going to reboot (rc-kexec going-down says why).
+/// Start the loaded kernel at the end of a shutdown for a reboot: write cached data
+/// to the disks, then jump. Refuse when no kernel is loaded or when the machine is not
+/// rebooting (rc-kexec going-down says why).
 #[derive(ArgsInfo)]
 #[expect(dead_code, reason = "argh makes the table of options of it")]
 pub struct Options {
-    /// what to do when a reboot cannot be told from a poweroff: reboot (refuse, so
-    /// that it goes on in the ordinary way; the default) or kexec
+    /// what to do when this may be a reboot or a poweroff: reboot (the default:
+    /// refuse, so that the machine goes on in the ordinary way) or kexec
     #[argh(option, arg_name = "WHAT")]
     when_unknown: Option<String>,
-    /// jump at once, even when the machine is not going down
+    /// jump at once, even when the machine is not shutting down
     #[argh(switch)]
     now: bool,
-    /// say everything
+    /// print details
     #[argh(switch, short = 'd')]
     debug: bool,
     /// print the version

@@ -5,28 +5,29 @@ use super::{Action, Command};
 use crate::failure::Result;
 use argh::ArgsInfo;
 
-/// Say whether the machine is rebooting (exit status 0), and why it is thought so:
-/// no, skip, reboot, poweroff, halt or unknown. For services, which OpenRC stops and
-/// starts alike in every case.
+/// Say whether the machine is rebooting: no, skip, reboot, poweroff, halt or unknown,
+/// and the reason. The exit status is 0 for a reboot, else 1. For services, which
+/// OpenRC stops and starts in the same way in every case.
 #[derive(ArgsInfo)]
 #[expect(dead_code, reason = "argh makes the table of options of it")]
 pub struct Options {
-    /// what to make of unknown: reboot (in the ordinary way, the default) or kexec
+    /// what unknown means: reboot (in the ordinary way, the default) or kexec
     #[argh(option, arg_name = "WHAT")]
     when_unknown: Option<String>,
-    /// begin to watch init's signals, if nothing else tells a reboot from a poweroff
+    /// watch init's signals, if nothing else tells a reboot from a poweroff
     #[argh(switch)]
     arm: bool,
-    /// undo --arm, and remove all that is under /run/rc-kexec
+    /// undo --arm, and remove everything in /run/rc-kexec
     #[argh(switch)]
     disarm: bool,
-    /// let BusyBox init say it: add ::reboot:/sbin/openrc reboot to /etc/inittab
+    /// add ::reboot:/sbin/openrc reboot to /etc/inittab, with which BusyBox's init
+    /// tells services of a reboot itself
     #[argh(switch)]
     setup: bool,
     /// make the next reboot an ordinary one
     #[argh(switch)]
     skip: bool,
-    /// reboot at once when openrc-init, told to kexec, would stand still
+    /// reboot at once when openrc-init has to kexec and no kernel was started
     #[argh(switch)]
     rescue: bool,
     /// print the version
@@ -48,8 +49,7 @@ pub fn command(words: &Words) -> Result<Command> {
     match (asked.next(), asked.next()) {
         (None, _) => Ok(Command::Shutdown(Action::Decide { when_unknown })),
         (Some(&(_, errand)), None) => Ok(Command::Shutdown(errand)),
-        _ => Err(words.misused(
-            "unable to do all of this: --arm, --disarm, --setup, --skip and --rescue stand alone, one of them",
-        )),
+        _ => Err(words
+            .misused("unable to combine --arm, --disarm, --setup, --skip and --rescue: give one of them")),
     }
 }

@@ -13,51 +13,52 @@ use crate::status;
 use argh::ArgsInfo;
 use std::ffi::{OsStr, OsString};
 
-/// Load a kernel and start it, with the options of kexec(8). With neither -l nor
-/// -f nor -e, loads and asks init for a reboot.
+/// Load a kernel and start it, with the options of kexec(8). Without -l, -f and -e,
+/// load a kernel and ask init for a reboot.
 #[derive(ArgsInfo)]
 #[expect(dead_code, reason = "argh makes the table of options of it")]
 pub struct Options {
     /// load the kernel
     #[argh(switch, short = 'l')]
     load: bool,
-    /// start the kernel that is loaded, at once
+    /// start the loaded kernel at once
     #[argh(switch, short = 'e')]
     exec: bool,
-    /// load and start at once; the last of -l and -f counts
+    /// load a kernel and start it at once; of -l and -f the last one counts
     #[argh(switch, short = 'f')]
     force: bool,
-    /// unload
+    /// unload the loaded kernel
     #[argh(switch, short = 'u')]
     unload: bool,
-    /// exit with 1 when a crash kernel (with -l: a kernel) is loaded, else with 0
+    /// exit with 1 when a crash kernel (with -l: a kernel for a reboot) is loaded, else
+    /// with 0
     #[argh(switch, short = 'S')]
     status: bool,
-    /// load a crash kernel: refused, this program does not
+    /// load a crash kernel: not supported
     #[argh(switch, short = 'p')]
     load_panic: bool,
-    /// initrd; may be repeated (also --ramdisk)
+    /// an initrd; may be repeated (also --ramdisk)
     #[argh(option, arg_name = "FILE")]
     initrd: Vec<String>,
     /// another name of --initrd
     #[argh(option, hidden_help)]
     ramdisk: Vec<String>,
-    /// the command line, or with --reuse-cmdline what is added to it
+    /// the command line, or with --reuse-cmdline the options to add to it
     #[argh(option, arg_name = "LINE")]
     append: Option<String>,
     /// the command line (the same as --append)
     #[argh(option, arg_name = "LINE")]
     command_line: Option<String>,
-    /// begin with the running kernel's command line (also --reuse-commandline)
+    /// start from the running kernel's command line (also --reuse-commandline)
     #[argh(switch)]
     reuse_cmdline: bool,
     /// another name of --reuse-cmdline
     #[argh(switch, hidden_help)]
     reuse_commandline: bool,
-    /// the device tree to hand on, in the place of the running kernel's (arm64)
+    /// the device tree to use instead of the running kernel's (arm64)
     #[argh(option, arg_name = "FILE")]
     dtb: Option<String>,
-    /// the kernel's type; the file's content decides, and must agree
+    /// the kernel's type; it must agree with the file's content
     #[argh(option, short = 't', long = "type", arg_name = "TYPE")]
     kind: Option<String>,
     /// the lowest address to load to
@@ -66,25 +67,25 @@ pub struct Options {
     /// the highest address to load to
     #[argh(option, arg_name = "ADDRESS")]
     mem_max: Option<String>,
-    /// only kexec_load
+    /// use only kexec_load
     #[argh(switch, short = 'c')]
     kexec_syscall: bool,
-    /// only kexec_file_load
+    /// use only kexec_file_load
     #[argh(switch, short = 's')]
     kexec_file_syscall: bool,
-    /// kexec_file_load where the kernel has it, else kexec_load (the default)
+    /// use kexec_file_load if the kernel has it, else kexec_load (the default)
     #[argh(switch, short = 'a')]
     kexec_syscall_auto: bool,
-    /// do not write file systems' data before a jump
+    /// do not write cached data to the disks before a jump
     #[argh(switch, short = 'y')]
     no_sync: bool,
-    /// accepted, does nothing: the image is never hashed
+    /// accepted, does nothing: rc-kexec never hashes the image
     #[argh(switch, short = 'i')]
     no_checks: bool,
-    /// accepted, does nothing: no interface is taken down
+    /// accepted, does nothing: rc-kexec takes no interface down
     #[argh(switch, short = 'x')]
     no_ifdown: bool,
-    /// say everything
+    /// print details
     #[argh(switch, short = 'd')]
     debug: bool,
     /// print the version
@@ -114,7 +115,7 @@ pub fn command(words: &Words) -> Result<Command> {
         (Some(kernel), false) => load(words, kernel).map(Command::Load),
         (None, false) => Err(words.misused("unable to load: no kernel is named")),
         (Some(_), true) => Err(words.misused(
-            "unable to start a kernel that is named: -e starts the one that is loaded, -f loads and starts",
+            "unable to start the kernel that you name: -e starts the loaded one, -f loads and starts one",
         )),
     }
 }
@@ -123,7 +124,7 @@ fn unload(words: &Words, no_kernel: bool) -> Result<Command> {
     if no_kernel && !words.has("--exec") && words.last_of(&["--load", "--force"]).is_none() {
         return Ok(Command::Unload);
     }
-    Err(words.misused("unable to unload and load at once: leave -u out, a load replaces what is loaded"))
+    Err(words.misused("unable to unload and load at once: leave -u out, a load replaces the loaded kernel"))
 }
 
 fn jump(words: &Words) -> Jump {
@@ -136,9 +137,9 @@ fn load(words: &Words, kernel: OsString) -> Result<Load> {
     let bounds = bounds(words.last("--mem-min"), words.last("--mem-max"));
     let bounds = bounds.map_err(|what| words.misused(what))?;
     if call == Choice::Only(Call::FileLoad) && bounds != Range::ALL {
-        return Err(words.misused(
-            "unable to keep to --mem-min and --mem-max with -s: kexec_file_load accepts no bounds",
-        ));
+        return Err(
+            words.misused("unable to use --mem-min and --mem-max with -s: kexec_file_load accepts no bounds")
+        );
     }
     // --append and --command-line are two names of one option; the last one counts.
     let append = words.last_of(&["--append", "--command-line"]).map(|(_, value)| *value);
@@ -171,7 +172,7 @@ fn load(words: &Words, kernel: OsString) -> Result<Load> {
     })
 }
 
-/// The options that are accepted and do nothing.
+/// The options that rc-kexec accepts and ignores.
 fn ignored(words: &Words) -> Vec<&'static str> {
     ["--no-ifdown", "--no-checks"].into_iter().filter(|name| words.has(name)).collect()
 }
@@ -182,17 +183,17 @@ fn choice(words: &Words) -> Result<Choice> {
         (false, false) => Ok(Choice::Auto),
         (true, false) => Ok(Choice::Only(Call::FileLoad)),
         (false, true) => Ok(Choice::Only(Call::Load)),
-        (true, true) => Err(words.misused("unable to load with -c and -s: they exclude each other")),
+        (true, true) => Err(words.misused("unable to use -c with -s: give one of them")),
     }
 }
 
-/// `--mem-min` and `--mem-max`: both ends inside, in decimal or with 0x.
+/// `--mem-min` and `--mem-max`, both inclusive, in decimal or with 0x.
 fn bounds(min: Option<&OsStr>, max: Option<&OsStr>) -> Result<Range, &'static str> {
     let number = |text: &OsStr| {
         let text = text.as_encoded_bytes();
         if text.starts_with(b"0x") { parse_hex(text) } else { parse_decimal(text) }
     };
-    let min = min.map_or(Some(0), number).ok_or("unable to use --mem-min: it is no address")?;
-    let max = max.map_or(Some(u64::MAX), number).ok_or("unable to use --mem-max: it is no address")?;
+    let min = min.map_or(Some(0), number).ok_or("unable to use --mem-min: it is not an address")?;
+    let max = max.map_or(Some(u64::MAX), number).ok_or("unable to use --mem-max: it is not an address")?;
     Range::new(min, max.saturating_add(1)).ok_or("unable to use --mem-max: it is not above --mem-min")
 }

@@ -9,65 +9,65 @@ use crate::settings::Origin;
 use crate::status;
 use argh::ArgsInfo;
 
-/// Load a kernel, to be started by the next reboot. With no kernel named, finds
-/// the installed kernel of the running flavour and its initramfs. With no command
-/// line given, takes the running kernel's.
+/// Load a kernel, which the next reboot then starts. Without KERNEL, find the
+/// installed kernel of the running flavour and its initramfs. Without a command line,
+/// use the running kernel's.
 #[derive(ArgsInfo)]
 #[expect(dead_code, reason = "argh makes the table of options of it")]
 pub struct Options {
-    /// initrd; may be repeated
+    /// an initrd; may be repeated
     #[argh(option, arg_name = "FILE")]
     initrd: Vec<String>,
-    /// the command line, or with --reuse-cmdline what is added to it
+    /// the command line, or with --reuse-cmdline the options to add to it
     #[argh(option, arg_name = "LINE")]
     append: Option<String>,
-    /// the command line, whole
+    /// the whole command line
     #[argh(option, arg_name = "LINE")]
     command_line: Option<String>,
-    /// begin with the running kernel's command line, without what its boot loader
-    /// put there (BOOT_IMAGE=, initrd=)
+    /// start from the running kernel's command line, without the options that its
+    /// boot loader added (BOOT_IMAGE=, initrd=)
     #[argh(switch)]
     reuse_cmdline: bool,
     /// another name of --reuse-cmdline
     #[argh(switch, hidden_help)]
     reuse_commandline: bool,
-    /// add SRC to the next kernel's initramfs as DEST, root's, with MODE (octal; SRC's
-    /// own by default); may be repeated
+    /// add the file SRC to the next kernel's initramfs as DEST, with owner root and
+    /// MODE (octal; the default is SRC's own); may be repeated
     #[argh(option, arg_name = "SRC:DEST[:MODE]")]
     add_file: Vec<String>,
-    /// add FILE to it as /crypto_keyfile.bin, and cryptkey to the command line:
-    /// Alpine's initramfs unlocks its root with it
+    /// add FILE to the initramfs as /crypto_keyfile.bin, and cryptkey to the command
+    /// line: with them Alpine's initramfs unlocks the root
     #[argh(option, arg_name = "FILE")]
     crypt_key: Option<String>,
-    /// take the key from a file system that is not known to be encrypted, too
+    /// accept a key on a file system that is not known to be encrypted
     #[argh(switch)]
     force: bool,
-    /// the device tree to hand on, in the place of the running kernel's (arm64)
+    /// the device tree to use instead of the running kernel's (arm64)
     #[argh(option, arg_name = "FILE")]
     dtb: Option<String>,
-    /// where installed kernels are looked for (/boot); with it, a named kernel's
-    /// initrds are looked for beside the kernel, unless --initrd none
+    /// the folder of the installed kernels (/boot); with KERNEL, also find the initrds
+    /// beside the kernel, unless --initrd none
     #[argh(option, arg_name = "DIR")]
     boot: Option<String>,
-    /// load what the services' settings in the environment say (kexec_kernel and so on)
+    /// load what the services' settings in the environment say (kexec_kernel and others)
     #[argh(switch)]
     from_environment: bool,
-    /// auto (the default), load or file
+    /// the system call: auto (the default), load or file
     #[argh(option, arg_name = "CALL")]
     syscall: Option<String>,
-    /// draw where it would go; load nothing
+    /// draw where in memory each part would go; load nothing
     #[argh(switch)]
     dry_run: bool,
-    /// say what the kernel is: its format, version and machine; load nothing
+    /// print the kernel's format, version and machine; load nothing
     #[argh(switch, long = "type")]
     kind: bool,
-    /// unload
+    /// unload the loaded kernel
     #[argh(switch)]
     unload: bool,
     /// exit with 0 when a kernel is loaded, else with 1
     #[argh(switch)]
     status: bool,
-    /// say everything
+    /// print details
     #[argh(switch, short = 'd')]
     debug: bool,
     /// print the version
@@ -92,9 +92,7 @@ pub fn command(words: &Words) -> Result<Command> {
         (false, true, false) => return Ok(Command::Status(status::Request::Load)),
         (false, false, _) => {}
         _ => {
-            return Err(
-                words.misused("unable to do all of this: --unload and --status stand alone, one of them")
-            );
+            return Err(words.misused("unable to combine these options: give --unload or --status alone"));
         }
     }
     let mut from = from.unwrap_or(Origin::Said(Default::default()));
@@ -105,13 +103,13 @@ pub fn command(words: &Words) -> Result<Command> {
     Ok(Command::Load(Load { from, goal, announce: true, debug, ignored: Vec::new() }))
 }
 
-/// Where it is said what to load; `None` when no option says so.
+/// Where the load is described; `None` when no option describes one.
 pub fn origin(words: &Words) -> Result<Option<Origin>> {
     match (words.has("--from-environment"), super::said(words)?) {
         (false, said) => Ok(said.map(Origin::Said)),
         (true, None) => Ok(Some(Origin::Environment)),
         (true, Some(_)) => Err(words.misused(
-            "unable to load what is named: --from-environment stands alone, the settings name everything",
+            "unable to combine these options: with --from-environment the settings say what to load",
         )),
     }
 }
@@ -121,6 +119,6 @@ fn choice(words: &Words) -> Result<Choice> {
         Some("auto") => Ok(Choice::Auto),
         Some("load") => Ok(Choice::Only(Call::Load)),
         Some("file") => Ok(Choice::Only(Call::FileLoad)),
-        _ => Err(words.misused("unable to use --syscall: it is auto, load or file")),
+        _ => Err(words.misused("unable to use --syscall: it must be auto, load or file")),
     }
 }

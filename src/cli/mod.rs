@@ -27,7 +27,7 @@ use words::Words;
 /// What the user asks for.
 #[derive(Debug)]
 pub enum Command {
-    /// Load a kernel, and perhaps more.
+    /// Load a kernel, and perhaps start it.
     Load(Load),
     /// Unload what is loaded.
     Unload,
@@ -52,9 +52,9 @@ pub struct Load {
     pub goal: Goal,
     /// Say what was loaded.
     pub announce: bool,
-    /// Say everything.
+    /// Print details.
     pub debug: bool,
-    /// Options that are accepted and do nothing.
+    /// Options that rc-kexec accepts and ignores.
     pub ignored: Vec<&'static str>,
 }
 
@@ -63,9 +63,9 @@ pub struct Load {
 pub struct Jump {
     /// The jump.
     pub request: jump::Request,
-    /// Say everything.
+    /// Print details.
     pub debug: bool,
-    /// Options that are accepted and do nothing.
+    /// Options that rc-kexec accepts and ignores.
     pub ignored: Vec<&'static str>,
 }
 
@@ -83,14 +83,14 @@ const APPLETS: [Applet; 5] = [
     Applet {
         name: "kexec-load",
         speaks_as: "kexec-load",
-        purpose: "load a kernel, to be started by the next reboot",
+        purpose: "load a kernel, which the next reboot then starts",
         options: load::Options::get_args_info,
         command: load::command,
     },
     Applet {
         name: "kexec-exec",
         speaks_as: "kexec-exec",
-        purpose: "start the loaded kernel, at the end of a shutdown",
+        purpose: "start the loaded kernel at the end of a shutdown",
         options: exec::Options::get_args_info,
         command: exec::command,
     },
@@ -129,7 +129,7 @@ pub fn parse(argv: &[OsString]) -> (&'static str, Result<Command>) {
         return (applet.speaks_as, applet.parse(rest));
     }
     let command = match rest.split_first() {
-        None => Err(no_applet("unable to do anything: no applet is named")),
+        None => Err(no_applet("unable to choose an applet: none is named")),
         Some((word, rest)) => match (applet(word), word.to_str().unwrap_or_default()) {
             (Some(applet), _) => return (applet.speaks_as, applet.parse(rest)),
             (None, "--help" | "-h" | "help") => Ok(Command::Print(list_of_applets())),
@@ -163,9 +163,7 @@ fn list_of_applets() -> String {
     for applet in &APPLETS {
         let _ = writeln!(text, "  rc-kexec {:<11} {}", applet.name, applet.purpose);
     }
-    text.push_str(
-        "\nThe first three are also names to call it by. For the options: rc-kexec APPLET --help\n",
-    );
+    text.push_str("\nYou can also call the first three by name. For the options: rc-kexec APPLET --help\n");
     text
 }
 
@@ -182,7 +180,7 @@ fn no_applet(what: &str) -> Box<Failure> {
 fn when_unknown(words: &Words) -> Result<WhenUnknown> {
     let word = words.last("--when-unknown").unwrap_or("reboot".as_ref());
     WhenUnknown::from_word(word.as_bytes())
-        .ok_or_else(|| words.misused("unable to use --when-unknown: it is reboot or kexec"))
+        .ok_or_else(|| words.misused("unable to use --when-unknown: it must be reboot or kexec"))
 }
 
 /// What kexec-load's options say about a load; `None` when they say nothing.
@@ -215,7 +213,7 @@ fn line(words: &Words) -> Result<Line> {
     let reuse = words.has("--reuse-cmdline");
     if command_line.is_some() && (append.is_some() || reuse) {
         return Err(words.misused(
-            "unable to make a command line: give one of --command-line and --append, and --reuse-cmdline only with --append",
+            "unable to use --command-line with --append or --reuse-cmdline: it is the whole command line",
         ));
     }
     Ok(match (append.or(command_line), reuse) {
@@ -230,12 +228,12 @@ fn added_files(words: &Words) -> Result<Vec<AddedFile>> {
     for word in words.all("--add-file") {
         files.push(added_file(word.as_bytes()).ok_or_else(|| {
             words.misused(&format!(
-                "unable to use --add-file {}: it is SRC:DEST[:MODE], DEST a path of at most 4095 bytes without . and .., MODE octal",
+                "unable to use --add-file {}: it must be SRC:DEST[:MODE], with DEST a path of at most 4095 bytes without . and .., and MODE octal",
                 word.shown()
             ))
         })?);
     }
-    // The kernel would leave one of them out without a word.
+    // The kernel would silently leave one of them out.
     let above = |name: &OsStr, other: &AddedFile| {
         other.name.as_bytes().strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"/"))
     };
@@ -427,7 +425,7 @@ mod tests {
         assert!(usage("kexec-load --add-file a:../b").contains("SRC:DEST[:MODE]"));
         assert!(usage("kexec-load --add-file a:b/c --add-file a:b").contains("added below it"));
         assert!(load("kexec-load --add-file a:b --add-file a:bc --add-file a:b").adds());
-        assert!(usage("kexec-load --unload --crypt-key k").contains("stand alone"));
+        assert!(usage("kexec-load --unload --crypt-key k").contains("--unload or --status alone"));
     }
 
     #[test]
@@ -439,8 +437,8 @@ mod tests {
             ("kexec --kexec- /k", "could be --kexec-syscall"),
             ("kexec -l", "no kernel is named"),
             ("kexec", "no kernel is named"),
-            ("kexec -l /k --append", "--append takes a value"),
-            ("kexec -l --load=1 /k", "--load takes no value"),
+            ("kexec -l /k --append", "--append needs a value"),
+            ("kexec -l --load=1 /k", "--load accepts no value"),
             ("kexec -l /a /b", "2 kernels"),
             ("kexec -e /a", "-f loads and starts"),
             ("kexec -le /a", "-f loads and starts"),
@@ -448,14 +446,14 @@ mod tests {
             ("kexec -l /k --mem-min=q", "--mem-min"),
             ("kexec -l /k --mem-min=0x2000 --mem-max=0x1000", "--mem-max"),
             ("kexec-load --syscall both", "--syscall"),
-            ("kexec-load --unload --status", "one of"),
-            ("kexec-load /k --append a --command-line b", "one of"),
+            ("kexec-load --unload --status", "give --unload or --status alone"),
+            ("kexec-load /k --append a --command-line b", "the whole command line"),
             ("kexec-exec now", "unable to use now"),
-            ("kexec-exec --when-unknown now", "--when-unknown: it is reboot or kexec"),
+            ("kexec-exec --when-unknown now", "--when-unknown: it must be reboot or kexec"),
             ("rc-kexec going-down --when-unknown reboot 7", "unable to use 7"),
             ("rc-kexec going-down --arm --disarm", "one of them"),
             ("rc-kexec doctor --porcelain --warn", "one of"),
-            ("rc-kexec doctor --append a --command-line b", "one of"),
+            ("rc-kexec doctor --append a --command-line b", "the whole command line"),
         ];
         for (line, wanted) in table {
             let what = usage(line);
@@ -504,9 +502,10 @@ mod tests {
         assert!(matches!(request.load, Origin::Environment));
         let Ok(Command::Doctor(request)) = run("rc-kexec doctor").1 else { panic!() };
         assert!(matches!(request.load, Origin::File));
-        assert!(usage("kexec-load --from-environment /k").contains("--from-environment stands alone"));
+        assert!(usage("kexec-load --from-environment /k").contains("with --from-environment the settings"));
         assert!(
-            usage("rc-kexec doctor --from-environment --boot /").contains("--from-environment stands alone")
+            usage("rc-kexec doctor --from-environment --boot /")
+                .contains("with --from-environment the settings")
         );
     }
 

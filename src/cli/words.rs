@@ -1,7 +1,7 @@
-//! The words after an applet's name, by the table that argh makes of its options.
+//! The words after an applet's name, read with the table that argh makes of its options.
 //!
-//! argh's own pass takes neither `--opt=value` nor clusters, prefixes, values that
-//! begin with a dash, or words that are not UTF-8; this one does.
+//! argh's own parser does not know `--opt=value`, clusters, prefixes, values that begin with
+//! a dash, or words that are not UTF-8; kexec(8)'s users type them all.
 
 use crate::base::text::Shown;
 use crate::failure::{Failure, Result};
@@ -14,19 +14,19 @@ use std::os::unix::ffi::OsStrExt;
 const DESCRIPTIONS: usize = 22;
 const LINE: usize = 80;
 
-/// A command line after the pass.
+/// A command line, split into options and operands.
 #[derive(Debug)]
 pub struct Words<'a> {
     applet: &'static str,
     table: &'static [FlagInfo<'static>],
-    /// The options by their full names, each with its value if it takes one.
+    /// The options by their full names, each with its value if it has one.
     options: Vec<(&'static str, &'a OsStr)>,
-    /// The words that are no options.
+    /// The words that are not options.
     pub operands: Vec<&'a OsStr>,
 }
 
 impl<'a> Words<'a> {
-    /// The pass, for the applet that calls itself `applet`.
+    /// Splits the words of the applet that calls itself `applet`.
     pub fn split(
         applet: &'static str,
         info: &CommandInfoWithArgs,
@@ -57,7 +57,7 @@ impl<'a> Words<'a> {
         }
         match words.operands.first() {
             Some(operand) if info.positionals.is_empty() => {
-                Err(words.misused(&format!("unable to use {}: {applet} takes no operand", operand.shown())))
+                Err(words.misused(&format!("unable to use {}: {applet} accepts no operand", operand.shown())))
             }
             _ => Ok(words),
         }
@@ -72,18 +72,18 @@ impl<'a> Words<'a> {
     ) -> Result<()> {
         let value = match (takes_value(row), attached) {
             (false, None) => OsStr::new(""),
-            (false, Some(_)) => return Err(self.misused(&format!("{spelled} takes no value"))),
+            (false, Some(_)) => return Err(self.misused(&format!("{spelled} accepts no value"))),
             (true, Some(value)) => OsStr::from_bytes(value),
             (true, None) => match args.next() {
                 Some(value) => value,
-                None => return Err(self.misused(&format!("{spelled} takes a value"))),
+                None => return Err(self.misused(&format!("{spelled} needs a value"))),
             },
         };
         self.options.push((full_name(row), value));
         Ok(())
     }
 
-    /// The option by its full name, or by the beginning of only one name.
+    /// The option with this name, or the only one whose name begins so.
     fn find_long(&self, name: &[u8]) -> Result<&'static FlagInfo<'static>> {
         let text = name.shown();
         if let Some(row) = self.table.iter().find(|row| row.long.as_bytes() == name) {
@@ -93,7 +93,7 @@ impl<'a> Words<'a> {
         let Some(row) = matching.next() else {
             return Err(self.misused(&format!("unknown option {text}")));
         };
-        // Two names of one option are no doubt about which.
+        // Two names of the same option are not ambiguous.
         match matching.find(|other| full_name(other) != full_name(row)) {
             None => Ok(row),
             Some(other) => Err(self.misused(&format!("{text} could be {} or {}", row.long, other.long))),
@@ -141,7 +141,8 @@ fn takes_value(row: &FlagInfo) -> bool {
     matches!(row.kind, FlagInfoKind::Option { .. })
 }
 
-/// The name that the program knows it by, which other names' descriptions say.
+/// The name that the program uses; an option that is only another name of one says which in its
+/// description.
 pub fn full_name(row: &FlagInfo<'static>) -> &'static str {
     row.description.strip_prefix("another name of ").unwrap_or(row.long)
 }
@@ -173,8 +174,8 @@ pub fn help(applet: &str, info: &CommandInfoWithArgs) -> String {
     text
 }
 
-/// Adds words to a line that has `column` bytes, and to as many more as they need,
-/// from column `first` on.
+/// Adds words to a line that has `column` bytes, then to new lines that begin at column
+/// `first`.
 fn wrap(text: &mut String, words: &str, mut column: usize, first: usize) {
     for word in words.split_ascii_whitespace() {
         if column.saturating_add(word.len()) >= LINE {

@@ -1,4 +1,4 @@
-//! What the doctor looks at. Nothing is changed.
+//! Reads all that the doctor looks at. Changes nothing.
 
 use super::Request;
 use crate::base::bytes::parts;
@@ -24,13 +24,13 @@ use std::ffi::OsString;
 /// All that the doctor looks at.
 #[derive(Debug, Default)]
 pub struct Facts {
-    /// What can be known about why a load is refused.
+    /// What the machine reveals about why a load would be refused.
     pub refusal: Refusal,
     /// Which calls the kernel has.
     pub calls: Calls,
     /// Whether a kernel is loaded.
     pub loaded: bool,
-    /// Whether UEFI's Secure Boot is on; `None` without UEFI, or when it does not say.
+    /// Whether UEFI's Secure Boot is on; `None` without UEFI, or when UEFI does not say.
     pub secure_boot: Option<bool>,
     /// The running kernel's release.
     pub release: String,
@@ -38,7 +38,7 @@ pub struct Facts {
     pub flavour: Option<String>,
     /// The installed release of that flavour (Alpine).
     pub installed: Option<String>,
-    /// The container that this is.
+    /// The container's name, in a container.
     pub container: Option<OsString>,
     /// Process 1.
     pub init: Init,
@@ -48,13 +48,13 @@ pub struct Facts {
     pub trace: Trace,
     /// Whether the kernel has tracefs.
     pub has_tracefs: bool,
-    /// Whether the next reboot is to be an ordinary one.
+    /// Whether the user asked for an ordinary reboot next.
     pub skip: bool,
-    /// OpenRC's services of ours.
+    /// The state of our services.
     pub services: Services,
-    /// A load as it would go.
+    /// The load as it would go.
     pub rehearsal: Rehearsal,
-    /// Whether that load is from /etc/conf.d/kexec-load, read without a shell.
+    /// Whether the load comes from /etc/conf.d/kexec-load, read without a shell.
     pub by_settings: bool,
     /// A line of the settings that only a shell can read.
     pub odd_line: Option<usize>,
@@ -66,7 +66,7 @@ pub struct Facts {
     pub settings: Exposure,
 }
 
-/// What a load would come to, as far as it gets; `None` where it does not get to.
+/// How far a load would get; a field that it would not reach is `None`.
 #[derive(Debug, Default)]
 pub struct Rehearsal {
     /// The names of the kernel, the initrds and the added files.
@@ -77,13 +77,13 @@ pub struct Rehearsal {
     pub initrds: Option<String>,
     /// The command line's length.
     pub command_line: Option<String>,
-    /// Whether the running kernel has a root= and the next one would not.
+    /// Whether the running kernel has root= and the next one would not.
     pub loses_root: bool,
-    /// Whether there is a key and nothing to unlock with it.
+    /// Whether there is a key, and no cryptroot= that it would unlock.
     pub unlocks_nothing: bool,
-    /// The memory that it needs, and the most that the kernel allows, in bytes.
+    /// The memory that the load needs, and the most that the kernel allows, in bytes.
     pub memory: Option<(u64, u64)>,
-    /// Why it ended.
+    /// Why the load would fail.
     pub failure: Option<Box<Failure>>,
 }
 
@@ -98,7 +98,7 @@ pub fn gather(request: Request) -> Facts {
     let rehearsal = rehearse(&load.rehearsed());
     let (flavour, release) = kernel::release().unwrap_or_default();
     let mut own_settings = exposure(settings::FILE.as_ref());
-    // The file need not be there.
+    // The settings file is optional.
     own_settings.unseen = own_settings.unseen.filter(|errno| *errno != Errno::ENOENT);
     Facts {
         refusal: refusal::known(),
@@ -125,7 +125,7 @@ pub fn gather(request: Request) -> Facts {
     }
 }
 
-/// Goes through a load up to the call.
+/// Goes through a load, up to the system call.
 fn rehearse(request: &load::Request) -> Rehearsal {
     let mut found = Rehearsal::default();
     found.failure = go_through(request, &mut found).err();

@@ -1,5 +1,5 @@
-//! What stands between this machine and a kexec, and what to do about it. [`gather`] reads,
-//! [`examine`] is pure over what it found: each check is one function that makes one finding.
+//! What stands between this machine and a kexec, and what to do about it. [`gather`] reads the
+//! machine. [`examine`] is pure: each check is one function from those facts to its findings.
 
 mod checks;
 mod gather;
@@ -26,20 +26,20 @@ pub struct Request {
 pub enum Format {
     /// A table for people.
     Table,
-    /// A line a finding, for scripts.
+    /// One line for each finding, for scripts.
     Porcelain,
-    /// At most two lines, and only when a reboot would not be a kexec.
+    /// At most two lines, and none when a reboot would be a kexec.
     Warning,
 }
 
 /// What one check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What was looked at, in one word that is the same in every version.
+    /// What the check looked at: one word, the same in every version.
     pub name: &'static str,
     /// How it came out.
     pub status: Status,
-    /// What was found and, in further lines, what to do.
+    /// What it found and, in further lines, what to do.
     pub text: String,
 }
 
@@ -50,7 +50,7 @@ pub enum Status {
     Ok,
     /// Worth knowing; a reboot can be a kexec all the same.
     Note,
-    /// With this a reboot is not a kexec, or that is not certain.
+    /// A reboot is not a kexec, or may not be one.
     Bad,
 }
 
@@ -100,7 +100,7 @@ pub fn exit_status(findings: &[Finding]) -> u8 {
 }
 
 impl Facts {
-    /// How much it matters that a load would fail: with a kernel loaded a reboot starts that one.
+    /// How bad it is that a load would fail: when a kernel is loaded, a reboot starts that one.
     fn load_matters(&self) -> Status {
         if self.loaded { Status::Note } else { Status::Bad }
     }

@@ -1,4 +1,4 @@
-//! The findings of machines that differ from a ready one in one thing.
+//! The findings on machines that each differ from a ready one in one thing.
 
 use super::*;
 use crate::failure::Failure;
@@ -39,7 +39,7 @@ fn ready() -> Facts {
     }
 }
 
-/// What is not as it should be.
+/// The findings with this status.
 fn found(facts: &Facts, status: Status) -> Vec<(&'static str, String)> {
     let found = examine(facts).into_iter().filter(|finding| finding.status == status);
     found.map(|finding| (finding.name, finding.text)).collect()
@@ -56,7 +56,7 @@ fn stands_in_the_way(name: &str, word: &str, change: impl FnOnce(&mut Facts)) {
     assert!(bad[0].1.contains(word), "{word}: {bad:?}");
 }
 
-/// A note and no more.
+/// `change` makes a note and nothing worse.
 #[track_caller]
 fn is_a_note(name: &str, word: &str, change: impl FnOnce(&mut Facts)) {
     let mut facts = ready();
@@ -118,7 +118,7 @@ fn each_thing_that_can_be_in_the_way() {
         facts.rehearsal.command_line = None;
         facts.rehearsal.memory = None;
     });
-    stands_in_the_way("memory", "it needs 17 MiB, and 16 MiB is available", |facts| {
+    stands_in_the_way("memory", "it needs 17 MiB, but only 16 MiB is available", |facts| {
         facts.refusal.available = Some(16 << 20);
     });
     stands_in_the_way("memory", "none is loaded", |facts| {
@@ -134,7 +134,7 @@ fn each_thing_that_can_be_in_the_way() {
     });
     stands_in_the_way("init", "s6-svscan", |facts| facts.init = Init::Other("s6-svscan".into()));
     stands_in_the_way("init", "systemctl kexec", |facts| facts.init = Init::Other("systemd".into()));
-    stands_in_the_way("init", "needs root", |facts| facts.init = Init::Hidden);
+    stands_in_the_way("init", "only to root", |facts| facts.init = Init::Hidden);
     stands_in_the_way("services", "make install", |facts| facts.services.are_installed = false);
     stands_in_the_way("kexec-load", "rc-service kexec-load start", |facts| {
         facts.services.load_started = false
@@ -169,29 +169,29 @@ fn what_is_worth_knowing_and_in_nobodys_way() {
     is_a_note("command-line", "no root=", |facts| facts.rehearsal.loses_root = true);
     is_a_note(
         "kernel-file",
-        "others than root can change /boot/k: /boot has mode 0777 and owner 0",
+        "users other than root can change /boot/k: /boot has mode 0777 and owner 0",
         |facts| {
             let by = Some(("/boot".into(), 0o777, 0));
             facts.files =
                 vec![Exposure::default(), Exposure { path: "/boot/k".into(), by, ..Exposure::default() }];
         },
     );
-    is_a_note("kernel-file", "/k is /boot/k-6.12: /k is a symbolic link", |facts| {
+    is_a_note("kernel-file", "/k is really /boot/k-6.12: /k is a symbolic link", |facts| {
         let (link, leads_to) = (Some("/k".into()), Some("/boot/k-6.12".into()));
         facts.files = vec![Exposure { path: "/k".into(), link, leads_to, ..Exposure::default() }];
     });
-    is_a_note("kernel-file", "/k was not looked at: Permission denied", |facts| {
+    is_a_note("kernel-file", "unable to check /k: Permission denied", |facts| {
         facts.files =
             vec![Exposure { path: "/k".into(), unseen: Some(Errno::EACCES), ..Exposure::default() }];
     });
-    is_a_note("settings-file", "others than root can change /etc/conf.d/kexec-load: ", |facts| {
+    is_a_note("settings-file", "users other than root can change /etc/conf.d/kexec-load: ", |facts| {
         facts.settings.path = settings::FILE.into();
         facts.settings.by = Some((settings::FILE.into(), 0o644, 1000));
     });
     is_a_note("command-line", "no cryptroot=", |facts| facts.rehearsal.unlocks_nothing = true);
     is_a_note("kexec-load", "rc-update add", |facts| facts.services.load_enabled = false);
-    is_a_note("trace", "told to end", |facts| facts.trace = Trace::First(Signal::Reboot));
-    is_a_note("init", "not watched", |facts| {
+    is_a_note("trace", "signal to shut down", |facts| facts.trace = Trace::First(Signal::Reboot));
+    is_a_note("init", "nothing watches", |facts| {
         facts.trace = Trace::NotArmed;
         facts.when_unknown = WhenUnknown::Kexec;
     });

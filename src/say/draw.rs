@@ -8,10 +8,10 @@ use core::fmt::{self, Write};
 
 /// Columns of a bar.
 const WIDTH: u64 = 48;
-/// More ranges than this, and those without a segment are only counted.
+/// With more ranges than this the drawing only counts those without a segment.
 const MOST_ROWS: usize = 32;
 
-/// Draws `plan` over the firmware's map. `usable` is what may be written.
+/// Draws `plan` over the firmware's map. Segments may lie only in `usable`.
 pub fn draw(out: &mut dyn Write, plan: &Plan, map: &MemoryMap, usable: &RangeSet) -> fmt::Result {
     writeln!(out, "memory: K kernel, P parameters, 1-9a-e initrds, . free, x in use, not to be written")?;
     let few = map.entries().len() <= MOST_ROWS;
@@ -28,7 +28,7 @@ pub fn draw(out: &mut dyn Write, plan: &Plan, map: &MemoryMap, usable: &RangeSet
             continue;
         }
         bar(out, entry.range, plan, usable)?;
-        // Lowest first; there are at most 16, so the next one is looked for each time.
+        // Lowest first: with at most 16 segments a search for the next one each time is cheap.
         let mut from = 0;
         while let Some(next) =
             here().filter(|next| next.place.start() >= from).min_by_key(|next| next.place.start())
@@ -98,7 +98,7 @@ struct Text<T>(T);
 impl<T: fmt::Display> fmt::Display for Text<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = heapless::String::<32>::new();
-        // Nothing that is padded here is longer; it would be cut, no more.
+        // 32 bytes hold every value that this file pads; a longer one would only be cut.
         let _ = write!(text, "{}", self.0);
         f.pad(&text)
     }

@@ -1,4 +1,4 @@
-//! What a load does, before and after it.
+//! What a load is about to do, and the notes that go with it.
 
 use super::draw::draw;
 use crate::base::text::{Shown, Size};
@@ -27,7 +27,7 @@ impl Display for Kernel<'_> {
                 _ => f.write_str("a unified kernel image of ")?,
             }
         }
-        let version = self.version().unwrap_or("of no known version");
+        let version = self.version().unwrap_or("of unknown version");
         write!(f, "{}, Linux {version}, for {}", self.format(), self.image.machine())?;
         if let (Image::BzImage(image), false) = (&self.image, self.layers.contains(&Layer::Vmlinux)) {
             let [minor, major] = image.protocol.to_le_bytes();
@@ -56,7 +56,7 @@ impl Display for HandsOn {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             HandsOn::Efi(EfiState::NoEfi) => f.write_str("no EFI"),
-            HandsOn::Efi(EfiState::Kept) => f.write_str("EFI is handed on"),
+            HandsOn::Efi(EfiState::Kept) => f.write_str("EFI is passed on"),
             HandsOn::Efi(EfiState::Left(why)) => write!(f, "EFI is left out: {why}"),
             HandsOn::RunningTree => f.write_str("the device tree is the running kernel's"),
             HandsOn::GivenTree => f.write_str("the device tree is the one that was given"),
@@ -75,9 +75,9 @@ impl Display for Route {
                 "none: this kernel has neither kexec_file_load nor kexec_load"
             }
             Route::Segments(Why::NoFileLoad) => "kexec_load; this kernel has no kexec_file_load",
-            Route::Segments(_) => "kexec_load, the only one that can do this",
+            Route::Segments(_) => "kexec_load, the only call that can do this",
             Route::FileElseSegments => {
-                "kexec_file_load or, where this kernel lacks it, kexec_load; a filter on system calls hides which"
+                "kexec_file_load or, if this kernel lacks it, kexec_load; a filter on system calls hides which"
             }
         })
     }
@@ -96,7 +96,7 @@ pub fn notes(out: &mut dyn Write, request: &Request, payload: &Payload) -> fmt::
     if payload.kernel.unified.is_some_and(|unified| unified.cmdline.is_some()) {
         out.write_str(match own_line(request, &payload.kernel) {
             Some(_) => "note: the command line is the unified image's own (.cmdline)\n",
-            None => "note: the command line is the one asked for; the unified image's own (.cmdline) is left out\n",
+            None => "note: your command line replaces the unified image's own (.cmdline)\n",
         })?;
     }
     if payload.unlocks_nothing() {
@@ -105,15 +105,17 @@ pub fn notes(out: &mut dyn Write, request: &Request, payload: &Payload) -> fmt::
         )?;
     }
     if payload.names_another_key() {
-        out.write_str("note: cryptkey= on the command line names another file than /crypto_keyfile.bin, where the key is\n")?;
+        out.write_str(
+            "note: cryptkey= on the command line does not name /crypto_keyfile.bin, where the key is\n",
+        )?;
     }
     if payload.loses_root() {
-        out.write_str("note: the new command line has no root=, and the running kernel's has one\n")?;
+        out.write_str("note: the new command line has no root=, but the running kernel's has one\n")?;
     }
     Ok(())
 }
 
-/// What kexec_file_load leaves out of a payload.
+/// The part of a payload that kexec_file_load leaves out.
 pub fn file_notes(out: &mut dyn Write, payload: &Payload) -> fmt::Result {
     match payload.dtb {
         Some(_) => out.write_str(
@@ -126,9 +128,9 @@ pub fn file_notes(out: &mut dyn Write, payload: &Payload) -> fmt::Result {
 /// What a layout leaves out.
 pub fn layout_notes(out: &mut dyn Write, layout: &Layout, memory: &Memory) -> fmt::Result {
     match layout.hands_on {
-        // Who may not read /proc/iomem may not read the runtime map either.
+        // A user who cannot read /proc/iomem cannot read the runtime map either.
         HandsOn::Efi(EfiState::Left(why)) if !memory.iomem_hidden => {
-            writeln!(out, "note: the next kernel will do without EFI runtime services: {why}")
+            writeln!(out, "note: the next kernel will have no EFI runtime services: {why}")
         }
         _ => Ok(()),
     }
@@ -167,7 +169,7 @@ pub fn rehearse(
     describe(out, payload)?;
     draw(out, &layout.plan, &memory.map, &memory.usable)?;
     if memory.iomem_hidden {
-        out.write_str("/proc/iomem hides its addresses from this user: memory that the kernel keeps for a crash kernel is drawn as free\n")?;
+        out.write_str("/proc/iomem hides its addresses from this user: the drawing shows memory that is reserved for a crash kernel as free\n")?;
     }
     writeln!(out, "system call: {route}\n{NOTHING_LOADED}")
 }

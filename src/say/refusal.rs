@@ -15,7 +15,7 @@ impl Display for Obstacle<'_> {
             Obstacle::NoPrivilege(facts) => no_privilege(f, facts),
             Obstacle::Disabled(facts) => load_disabled(f, facts),
             Obstacle::NoLoadsLeft => f.write_str(
-                "kernel.kexec_load_limit_reboot is 0: the loads that were allowed since boot are spent, failed ones too; it cannot be raised\n  an ordinary reboot sets it back",
+                "kernel.kexec_load_limit_reboot is 0: all loads allowed since boot are used up (failed ones count, too), and the limit cannot be raised\n  an ordinary reboot resets it",
             ),
             Obstacle::LockedDown(call, facts) => locked_down(f, *call, facts),
         }
@@ -23,7 +23,7 @@ impl Display for Obstacle<'_> {
 }
 
 impl Display for BootLoader {
-    /// The edit, and the command after it.
+    /// Which file to change and how, and the command to run after that.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let (name, line, file, command, has_line) = match self {
             BootLoader::Extlinux { has_line } => {
@@ -67,7 +67,7 @@ impl Display for BootLoader {
         } else {
             write!(
                 f,
-                "{name}: in {file} add the line {line}=\"{OPTION}\" (or the word to the one there), then run: {command}"
+                "{name}: in {file} add the line {line}=\"{OPTION}\" (or the option to the line that is there), then run: {command}"
             )
         }
     }
@@ -75,13 +75,14 @@ impl Display for BootLoader {
 
 fn no_privilege(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
     match (facts.cap_sys_boot, facts.is_root) {
-        (Some(false), false) => f.write_str("it takes root, with CAP_SYS_BOOT\n  run it as root"),
+        (Some(false), false) => f.write_str("it needs root, with CAP_SYS_BOOT\n  run it as root"),
         (Some(false), true) => f.write_str(
             "this root does not have CAP_SYS_BOOT, as in a container\n  run it on the machine itself",
         ),
-        _ => f.write_str(
-            "Operation not permitted, and the kernel does not say why; CAP_SYS_BOOT is not what is missing",
+        (Some(true), _) => f.write_str(
+            "Operation not permitted, and the kernel does not say why; this process has CAP_SYS_BOOT",
         ),
+        (None, _) => f.write_str("Operation not permitted, and the kernel does not say why"),
     }
 }
 
@@ -100,22 +101,22 @@ pub fn why_not(
         },
         // security/integrity/ima/ima_main.c, ima_load_data and ima_read_file.
         Errno::EACCES => f.write_str(match call {
-            Call::Load => "a security module refuses this call (IMA does where it has to appraise kernels)\n  kexec_file_load may pass: --syscall file (kexec -s)",
-            Call::FileLoad => "a security module does not accept the file (IMA does not where its appraisal fails)",
+            Call::Load => "a security module forbids this call (IMA does where it must appraise kernels)\n  it may allow kexec_file_load: --syscall file (kexec -s)",
+            Call::FileLoad => "a security module rejects the file (IMA does where its appraisal fails)",
         }),
         Errno::ENOSYS => match call {
             Call::FileLoad => f.write_str(
-                "this kernel does not have the call (CONFIG_KEXEC_FILE; Alpine's kernels are built without)\n  leave --syscall file (kexec -s) out, and kexec_load is used",
+                "this kernel does not have the call (CONFIG_KEXEC_FILE; Alpine's kernels are built without it)\n  leave --syscall file (kexec -s) out: rc-kexec then uses kexec_load",
             ),
             Call::Load => f.write_str("this kernel does not have the call (CONFIG_KEXEC)"),
         },
         // arch/arm64/kernel/machine_kexec.c, machine_kexec_prepare.
         Errno::EBUSY if facts.stuck_cpus => f.write_str(
-            "CPUs are stuck in the kernel, it says: it cannot stop the other processors, which the firmware started in a way that knows no end (spin-table), or protected KVM keeps them\n  reboot in the ordinary way",
+            "the kernel cannot stop the other CPUs (it says: CPUs are stuck in the kernel): the firmware started them with a spin-table, to which no CPU can return, or protected KVM keeps them\n  reboot in the ordinary way",
         ),
         Errno::EBUSY => f.write_str("another load is running\n  try again when it has ended"),
         Errno::ENOMEM => {
-            f.write_str("the kernel has not enough free memory")?;
+            f.write_str("the kernel does not have enough free memory")?;
             if load.size > 0 {
                 write!(f, " for {}", Size(load.size))?;
             }
@@ -126,26 +127,26 @@ pub fn why_not(
         }
         // The segments are mapped files.
         Errno::EFAULT if load.size > 0 => f.write_str(
-            "a file was cut short meanwhile, or its disk failed\n  try again when nothing writes to it",
+            "a file was cut short during the load, or its disk failed\n  try again when nothing writes to it",
         ),
         Errno::ENODATA => {
-            f.write_str("the image carries no signature, and this kernel enforces signatures")
+            f.write_str("the image has no signature, and this kernel requires one")
         }
-        Errno::ELIBBAD => f.write_str("the image cannot carry a signature: it is not made to be an EFI program"),
-        Errno::ENOPKG => f.write_str("the image's signature is of a kind that this kernel cannot check"),
-        Errno::ENOKEY => f.write_str("the image's signature is by a key that this kernel does not trust"),
+        Errno::ELIBBAD => f.write_str("the image cannot have a signature: it is not an EFI program"),
+        Errno::ENOPKG => f.write_str("this kernel cannot check a signature of this kind"),
+        Errno::ENOKEY => f.write_str("the image is signed with a key that this kernel does not trust"),
         Errno::EKEYREJECTED => f.write_str(
             "this kernel rejects the image's signature: the key is revoked, expired or not for kernels, or the image was changed after signing",
         ),
-        Errno::EBADMSG => f.write_str("the image's signature cannot be read: it is damaged"),
-        Errno::ENOEXEC => f.write_str("the kernel's own loader does not take this image; dmesg may say why"),
+        Errno::EBADMSG => f.write_str("the image's signature is damaged"),
+        Errno::ENOEXEC => f.write_str("the kernel's own loader does not accept this image; dmesg may say why"),
         Errno::EINVAL if call == Call::FileLoad && load.is_near_limit() => write!(
             f,
-            "the command line is {} bytes long; this kernel takes {} by kexec_load, but kexec_file_load keeps 31 of them for itself\n  use --syscall load (kexec -c)",
+            "the command line is {} bytes long; this kernel accepts {}, but kexec_file_load reserves 31 of them\n  use kexec_load: --syscall load (kexec -c)",
             load.command_line, load.command_line_limit
         ),
         Errno::ETXTBSY => f.write_str("a file is open for writing\n  try again when it is complete"),
-        Errno::EADDRNOTAVAIL => f.write_str("it does not take the addresses; dmesg may say why"),
+        Errno::EADDRNOTAVAIL => f.write_str("the kernel does not accept the addresses; dmesg may say why"),
         other => write!(f, "{}; dmesg may say why", strerror(other)),
     }
 }
@@ -153,7 +154,7 @@ pub fn why_not(
 fn load_disabled(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
     f.write_str("kernel.kexec_load_disabled is 1, and it cannot be set back while this kernel runs\n  ")?;
     if let Some(path) = &facts.sysctl_file {
-        write!(f, "{} sets it: take the line out, then reboot in the ordinary way", path.shown())?;
+        write!(f, "{} sets it: remove the line, then reboot in the ordinary way", path.shown())?;
         if facts.alpine && !facts.boot_option {
             write!(f, " (Alpine's kernels need the boot option {OPTION} as well)")?;
         }
@@ -162,7 +163,7 @@ fn load_disabled(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
     if facts.boot_option {
         return write!(
             f,
-            "the boot option {OPTION} is on this kernel's command line and had no effect: this kernel drops options that begin with \"kexec\" (6.12.117 and others since 2025 do), or does not know it, or something wrote 1 to the sysctl after boot (no file of sysctl.d does)"
+            "the boot option {OPTION} is on this kernel's command line but had no effect: this kernel drops options that begin with \"kexec\" (6.12.117 and others since 2025 do), or does not know this one, or something wrote 1 to the sysctl after boot (no file in sysctl.d does)"
         );
     }
     write!(f, "the boot option {OPTION} is not on this kernel's command line")?;
@@ -170,17 +171,17 @@ fn load_disabled(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
     // edit would be a guess.
     if !facts.alpine {
         return f.write_str(
-            ": Alpine's kernels are locked without it; on others something wrote the sysctl after boot (no file of sysctl.d does)",
+            ": Alpine's kernels are locked without it; on other kernels something wrote 1 to the sysctl after boot (no file in sysctl.d does)",
         );
     }
     match facts.boot_loaders.as_slice() {
         [] => {
             return f.write_str(
-                ", and no boot loader that is known here was found: add it where the kernel's options are set",
+                ", and rc-kexec found no boot loader that it knows: add the option where the kernel's options are set",
             );
         }
         [_] => {}
-        _ => f.write_str("\n  several boot loaders are set up here; mend the one in use:")?,
+        _ => f.write_str("\n  several boot loaders are set up here; change the one in use:")?,
     }
     facts.boot_loaders.iter().try_for_each(|one| write!(f, "\n  {one}"))?;
     f.write_str("\n  then reboot once in the ordinary way")
@@ -190,8 +191,8 @@ fn locked_down(f: &mut Formatter<'_>, call: Call, facts: &Refusal) -> fmt::Resul
     let mode = facts.lockdown.as_deref().unwrap_or_default().shown();
     write!(f, "the kernel is locked down ({mode})")?;
     f.write_str(match call {
-        Call::Load => ", which forbids this call\n  kexec_file_load of a kernel with a signature that is trusted may pass: --syscall file (kexec -s)",
-        Call::FileLoad => " and found no signature on the image that it trusts",
+        Call::Load => ", which forbids this call\n  kexec_file_load may load a kernel with a trusted signature: --syscall file (kexec -s)",
+        Call::FileLoad => ", and the image has no signature that it trusts",
     })?;
     if facts.lockdown_option {
         f.write_str("\n  the lockdown comes from the lockdown= option on the running kernel's command line")?;
@@ -245,7 +246,7 @@ mod tests {
                 Call::Load,
                 Errno::EPERM,
                 Refusal { cap_sys_boot: Some(false), is_root: false, ..free() },
-                "it takes root",
+                "it needs root",
             ),
             (Call::Load, Errno::EPERM, Refusal { cap_sys_boot: Some(false), ..free() }, "as in a container"),
             (Call::Load, Errno::EPERM, disabled(), "kexec_load_disabled is 1"),
@@ -257,7 +258,7 @@ mod tests {
                 "kexec_load_limit_reboot is 0",
             ),
             (Call::Load, Errno::EPERM, locked(), "which forbids this call"),
-            (Call::FileLoad, Errno::EPERM, locked(), "no signature on the image that it trusts"),
+            (Call::FileLoad, Errno::EPERM, locked(), "no signature that it trusts"),
             (Call::Load, Errno::EPERM, free(), "the kernel does not say why"),
             (
                 Call::Load,
@@ -269,18 +270,18 @@ mod tests {
             (Call::Load, Errno::ENOSYS, free(), "CONFIG_KEXEC)"),
             (Call::FileLoad, Errno::ENOSYS, free(), "CONFIG_KEXEC_FILE;"),
             (Call::Load, Errno::EBUSY, free(), "another load is running"),
-            (Call::Load, Errno::ENOMEM, facts, "not enough free memory for 64 MiB; 10 MiB is available"),
-            (Call::FileLoad, Errno::ENODATA, free(), "carries no signature"),
+            (Call::Load, Errno::ENOMEM, facts, "not have enough free memory for 64 MiB; 10 MiB is available"),
+            (Call::FileLoad, Errno::ENODATA, free(), "has no signature"),
             (Call::FileLoad, Errno::ENOKEY, free(), "does not trust"),
             (Call::FileLoad, Errno::EKEYREJECTED, free(), "rejects the image's signature"),
-            (Call::FileLoad, Errno::EBADMSG, free(), "the image's signature cannot be read"),
-            (Call::FileLoad, Errno::ELIBBAD, free(), "not made to be an EFI program"),
-            (Call::FileLoad, Errno::ENOPKG, free(), "of a kind that this kernel cannot check"),
-            (Call::Load, Errno::EACCES, free(), "kexec_file_load may pass"),
-            (Call::FileLoad, Errno::EACCES, free(), "does not accept the file"),
-            (Call::FileLoad, Errno::ENOEXEC, free(), "own loader does not take this image"),
+            (Call::FileLoad, Errno::EBADMSG, free(), "signature is damaged"),
+            (Call::FileLoad, Errno::ELIBBAD, free(), "not an EFI program"),
+            (Call::FileLoad, Errno::ENOPKG, free(), "cannot check a signature of this kind"),
+            (Call::Load, Errno::EACCES, free(), "it may allow kexec_file_load"),
+            (Call::FileLoad, Errno::EACCES, free(), "rejects the file"),
+            (Call::FileLoad, Errno::ENOEXEC, free(), "own loader does not accept this image"),
             (Call::Load, Errno::EADDRNOTAVAIL, free(), "addresses"),
-            (Call::Load, Errno::EFAULT, free(), "cut short meanwhile"),
+            (Call::Load, Errno::EFAULT, free(), "cut short during the load"),
             (Call::FileLoad, Errno::ETXTBSY, free(), "open for writing"),
             (Call::Load, Errno::EINVAL, free(), "Invalid argument"),
         ];
@@ -304,7 +305,7 @@ mod tests {
             lockdown: Some("integrity".into()),
             ..Refusal::default()
         };
-        assert!(said(Call::Load, Errno::EPERM, all.clone()).contains("it takes root"));
+        assert!(said(Call::Load, Errno::EPERM, all.clone()).contains("it needs root"));
         let all = Refusal { cap_sys_boot: Some(true), ..all };
         assert!(said(Call::Load, Errno::EPERM, all.clone()).contains("kexec_load_disabled"));
         let all = Refusal { load_disabled: false, ..all };
@@ -346,7 +347,7 @@ mod tests {
             "{text}"
         );
         let text = said(Call::Load, Errno::EPERM, on(vec![]));
-        assert!(text.contains("no boot loader that is known here"), "{text}");
+        assert!(text.contains("found no boot loader that it knows"), "{text}");
     }
 
     #[test]
@@ -356,7 +357,7 @@ mod tests {
             let text =
                 said(Call::Load, Errno::EPERM, Refusal { load_disabled: true, boot_loaders, ..free() });
             assert!(
-                text.contains("on others something wrote the sysctl") && !text.contains("run:"),
+                text.contains("on other kernels something wrote 1 to the sysctl") && !text.contains("run:"),
                 "{text}"
             );
         }
@@ -380,8 +381,8 @@ mod tests {
             let facts = Box::new(free());
             Failure::Refused { path: "k".into(), call, errno: Errno::EINVAL, load, facts }.to_string()
         };
-        assert!(said(Call::FileLoad, load).contains("keeps 31 of them"));
-        assert!(!said(Call::Load, load).contains("keeps 31"));
-        assert!(!said(Call::FileLoad, Attempt { command_line: 2016, ..load }).contains("keeps 31"));
+        assert!(said(Call::FileLoad, load).contains("reserves 31 of them"));
+        assert!(!said(Call::Load, load).contains("reserves 31"));
+        assert!(!said(Call::FileLoad, Attempt { command_line: 2016, ..load }).contains("reserves 31"));
     }
 }

@@ -1,12 +1,11 @@
-//! What the doctor found: as a table for people, as lines for scripts, or as a warning for the
-//! console.
+//! What the doctor found: a table for people, lines for scripts, or a warning for the console.
 
 use crate::base::bytes::parts;
 use crate::base::text::Shown;
 use crate::doctor::{Finding, Format, Status};
 use std::fmt::{self, Display, Write};
 
-/// Writes the findings and what they come to.
+/// Writes the findings, and whether a reboot now would be a kexec.
 pub fn report(out: &mut dyn Write, format: Format, findings: &[Finding]) -> fmt::Result {
     for Finding { name, status, text } in findings {
         let text = Paragraph { text, format };
@@ -38,13 +37,13 @@ impl Status {
     }
 }
 
-/// A finding's lines, the further ones set apart as each format wants it.
+/// A finding's lines, separated as the format wants it.
 struct Paragraph<'a> {
     text: &'a str,
     format: Format,
 }
 
-/// Writes with each line's end, and the spaces after it, made something else.
+/// Replaces the end of each line, and the spaces after it, with `between`.
 struct Lines<'w> {
     out: &'w mut dyn Write,
     between: &'static str,
@@ -77,7 +76,7 @@ impl Display for Paragraph<'_> {
     }
 }
 
-/// The last words, with the first finding that stands in the way and how many more there are.
+/// The last words: `first` is the first finding that stands in the way, `more` counts the others.
 fn conclude(out: &mut dyn Write, format: Format, first: Option<&Finding>, more: usize) -> fmt::Result {
     match (format, first) {
         (Format::Table, None) => out.write_str("\nA reboot now would be a kexec.\n"),
@@ -97,7 +96,10 @@ fn conclude(out: &mut dyn Write, format: Format, first: Option<&Finding>, more: 
             writeln!(out, "reboots will be ordinary ones: {name}: {}", reason.shown())?;
             match more.saturating_add(1) {
                 1 => out.write_str("what to do about it: rc-kexec doctor\n"),
-                bad => writeln!(out, "that is one of {bad} findings; all, and what to do: rc-kexec doctor"),
+                bad => writeln!(
+                    out,
+                    "that is one of {bad} findings; for all of them, and what to do: rc-kexec doctor"
+                ),
             }
         }
     }

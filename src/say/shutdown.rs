@@ -1,4 +1,4 @@
-//! Whether the machine is rebooting, and why that is the answer.
+//! Whether the machine is rebooting, and why rc-kexec thinks so.
 
 use crate::base::text::Shown;
 use crate::known::init::Signal;
@@ -44,20 +44,20 @@ impl Display for Decision {
                     Signal::PowerOff => "SIGUSR2",
                     Signal::Halt => "SIGUSR1 or SIGPWR",
                 };
-                write!(f, "the first signal that init was sent is {name}")
+                write!(f, "the first signal that init received is {name}")
             }
             Decision::SeveralSignals => f.write_str(
-                "init was sent signals of different meaning, and which it took first cannot be told",
+                "init received signals of different meaning, and rc-kexec cannot tell which it obeyed",
             ),
-            Decision::Unreadable => f.write_str("the signals that init was sent cannot be read"),
-            Decision::NoSignal => f.write_str("init was sent no signal that says so"),
+            Decision::Unreadable => f.write_str("rc-kexec cannot read which signals init received"),
+            Decision::NoSignal => f.write_str("init received no signal to reboot, power off or halt"),
             Decision::NotArmed => f.write_str(
-                "BusyBox's init does not say, and its signals were not watched (is kexec-load started?)",
+                "BusyBox's init does not say, and nothing watched its signals (is the service kexec-load started?)",
             ),
             Decision::OtherInit(Some(name)) => {
-                write!(f, "how {} tells a reboot from a poweroff is not known", name.shown())
+                write!(f, "rc-kexec does not know how {} tells a reboot from a poweroff", name.shown())
             }
-            Decision::OtherInit(None) => f.write_str("process 1 cannot be seen"),
+            Decision::OtherInit(None) => f.write_str("rc-kexec cannot identify process 1"),
         }
     }
 }
@@ -69,22 +69,24 @@ impl Display for Outcome {
             Outcome::Decided { decision, when_unknown } => {
                 let verdict = decision.verdict();
                 let policy = match (verdict, when_unknown) {
-                    (Verdict::Unknown, WhenUnknown::Kexec) => "; a kexec is wanted all the same",
+                    (Verdict::Unknown, WhenUnknown::Kexec) => {
+                        "; --when-unknown asks for a kexec all the same"
+                    }
                     _ => "",
                 };
                 writeln!(f, "{verdict}: {decision}{policy}")
             }
             Outcome::Skipped => f.write_str(
-                "the next reboot will be an ordinary one (rc-service kexec-load restart takes that back)\n",
+                "the next reboot will be an ordinary one (to undo that: rc-service kexec-load restart)\n",
             ),
             Outcome::SetUp(SetUp::Added) => {
-                f.write_str("::reboot:/sbin/openrc reboot was added to /etc/inittab, and init has read it\n")
+                f.write_str("added ::reboot:/sbin/openrc reboot to /etc/inittab; init has read it\n")
             }
             Outcome::SetUp(SetUp::WasThere) => {
-                f.write_str("the line is in /etc/inittab, and init has read it\n")
+                f.write_str("the line is in /etc/inittab already; init has read it\n")
             }
             Outcome::SetUp(SetUp::NotNeeded) => {
-                f.write_str("there is nothing to set up: this init says so by itself\n")
+                f.write_str("there is nothing to set up: this init tells services itself\n")
             }
             Outcome::NeedsRescue => f.write_str("rebooting in the ordinary way: no kernel was started\n"),
         }

@@ -119,14 +119,15 @@ fn a_key_is_refused_where_it_is_not_safe() {
     ";
     let console = Vm::new(Kernel::Debian).stage(1, stage).run();
     let refused = [
-        ("OTHERS", "others than root can read it (mode 0644, owner 0)"),
-        ("OWNER", "others than root can read it (mode 0400, owner 5)"),
-        ("BARE", "its file system is not known to be encrypted, and who has the disk would have the key"),
-        ("EMPTY", "there is nothing in it"),
+        ("OTHERS", "users other than root can read it (mode 0644, owner 0)"),
+        ("OWNER", "users other than root can read it (mode 0400, owner 5)"),
+        ("BARE", "its file system is not known to be encrypted: whoever has the disk could read the key"),
+        ("EMPTY", "the file is empty"),
         ("CALL", "kexec_file_load leaves copies of the key in memory"),
     ];
     for (mark, why) in refused {
-        console.has(&format!("{mark} kexec-load: unable to hand on ")).has(why);
+        let object = if mark == "CALL" { "use --crypt-key: " } else { "pass on the key " };
+        console.has(&format!("{mark} kexec-load: unable to {object}")).has(why);
         console.has(&format!("{mark} EXIT 1 of kexec-load"));
     }
     console.has("FORCED loaded with kexec_load").has("FORCED EXIT 0 of kexec-load");

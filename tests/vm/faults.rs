@@ -141,7 +141,7 @@ fn each_system_call_fails_in_turn() {
     let console = swept("new").seconds(900).run();
     assert_earlier_one_starts(&console);
     assert_swept(&console);
-    console.has("poweroff: the first signal that init was sent is SIGUSR2");
+    console.has("poweroff: the first signal that init received is SIGUSR2");
     assert_table("calls", CALLS, &rows(&console), &console);
 }
 

@@ -360,11 +360,13 @@ fn whatever_fails_is_said_and_the_ordinary_init_runs() {
         ),
         (
             "rckexec.dev=LABEL=BOOT rckexec.dir=/",
-            &["kexec-load: unable to find a kernel: there is none of /rckexec.dev//vmlinuz-virt"],
+            &["kexec-load: unable to find a kernel: none of these files exists: /rckexec.dev//vmlinuz-virt"],
         ),
         (
             "rckexec.dev=LABEL=BOOT rckexec.kernel=/alone",
-            &["kexec-load: unable to find the initrd of /rckexec.dev/alone: there is none"],
+            &[
+                "kexec-load: unable to find the initrd of /rckexec.dev/alone: its name does not begin with vmlinuz-",
+            ],
         ),
         (
             "rckexec.dev=LABEL=BOOT rckexec.kernel=/vmlinuz-cut rckexec.initrd=none",

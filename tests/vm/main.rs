@@ -163,7 +163,9 @@ fn uefi_with_a_part_missing_starts_without_runtime_services_and_says_so() {
         format!("{SAY}ls /sys/firmware/efi || echo NO EFI\ndmesg | grep -c ACPI | sed 's/^/ACPI /'\n");
     let console = Vm::new(Kernel::Alpine).uefi().stage(1, &first).stage(2, &second).run();
     assert_second(&console);
-    console.has("note: the next kernel will do without EFI runtime services: /sys/firmware/efi/runtime-map is not there");
+    console.has(
+        "note: the next kernel will have no EFI runtime services: /sys/firmware/efi/runtime-map is not there",
+    );
     console.has("NO EFI");
     // Without EFI the ACPI tables are found by boot_params.acpi_rsdp_addr alone.
     assert_ne!(console.only("ACPI"), "0", "{}", console.shown());
@@ -370,8 +372,8 @@ kexec -e
     );
     let second = "echo \"LENGTH $(wc -c </proc/cmdline)\"\necho \"THEN $(md5sum </proc/cmdline)\"\n";
     let console = Vm::new(Kernel::Debian).stage(1, &first).stage(2, second).run();
-    console.has("the command line is 2048 bytes long, and this kernel takes 2047");
-    console.has("kexec_file_load keeps 31 of them for itself");
+    console.has("the command line is 2048 bytes long, and this kernel accepts only 2047");
+    console.has("kexec_file_load reserves 31 of them");
     console.has("EXIT 0 of kexec");
     // With the newline.
     assert_eq!(console.only("LENGTH"), "2048", "{}", console.shown());
@@ -460,8 +462,8 @@ fn an_option_without_effect_is_told_from_one_that_is_absent() {
     let console = Vm::new(Kernel::Alpine).stage(1, first).run();
     console
         .has("EXIT 1 of kexec-load")
-        .has("the boot option kexec_load_disabled=0 is on this kernel's command line and had no effect")
-        .has("/etc/sysctl.d/hard.conf sets it: take the line out");
+        .has("the boot option kexec_load_disabled=0 is on this kernel's command line but had no effect")
+        .has("/etc/sysctl.d/hard.conf sets it: remove the line");
 }
 
 #[test]
@@ -478,8 +480,10 @@ fn lockdown_is_named() {
         .has("LOADED 0");
     // Which of the two it is depends on the keys that the firmware holds: none here.
     let file_call = console.text.split("with kexec_file_load: ").nth(1).unwrap_or_default();
-    let known =
-        ["the kernel is locked down (integrity) and found no signature", "the image's signature is by a key"];
+    let known = [
+        "the kernel is locked down (integrity), and the image has no signature",
+        "the image is signed with a key",
+    ];
     assert!(known.iter().any(|reason| file_call.starts_with(reason)), "{}", console.shown());
 }
 
@@ -546,7 +550,7 @@ fn kexec_exec_jumps_only_when_the_machine_goes_down_for_a_reboot() {
         .has("SINGLE 1")
         .has("the machine is not going down (RC_GOINGDOWN is not YES)")
         .has("STAYING 1")
-        .has("its signals were not watched")
+        .has("nothing watched its signals")
         .has("UNKNOWN 1");
     assert_second(&console);
 }
@@ -608,7 +612,7 @@ fn dry_run_draws_without_privilege_and_loads_nothing() {
             .has("nothing was loaded (--dry-run)")
             .has(call)
             .has("NOBODY-LOADS 1")
-            .has("it takes root, with CAP_SYS_BOOT\n  run it as root")
+            .has("it needs root, with CAP_SYS_BOOT\n  run it as root")
             .has("LOADED 0");
     }
 }
@@ -751,7 +755,7 @@ fn unified_images_by_both_calls() {
         // The user's win.
         let console = jump_to(Kernel::Debian, &form, call, &second_by_options()).run();
         assert_second(&console);
-        console.has("the one asked for; the unified image's own (.cmdline) is left out");
+        console.has("your command line replaces the unified image's own (.cmdline)");
         // One of them.
         let line = "--command-line 'console=ttyS0 panic=-1 mine'";
         let console = jump_to(Kernel::Debian, &form, call, line).run();
@@ -781,7 +785,7 @@ fn what_decodes_to_more_than_there_is_room_for_loads_nothing() {
         )
         .run();
     console
-        .has("unable to load /boot/bomb: its gzip data decode to more than ")
+        .has("unable to load /boot/bomb: its gzip data unpack to more than ")
         .has("EXIT 1 of kexec-load")
         .has("LOADED 1");
 }

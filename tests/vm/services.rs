@@ -135,9 +135,11 @@ fn trouble(init: Init, kernel: Kernel) {
     boots[0].has(reason).has("the file is cut short: its header promises at least").has(no_kexec);
     // The next start of the service says it, too, before anybody needs it.
     boots[0].has("reboots will be ordinary ones: kernel: unable to load /boot/");
-    boots[1].has("kexec-load: unable to find a kernel: there is none of /boot/vmlinuz-").has(no_kexec);
+    boots[1]
+        .has("kexec-load: unable to find a kernel: none of these files exists: /boot/vmlinuz-")
+        .has(no_kexec);
     boots[2].has(&format!("kexec-load: unable to find the initrd of /boot/{vmlinuz}")).has(no_kexec);
-    boots[3].has("; /boot is in /etc/fstab and not mounted").has("mount /boot").has(no_kexec);
+    boots[3].has("; /boot is in /etc/fstab but not mounted").has("mount /boot").has(no_kexec);
     boots[4]
         .has("EXIT 1 of rc-kexec doctor")
         .has("EXIT 0 of rc-service kexec-load doctor")
@@ -270,11 +272,12 @@ fn what_is_unknown_is_no_kexec_unless_the_settings_say_so() {
         )
         .run();
     boots[0]
-        .has("and its signals are not watched")
+        .has("and nothing watches its signals")
         .has("EXIT 1 of rc-kexec doctor")
-        .has("No kernel is loaded, as this may be a poweroff: BusyBox's init does not say");
+        .has("No kernel is loaded, because this may be a poweroff: BusyBox's init does not say");
     boots[1].has("EXIT 0 of rc-kexec doctor");
-    boots[2].has("Not starting the loaded kernel, as this may be a poweroff: BusyBox's init does not say");
+    boots[2]
+        .has("The loaded kernel is not started, because this may be a poweroff: BusyBox's init does not say");
 }
 
 /// Each setting does what its comment says.
@@ -308,7 +311,7 @@ fn settings() {
     boots[1].has("kexec_load_disabled=0 a=1 b=2\n");
     // The first line after those of the file that is installed and the four above.
     let odd = include_str!("../../openrc/kexec-load.confd").lines().count() + 4 + 1;
-    boots[1].has(&format!("line {odd} of /etc/conf.d/kexec-load takes a shell to read"));
+    boots[1].has(&format!("only a shell can read line {odd} of /etc/conf.d/kexec-load"));
     boots[1].has("EXIT 1 of rc-kexec doctor");
     boots[1].has("EXIT 0 of rc-service kexec-load doctor");
     boots[2].has("kexec_load_disabled=0 c=3 b=2\n").has("no kernel is loaded");
@@ -378,7 +381,7 @@ fn setup_edits_inittab_once_and_only_for_an_init_that_knows_the_action() {
         .run();
     boots[0].has("this init does not know the reboot action").has(&format!("EXIT 1 of {setup}"));
     boots[0].has(&format!("\n0\nEXIT 1 of {line}"));
-    boots[1].has("was added to /etc/inittab").has("the line is in /etc/inittab");
+    boots[1].has("added ::reboot:/sbin/openrc reboot to /etc/inittab").has("the line is in /etc/inittab");
     assert_eq!(boots[1].count(&format!("\n1\nEXIT 0 of {line}")), 2, "{}", boots[1].whole());
     boots[1].has("\nx::once:true\n::reboot:/sbin/openrc reboot\n");
     // With the line there nothing is watched; without RC_REBOOT it is taken for a poweroff.
@@ -436,7 +439,7 @@ fn an_encrypted_root_is_unlocked_without_a_passphrase_after_a_kexec() {
         boot.has("EXIT 0 of grep -rqF");
     }
     third
-        .has("unable to hand on the key /boot/key: its file system is not known to be encrypted")
+        .has("unable to pass on the key /boot/key: its file system is not known to be encrypted")
         .has("EXIT 1 of kexec-load --crypt-key /boot/key");
     for boot in [fourth, fifth, last] {
         boot.has(&format!("{line}\n"));
@@ -446,7 +449,7 @@ fn an_encrypted_root_is_unlocked_without_a_passphrase_after_a_kexec() {
         .has("EXIT 0 of kexec-load --status");
     fifth
         .has(
-            "unable to hand on the key /etc/keys/root.key: others than root can read it (mode 0440, owner 0)",
+            "unable to pass on the key /etc/keys/root.key: users other than root can read it (mode 0440, owner 0)",
         )
         .has("No kernel is loaded: the reboot will be an ordinary one");
     // Between the boots, from the end of one on, the initramfs spoke.

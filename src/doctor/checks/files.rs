@@ -7,8 +7,8 @@ use crate::host::sys::process::strerror;
 use crate::known::exposure::Exposure;
 use crate::settings;
 
-/// Of what comes after a failure.
-const NOT_LOOKED_AT: &str = "not looked at, because of the above";
+/// The text of every check after a failed one.
+const NOT_LOOKED_AT: &str = "not checked, because of the above";
 
 pub fn loaded(facts: &Facts) -> Finding {
     if facts.loaded {
@@ -24,19 +24,20 @@ pub fn release(facts: &Facts) -> Finding {
     match &facts.installed {
         Some(installed) if installed != release => {
             let which = if facts.loaded {
-                ", after or before the loaded one was loaded\n  to load the installed one: kexec-load"
+                ": the loaded kernel may be either\n  to load the installed one: kexec-load"
             } else {
-                ": a kexec starts that one"
+                ": a kexec starts the installed one"
             };
-            let text = format!("Linux {release} runs, {installed} is installed (flavour {flavour}){which}");
+            let text =
+                format!("Linux {release} is running, {installed} is installed (flavour {flavour}){which}");
             Finding::note("release", text)
         }
-        _ => Finding::ok("release", format!("Linux {release} runs, flavour {flavour}")),
+        _ => Finding::ok("release", format!("Linux {release} is running, flavour {flavour}")),
     }
 }
 
-/// The load as it would go: kernel, initrd, command-line, memory. The failure is told once, under
-/// the first of them that it kept from being found.
+/// The load as it would go: kernel, initrd, command-line, memory. A failure appears once, under the
+/// first of them that it prevents.
 pub fn rehearsal(facts: &Facts) -> [Finding; 4] {
     let found = &facts.rehearsal;
     let mut failure = found.failure.as_deref();
@@ -50,10 +51,10 @@ pub fn rehearsal(facts: &Facts) -> [Finding; 4] {
     if line.status == Status::Ok {
         if found.loses_root {
             line.status = Status::Note;
-            line.text.push_str("; it has no root=, and the running kernel's has one");
+            line.text.push_str("; it has no root=, but the running kernel's has one");
         } else if found.unlocks_nothing {
             line.status = Status::Note;
-            line.text.push_str("; it has no cryptroot=, and there is a key");
+            line.text.push_str("; it has no cryptroot=, so the key unlocks nothing");
         }
     }
     let memory = match found.memory {
@@ -67,7 +68,7 @@ fn failed(facts: &Facts, name: &'static str, failure: Option<&Failure>) -> Findi
     let Some(failure) = failure else { return Finding::note(name, NOT_LOOKED_AT) };
     let more = match failure {
         Failure::NoKernelFound { unmounted: Some(_), .. } if facts.by_settings => {
-            "\n  or run: rc-service kexec-load doctor, which mounts it meanwhile"
+            "\n  or run: rc-service kexec-load doctor, which mounts it for the check"
         }
         _ => "",
     };
@@ -78,34 +79,36 @@ fn memory(facts: &Facts, needed: u64, allowed: u64) -> Finding {
     let available = facts.refusal.available.unwrap_or(u64::MAX);
     let (size, allowed) = (Size(needed), Size(allowed));
     if needed <= available {
-        return Finding::ok("memory", format!("{size} of at most {allowed}, which is half of RAM"));
+        return Finding::ok("memory", format!("{size} of at most {allowed} (half of RAM)"));
     }
     Finding::new(
         "memory",
         facts.load_matters(),
         format!(
-            "it needs {size}, and {} is available\n  end what uses the memory, or load at the start: kexec_load_at=\"start\" in {}",
+            "it needs {size}, but only {} is available\n  free some memory, or load when the service starts: kexec_load_at=\"start\" in {}",
             Size(available),
             settings::FILE
         ),
     )
 }
 
-/// What others than root can change, a finding for each.
+/// A finding for each file that users other than root can change.
 pub fn exposure(name: &'static str, files: &[Exposure]) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut note = |text| found.push(Finding::note(name, text));
     for file in files {
         let path = file.path.shown();
         if let (Some(link), Some(to)) = (&file.link, &file.leads_to) {
-            note(format!("{path} is {}: {} is a symbolic link", to.shown(), link.shown()));
+            note(format!("{path} is really {}: {} is a symbolic link", to.shown(), link.shown()));
         }
         if let Some((by, mode, owner)) = &file.by {
             let by = by.shown();
-            note(format!("others than root can change {path}: {by} has mode {mode:04o} and owner {owner}"));
+            note(format!(
+                "users other than root can change {path}: {by} has mode {mode:04o} and owner {owner}"
+            ));
         }
         if let Some(errno) = file.unseen {
-            note(format!("{path} was not looked at: {}", strerror(errno)));
+            note(format!("unable to check {path}: {}", strerror(errno)));
         }
     }
     match (files, found.as_slice()) {
@@ -120,7 +123,7 @@ pub fn settings(facts: &Facts) -> Option<Finding> {
     Some(Finding::bad(
         "settings",
         format!(
-            "only a shell can read line {line} of {}: the service may load another kernel than this one\n  run: rc-service kexec-load doctor",
+            "only a shell can read line {line} of {}: the service may load a different kernel than this one\n  run: rc-service kexec-load doctor",
             settings::FILE
         ),
     ))

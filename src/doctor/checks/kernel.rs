@@ -1,4 +1,4 @@
-//! The kernel we stand on, in the order in which it refuses a load.
+//! The running kernel, in the order in which it refuses a load.
 
 use crate::base::text::Shown;
 use crate::doctor::{Facts, Finding};
@@ -22,9 +22,9 @@ pub fn privilege(facts: &Facts) -> Finding {
     let refusal = &facts.refusal;
     match refusal.cap_sys_boot {
         Some(true) if refusal.is_root => Finding::ok("privilege", "root, with CAP_SYS_BOOT"),
-        Some(true) => Finding::ok("privilege", "CAP_SYS_BOOT, without being root"),
+        Some(true) => Finding::ok("privilege", "CAP_SYS_BOOT, but not root"),
         Some(false) => Finding::bad("privilege", Obstacle::NoPrivilege(refusal).to_string()),
-        None => Finding::bad("privilege", "unknown: /proc/self/status cannot be read"),
+        None => Finding::bad("privilege", "unknown: unable to read /proc/self/status"),
     }
 }
 
@@ -36,7 +36,7 @@ pub fn calls(facts: &Facts) -> Finding {
         (Some(false), Some(false)) => Finding::new(
             "calls",
             facts.load_matters(),
-            "this kernel has no kexec (CONFIG_KEXEC, CONFIG_KEXEC_FILE)\n  boot one that has it: Alpine's linux-lts and linux-virt do",
+            "this kernel has no kexec (CONFIG_KEXEC, CONFIG_KEXEC_FILE)\n  boot a kernel that has it, such as Alpine's linux-lts or linux-virt",
         ),
         _ => Finding::new(
             "calls",
@@ -54,7 +54,7 @@ pub fn load_lock(facts: &Facts) -> Finding {
     let option = if facts.refusal.boot_option { "is" } else { "is not" };
     Finding::ok(
         "load-lock",
-        format!("kernel.kexec_load_disabled is not 1; the boot option kexec_load_disabled=0 {option} there"),
+        format!("kernel.kexec_load_disabled is not 1; the boot option kexec_load_disabled=0 {option} set"),
     )
 }
 
@@ -76,7 +76,7 @@ pub fn lockdown(facts: &Facts) -> Finding {
             "lockdown",
             facts.load_matters(),
             format!(
-                "{}: this kernel accepts only an image with a signature that it trusts; only a load can tell\n  run: kexec-load, then ask again",
+                "{}: this kernel accepts only an image with a signature that it trusts; only a load shows whether it trusts this one\n  run: kexec-load, then rc-kexec doctor",
                 mode.shown()
             ),
         ),

@@ -4,7 +4,7 @@ use crate::doctor::{Facts, Finding};
 use crate::known::init::Init;
 use crate::known::shutdown::SKIP_FILE;
 
-/// All that OpenRC's side has to say.
+/// All findings about OpenRC's services.
 pub fn all(facts: &Facts) -> Vec<Finding> {
     if matches!(&facts.init, Init::Other(name) if name == "systemd") {
         return Vec::new();
@@ -19,7 +19,7 @@ pub fn all(facts: &Facts) -> Vec<Finding> {
 fn missing() -> Finding {
     Finding::bad(
         "services",
-        "/etc/init.d/kexec-load or kexec-exec is not there\n  run: make install, or install the package with OpenRC's scripts",
+        "/etc/init.d/kexec-load or /etc/init.d/kexec-exec is missing\n  run: make install, or install the package with the OpenRC scripts",
     )
 }
 
@@ -29,7 +29,7 @@ fn kexec_load(facts: &Facts) -> Finding {
         (true, true) => Finding::ok("kexec-load", "started, and in a runlevel"),
         (true, false) => Finding::note(
             "kexec-load",
-            "started, but in no runlevel: after the next boot it will not be\n  run: rc-update add kexec-load default",
+            "started, but in no runlevel: it will not start at the next boot\n  run: rc-update add kexec-load default",
         ),
         (false, true) => Finding::new(
             "kexec-load",
@@ -48,7 +48,7 @@ fn misplaced(facts: &Facts) -> Option<Finding> {
     facts.services.load_misplaced.then(|| {
         Finding::bad(
             "load-misplaced",
-            "kexec-load is in the shutdown runlevel, too: OpenRC does not stop it there, so it does not load\n  run: rc-update del kexec-load shutdown",
+            "kexec-load is also in the shutdown runlevel: OpenRC does not stop it there, so it loads nothing\n  run: rc-update del kexec-load shutdown",
         )
     })
 }
@@ -57,7 +57,7 @@ fn kexec_exec(facts: &Facts) -> Finding {
     if facts.services.exec_started {
         Finding::bad(
             "kexec-exec",
-            "started before the shutdown, where OpenRC would not start it again\n  run: rc-service kexec-exec zap",
+            "it is started already, so OpenRC will not start it at the shutdown\n  run: rc-service kexec-exec zap",
         )
     } else if facts.services.exec_enabled {
         Finding::ok("kexec-exec", "in the shutdown runlevel")
@@ -71,7 +71,7 @@ fn skip(facts: &Facts) -> Option<Finding> {
         Finding::bad(
             "skip",
             format!(
-                "the next reboot is to be an ordinary one ({SKIP_FILE} is there)\n  to take that back: rc-service kexec-load restart"
+                "the next reboot is to be an ordinary one ({SKIP_FILE} is there)\n  to undo that: rc-service kexec-load restart"
             ),
         )
     })

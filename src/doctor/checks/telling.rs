@@ -1,4 +1,4 @@
-//! How services tell a reboot from a poweroff.
+//! Whether services can tell a reboot from a poweroff.
 
 use crate::base::text::Shown;
 use crate::doctor::{Facts, Finding, Status};
@@ -18,7 +18,7 @@ pub fn init(facts: &Facts) -> Finding {
         }
         Init::SysVinit => Finding::bad(
             "init",
-            "sysvinit, whose inittab does not run openrc reboot in runlevel 6\n  in /etc/inittab, let the line of runlevel 6 run: /sbin/openrc reboot",
+            "sysvinit, whose inittab does not run openrc reboot in runlevel 6\n  in /etc/inittab, make the line for runlevel 6 run: /sbin/openrc reboot",
         ),
         Init::BusyBox(RebootAction::InForce) => {
             Finding::ok("init", "BusyBox; the ::reboot: line of /etc/inittab sets RC_REBOOT for a reboot")
@@ -30,25 +30,27 @@ pub fn init(facts: &Facts) -> Finding {
         Init::BusyBox(action) if facts.trace == Trace::NotArmed => {
             let remedy = how_to_watch(*action, facts.has_tracefs);
             let text = format!(
-                "BusyBox, which does not tell services a reboot from a poweroff, and its signals are not watched\n  {remedy}"
+                "BusyBox, which does not tell services a reboot from a poweroff, and nothing watches its signals\n  {remedy}"
             );
             Finding::new("init", unknown_matters, text)
         }
-        Init::BusyBox(_) => {
-            Finding::ok("init", "BusyBox; its signals tell a reboot from a poweroff, and are watched")
-        }
-        Init::Hidden => {
-            Finding::bad("init", "process 1 cannot be seen: /proc/1/exe needs root, outside of a container")
-        }
+        Init::BusyBox(_) => Finding::ok(
+            "init",
+            "BusyBox; its signals tell a reboot from a poweroff, and rc-kexec watches them",
+        ),
+        Init::Hidden => Finding::bad(
+            "init",
+            "unable to identify process 1: /proc/1/exe is readable only to root, outside a container",
+        ),
         Init::Other(name) if name == "systemd" => Finding::bad(
             "init",
-            "systemd, which does not use OpenRC's services\n  run: systemctl enable --now kexec-load@FLAVOUR, then systemctl kexec\n  kexec-load and systemctl kexec start another kernel",
+            "systemd, which does not use OpenRC's services\n  run: systemctl enable --now kexec-load@FLAVOUR, then systemctl kexec\n  to start another kernel: kexec-load, then systemctl kexec",
         ),
         Init::Other(name) => Finding::new(
             "init",
             unknown_matters,
             format!(
-                "{}: how it tells a reboot from a poweroff is not known\n  run it with openrc reboot for a reboot, which sets RC_REBOOT; or set kexec_when_unknown=\"kexec\" in {}",
+                "{}: rc-kexec does not know how it tells a reboot from a poweroff\n  make it run openrc reboot for a reboot, which sets RC_REBOOT; or set kexec_when_unknown=\"kexec\" in {}",
                 name.shown(),
                 settings::FILE
             ),
@@ -56,7 +58,7 @@ pub fn init(facts: &Facts) -> Finding {
     }
 }
 
-/// What lets BusyBox's init tell, by what this machine has.
+/// The remedy that lets services tell a reboot from a poweroff under BusyBox's init.
 fn how_to_watch(action: RebootAction, has_tracefs: bool) -> &'static str {
     match (action, has_tracefs) {
         (RebootAction::Absent, true) => {
@@ -67,7 +69,7 @@ fn how_to_watch(action: RebootAction, has_tracefs: bool) -> &'static str {
         }
         (_, true) => "run: rc-service kexec-load start (it watches them)",
         (_, false) => {
-            "this kernel has no tracefs to watch them with, and this init no ::reboot: action: upgrade busybox (Alpine's, since 1.37.0-r13), reboot, and run rc-service kexec-load setup"
+            "this kernel has no tracefs to watch them with, and this init has no ::reboot: action: upgrade busybox (on Alpine to 1.37.0-r13 or later), reboot, then run rc-service kexec-load setup"
         }
     }
 }
@@ -76,8 +78,8 @@ pub fn trace(facts: &Facts) -> Finding {
     match (facts.trace, facts.has_tracefs) {
         (Trace::NotArmed, true) => Finding::ok("trace", "not armed; the kernel has tracefs"),
         (Trace::NotArmed, false) => Finding::note("trace", "this kernel has no tracefs"),
-        (Trace::Unreadable, _) => Finding::note("trace", "it cannot be read"),
-        (Trace::Nothing, _) => Finding::ok("trace", "armed; init was sent nothing yet"),
-        _ => Finding::note("trace", "armed; init was told to end what it does"),
+        (Trace::Unreadable, _) => Finding::note("trace", "unable to read it"),
+        (Trace::Nothing, _) => Finding::ok("trace", "armed; init has received no signal yet"),
+        _ => Finding::note("trace", "armed; init has received a signal to shut down"),
     }
 }
