@@ -65,12 +65,12 @@ fn load(command: Load) -> Result<()> {
         }
     }
     let payload = load::open(&files, &chosen, &request, kernel)?;
+    let route = load::route(&request, &payload, rc_kexec::host::calls())?;
     eprint_with(&mut |out| say::load::notes(out, &request, &payload));
     explain_ignored(command.debug, &command.ignored);
     if command.debug {
         eprint_with(&mut |out| say::load::describe(out, &payload));
     }
-    let route = load::route(&request, &payload, rc_kexec::host::calls())?;
     let Some(after) = after else { return draw(&payload, route, command.debug) };
     let call = commit(&payload, route, command.debug)?;
     // This wipes a key, before anything else happens.

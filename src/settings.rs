@@ -15,7 +15,7 @@ use std::os::unix::ffi::OsStrExt;
 #[derive(Clone, Debug)]
 pub enum Origin {
     /// On the command line.
-    Said(Request),
+    Said(Box<Request>),
     /// In [`FILE`], as far as rc-kexec can read it without a shell.
     File,
     /// In the environment, where the service puts its settings.
@@ -26,7 +26,7 @@ impl Origin {
     /// The load, and the settings that describe it.
     pub fn read(self) -> (Request, Settings) {
         let settings = match self {
-            Origin::Said(request) => return (request, Settings::default()),
+            Origin::Said(request) => return (*request, Settings::default()),
             Origin::File => parse(&read_or_empty(FILE)),
             Origin::Environment => from_environment(),
         };

@@ -164,7 +164,7 @@ fn load(words: &Words, kernel: OsString) -> Result<Load> {
         None => After::Reboot,
     };
     Ok(Load {
-        from: Origin::Said(request),
+        from: Origin::Said(Box::new(request)),
         goal: Goal::Load(after),
         announce: false,
         debug: words.has("--debug"),

@@ -95,7 +95,7 @@ pub fn command(words: &Words) -> Result<Command> {
             return Err(words.misused("unable to combine these options: give --unload or --status alone"));
         }
     }
-    let mut from = from.unwrap_or(Origin::Said(Default::default()));
+    let mut from = from.unwrap_or(Origin::Said(Box::default()));
     if let Origin::Said(request) = &mut from {
         request.call = choice(words)?;
     }
@@ -106,7 +106,7 @@ pub fn command(words: &Words) -> Result<Command> {
 /// Where the load is described; `None` when no option describes one.
 pub fn origin(words: &Words) -> Result<Option<Origin>> {
     match (words.has("--from-environment"), super::said(words)?) {
-        (false, said) => Ok(said.map(Origin::Said)),
+        (false, said) => Ok(said.map(Box::new).map(Origin::Said)),
         (true, None) => Ok(Some(Origin::Environment)),
         (true, Some(_)) => Err(words.misused(
             "unable to combine these options: with --from-environment the settings say what to load",

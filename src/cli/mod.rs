@@ -289,7 +289,7 @@ mod tests {
     fn parsed(line: &str) -> (Load, Request) {
         match run(line).1 {
             Ok(Command::Load(load)) => match load.from.clone() {
-                Origin::Said(request) => (load, request),
+                Origin::Said(request) => (load, *request),
                 other => panic!("{line}: {other:?}"),
             },
             other => panic!("{line}: {other:?}"),
