@@ -18,7 +18,7 @@ use crate::kernel_file::{self, KernelFile};
 use crate::plan::arm64;
 use crate::plan::draw::draw;
 use crate::plan::placer::{self, MAX_INITRDS};
-use crate::plan::x86::{self, Efi, EfiState, Parameters};
+use crate::plan::x86::{self, Efi, EfiState};
 use crate::plan::{NoPlan, PAGE, Plan};
 use crate::{exec, find, overlay};
 use nix::errno::Errno;
@@ -500,7 +500,7 @@ impl<'a> Job<'a> {
         let boot_params = facts::boot_params_to_hand_on()?;
         let mut efi = Efi::default();
         let has_efi = facts::efi(&mut efi)?;
-        let machine = x86::Machine {
+        let inputs = x86::Inputs {
             firmware_map: &memory.map,
             usable: &memory.usable,
             total_pages: memory.total_pages,
@@ -515,9 +515,7 @@ impl<'a> Job<'a> {
         let Image::BzImage(image) = &self.kernel.image else {
             return Err(self.no_plan(NoPlan::OtherMachine));
         };
-        let mut parameters = Parameters::new();
-        let (plan, efi_state) =
-            x86::plan(image, initrds, line, &machine, &mut parameters).map_err(|why| self.no_plan(why))?;
+        let (plan, efi_state) = x86::plan(image, initrds, line, &inputs).map_err(|why| self.no_plan(why))?;
         // Who may not read /proc/iomem may not read the runtime map either.
         if let (EfiState::Left(why), true) = (efi_state, say && !memory.iomem_hidden) {
             files::eprint(format_args!(
@@ -539,7 +537,7 @@ impl<'a> Job<'a> {
     ) -> Result<()> {
         let running = facts::device_tree();
         let seed = sys::random_seed();
-        let machine = arm64::Machine {
+        let inputs = arm64::Inputs {
             usable: &memory.usable,
             settled: &memory.settled,
             total_pages: memory.total_pages,
@@ -553,9 +551,7 @@ impl<'a> Job<'a> {
             bounds: self.request.bounds,
         };
         let Image::Arm64(image) = &self.kernel.image else { return Err(self.no_plan(NoPlan::OtherMachine)) };
-        let mut parameters = vec![0; machine.room(line.len())];
-        let plan =
-            arm64::plan(image, initrds, line, &machine, &mut parameters).map_err(|why| self.no_plan(why))?;
+        let plan = arm64::plan(image, initrds, line, &inputs).map_err(|why| self.no_plan(why))?;
         if self.request.debug {
             let whose = if self.dtb.is_some() { "one that was given" } else { "the running kernel's" };
             self.explain_plan(&plan, memory, &format_args!("the device tree is {whose}"));

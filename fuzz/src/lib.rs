@@ -28,8 +28,8 @@ use rc_kexec::image::{Content, Image, initrd, newc, recognise};
 use rc_kexec::plan::device_tree::{self, Chosen};
 use rc_kexec::plan::memory_map::{self, Iomem, MemoryMap, parse_memmap_entry};
 use rc_kexec::plan::placer::{END, MAX_INITRDS};
-use rc_kexec::plan::x86::{self, Efi, EfiRange, Parameters};
-use rc_kexec::plan::{MAX_SEGMENTS, PAGE, Plan, Purpose, arm64, draw};
+use rc_kexec::plan::x86::{self, Efi, EfiRange};
+use rc_kexec::plan::{MAX_SEGMENTS, PAGE, Plan, Purpose, Segment, arm64, draw};
 use rc_kexec::settings;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -372,7 +372,7 @@ fn with_body(header: &[u8], length: u64) -> Vec<u8> {
 /// What kexec_load would be given: held against the promises of `Plan`, written anew.
 #[track_caller]
 fn assert_plan(plan: &Plan, usable: &RangeSet, total_pages: u64, bounds: Range) {
-    let segments = plan.segments();
+    let segments: Vec<Segment> = plan.segments().collect();
     assert!((1..=MAX_SEGMENTS).contains(&segments.len()));
     let mut sum = 0u64;
     for (index, segment) in segments.iter().enumerate() {
@@ -385,9 +385,8 @@ fn assert_plan(plan: &Plan, usable: &RangeSet, total_pages: u64, bounds: Range) 
         sum += place.size();
     }
     assert!(sum <= total_pages / 2 * PAGE, "{sum}");
-    let holds = |segment: &&rc_kexec::plan::Segment| {
-        segment.place.start() <= plan.entry() && plan.entry() < segment.place.end()
-    };
+    let holds =
+        |segment: &&Segment| segment.place.start() <= plan.entry() && plan.entry() < segment.place.end();
     let entered: Vec<Purpose> = segments.iter().filter(holds).map(|segment| segment.purpose).collect();
     assert_eq!(entered, [Purpose::Parameters]);
     assert_eq!(plan.memory_size(), sum);
@@ -427,7 +426,7 @@ pub fn plan_x86(data: &[u8]) -> bool {
     let seed = numbers.flag().then_some([9; 32]);
     let file = with_body(numbers.rest, 64 << 10);
     let Ok(kernel) = BzImage::parse(&file) else { return false };
-    let machine = x86::Machine {
+    let inputs = x86::Inputs {
         firmware_map: &map,
         usable: &usable,
         total_pages,
@@ -439,14 +438,11 @@ pub fn plan_x86(data: &[u8]) -> bool {
         bounds,
         protected_mode: protected,
     };
-    let mut parameters = Parameters::new();
-    let Ok((plan, _)) = x86::plan(&kernel, &initrds, &line, &machine, &mut parameters) else {
-        return false;
-    };
+    let Ok((plan, _)) = x86::plan(&kernel, &initrds, &line, &inputs) else { return false };
     assert!(initrds.len() <= MAX_INITRDS);
     assert_plan(&plan, &usable, total_pages, bounds);
     // boot_params begin the parameters: the pointers in them lead to what was laid out.
-    let parameters = plan.segments().iter().find(|segment| segment.purpose == Purpose::Parameters).unwrap();
+    let parameters = plan.segments().find(|segment| segment.purpose == Purpose::Parameters).unwrap();
     let field = |at: usize| u64::from(u32::from_le_bytes(parameters.bytes[at..at + 4].try_into().unwrap()));
     let (low, high) = (field(0x228), field(0x0c8));
     let offset = ((high << 32 | low) - parameters.place.start()) as usize;
@@ -485,7 +481,7 @@ pub fn plan_arm64(data: &[u8]) -> bool {
         let at = numbers.number(2) as usize % tree.len();
         tree[at] = numbers.number(1) as u8;
     }
-    let machine = arm64::Machine {
+    let inputs = arm64::Inputs {
         usable: &usable,
         settled: &settled,
         total_pages,
@@ -494,10 +490,9 @@ pub fn plan_arm64(data: &[u8]) -> bool {
         seed: seed.as_ref(),
         bounds,
     };
-    let mut parameters = vec![0; machine.room(line.len())];
-    let Ok(plan) = arm64::plan(&kernel, &initrds, &line, &machine, &mut parameters) else { return false };
+    let Ok(plan) = arm64::plan(&kernel, &initrds, &line, &inputs) else { return false };
     assert_plan(&plan, &usable, total_pages, bounds);
-    assert!(plan.segments().iter().all(|segment| segment.place.end() <= 1 << 48));
+    assert!(plan.segments().all(|segment| segment.place.end() <= 1 << 48));
     let mut drawn = String::new();
     draw::draw(&mut drawn, &plan, &map, &usable).unwrap();
     true

@@ -46,6 +46,11 @@ impl<T, const MOST: usize> Table<T, MOST> {
         self.entries.retain(stays);
     }
 
+    /// The entries as a vector, which has no limit.
+    pub fn into_vec(self) -> Vec<T> {
+        self.entries
+    }
+
     /// Takes everything out.
     pub fn clear(&mut self) {
         self.entries.clear();
@@ -112,6 +117,7 @@ mod tests {
         assert_eq!(*table, [1, 3, 5, 9]);
         assert_eq!(table.resize(1, 9), Ok(()));
         assert_eq!(*table, [1]);
+        assert_eq!(table.clone().into_vec(), [1]);
         table.clear();
         assert_eq!(*table, []);
     }

@@ -17,7 +17,7 @@ pub fn draw(out: &mut dyn Write, plan: &Plan, map: &MemoryMap, usable: &RangeSet
     let few = map.entries().len() <= MOST_ROWS;
     let mut passed_over = 0usize;
     for entry in map.entries() {
-        let here = || plan.segments().iter().filter(|segment| segment.place.overlaps(entry.range));
+        let here = || plan.segments().filter(|segment| segment.place.overlaps(entry.range));
         if !few && here().next().is_none() {
             passed_over = passed_over.saturating_add(1);
             continue;
@@ -33,7 +33,7 @@ pub fn draw(out: &mut dyn Write, plan: &Plan, map: &MemoryMap, usable: &RangeSet
         while let Some(next) =
             here().filter(|next| next.place.start() >= from).min_by_key(|next| next.place.start())
         {
-            describe(out, next)?;
+            describe(out, &next)?;
             from = next.place.end();
         }
     }
@@ -73,7 +73,7 @@ fn bar(out: &mut dyn Write, ram: Range, plan: &Plan, usable: &RangeSet) -> fmt::
 
 /// What a column shows: the smallest segment in it, else free memory, else the rest.
 fn mark(cell: Range, plan: &Plan, usable: &RangeSet) -> char {
-    let here = plan.segments().iter().filter(|segment| segment.place.overlaps(cell));
+    let here = plan.segments().filter(|segment| segment.place.overlaps(cell));
     match here.min_by_key(|segment| segment.place.size()) {
         Some(segment) => letter(segment.purpose),
         None if usable.iter().any(|free| free.overlaps(cell)) => '.',
@@ -108,6 +108,7 @@ impl<T: fmt::Display> fmt::Display for Text<T> {
 mod tests {
     use super::*;
     use crate::plan::memory_map::Entry;
+    use crate::plan::{Placed, Source};
 
     #[test]
     fn every_segment_is_in_the_drawing() {
@@ -118,15 +119,17 @@ mod tests {
         map.insert(Entry { range: Range::new(0, 0x1000).unwrap(), kind: Kind::Reserved }).unwrap();
         usable.insert(ram).unwrap();
         usable.remove(Range::new(0x2000_0000, 0x2800_0000).unwrap()).unwrap();
-        let segment =
-            |purpose, start, size| Segment { purpose, bytes: b"", place: Range::sized(start, size).unwrap() };
+        let segment = |purpose, start, size| {
+            let place = Range::sized(start, size).unwrap();
+            Placed { purpose, source: Source::File(b""), place }
+        };
         let segments = heapless::Vec::from_slice(&[
             segment(Purpose::Kernel, 0x100_0000, 0x400_0000),
             segment(Purpose::Initrd(0), 0x3f00_0000, 0x100_0000),
             segment(Purpose::Parameters, 0x10_0000, 0x3000),
         ])
         .unwrap();
-        let plan = Plan::new(0x10_1000, segments, &usable, 1 << 20).unwrap();
+        let plan = Plan::new(0x10_1000, Vec::new(), segments, &usable, 1 << 20).unwrap();
         let mut text = String::new();
         draw(&mut text, &plan, &map, &usable).unwrap();
         let wanted = "\

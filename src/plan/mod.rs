@@ -30,15 +30,63 @@ pub enum Purpose {
     Parameters,
 }
 
-/// Bytes and the place they are copied to when the kernel starts.
+/// A segment of a plan, as kexec_load(2) receives it: bytes, and the place that the
+/// running kernel copies them to when the next kernel starts.
 #[derive(Clone, Copy, Debug)]
-pub struct Segment<'a> {
-    /// What for.
+pub struct Segment<'p> {
+    /// What the segment holds.
     pub purpose: Purpose,
-    /// What is copied; the rest of `place` is zeros.
-    pub bytes: &'a [u8],
-    /// Where to, in physical memory.
+    /// The bytes to copy. The kernel fills the rest of `place` with zeros.
+    pub bytes: &'p [u8],
+    /// The destination, in physical memory.
     pub place: Range,
+}
+
+/// Where the bytes of a segment are while a plan is made.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// In a file that somebody else keeps in memory.
+    File(&'a [u8]),
+    /// In the plan: its parameters, whole.
+    Parameters,
+}
+
+/// A segment while a plan is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Placed<'a> {
+    /// What the segment holds.
+    pub purpose: Purpose,
+    /// Where its bytes are.
+    pub source: Source<'a>,
+    /// The destination, in physical memory.
+    pub place: Range,
+}
+
+impl<'a> Placed<'a> {
+    /// The segment, with the bytes of `parameters` where they are its source.
+    fn segment<'p>(&self, parameters: &'p [u8]) -> Segment<'p>
+    where
+        'a: 'p,
+    {
+        let bytes = match self.source {
+            Source::File(bytes) => bytes,
+            Source::Parameters => parameters,
+        };
+        Segment { purpose: self.purpose, bytes, place: self.place }
+    }
+}
+
+/// The segments of a plan, at most as many as kexec_load(2) accepts.
+pub type Segments<'a> = heapless::Vec<Placed<'a>, MAX_SEGMENTS>;
+
+/// Adds a segment at the end, or says that there are too many.
+fn push<'a>(
+    segments: &mut Segments<'a>,
+    purpose: Purpose,
+    source: Source<'a>,
+    place: Range,
+) -> Result<(), NoPlan> {
+    segments.push(Placed { purpose, source, place }).map_err(|_| NoPlan::TooManySegments)
 }
 
 /// Holding a `Plan` proves, of its segments: there are 1 to 16 of them, each is
@@ -50,7 +98,8 @@ pub struct Segment<'a> {
 #[derive(Clone, Debug)]
 pub struct Plan<'a> {
     entry: u64,
-    segments: heapless::Vec<Segment<'a>, MAX_SEGMENTS>,
+    parameters: Vec<u8>,
+    segments: Segments<'a>,
 }
 
 /// Why there is no plan.
@@ -114,16 +163,19 @@ impl fmt::Display for Purpose {
 }
 
 impl<'a> Plan<'a> {
-    /// Makes a plan, proving what [`Plan`] promises. `usable` is the RAM that may
-    /// be written, `total_pages` what the running kernel counts as RAM.
+    /// Makes a plan and proves what [`Plan`] promises, or says what does not hold.
+    /// `usable` is the RAM that may be overwritten. `total_pages` is how much RAM the
+    /// running kernel counts, in pages of 4 KiB.
     pub fn new(
         entry: u64,
-        segments: heapless::Vec<Segment<'a>, MAX_SEGMENTS>,
+        parameters: Vec<u8>,
+        segments: Segments<'a>,
         usable: &RangeSet,
         total_pages: u64,
     ) -> Result<Plan<'a>, NoPlan> {
         let mut pages = 0u64;
-        for (index, segment) in segments.iter().enumerate() {
+        for (index, placed) in segments.iter().enumerate() {
+            let segment = placed.segment(&parameters);
             let place = segment.place;
             if place.start() % PAGE != 0 || place.end() % PAGE != 0 {
                 return Err(NoPlan::Broken("a segment is not of whole pages"));
@@ -145,11 +197,11 @@ impl<'a> Plan<'a> {
                 allowed: (total_pages / 2).saturating_mul(PAGE),
             });
         }
-        let in_one = |segment: &Segment| segment.place.start() <= entry && entry < segment.place.end();
+        let in_one = |segment: &Placed| segment.place.start() <= entry && entry < segment.place.end();
         if !segments.iter().any(in_one) {
             return Err(NoPlan::Broken("the entry is in no segment"));
         }
-        Ok(Plan { entry, segments })
+        Ok(Plan { entry, parameters, segments })
     }
 
     /// The physical address that is jumped to.
@@ -163,8 +215,8 @@ impl<'a> Plan<'a> {
     }
 
     /// The segments, 1 to 16.
-    pub fn segments(&self) -> &[Segment<'a>] {
-        &self.segments
+    pub fn segments(&self) -> impl ExactSizeIterator<Item = Segment<'_>> {
+        self.segments.iter().map(|placed| placed.segment(&self.parameters))
     }
 }
 
@@ -172,21 +224,26 @@ impl<'a> Plan<'a> {
 mod tests {
     use super::*;
 
-    fn segment(start: u64, size: u64, bytes: &[u8]) -> Segment<'_> {
-        Segment { purpose: Purpose::Kernel, bytes, place: Range::sized(start, size).unwrap() }
+    fn segment(start: u64, size: u64, bytes: &[u8]) -> Placed<'_> {
+        let place = Range::sized(start, size).unwrap();
+        Placed { purpose: Purpose::Kernel, source: Source::File(bytes), place }
     }
 
-    fn plan<'a>(entry: u64, list: &[Segment<'a>], pages: u64) -> Result<Plan<'a>, NoPlan> {
+    fn plan<'a>(entry: u64, list: &[Placed<'a>], pages: u64) -> Result<Plan<'a>, NoPlan> {
         let mut usable = RangeSet::new();
         usable.insert(Range::new(0x1000, 0x10_0000).unwrap()).unwrap();
-        Plan::new(entry, heapless::Vec::from_slice(list).unwrap(), &usable, pages)
+        Plan::new(entry, vec![7; 4097], heapless::Vec::from_slice(list).unwrap(), &usable, pages)
     }
 
     #[test]
     fn a_plan_proves_what_it_says() {
         let good = segment(0x1000, 0x2000, b"abc");
         assert_eq!(plan(0x2fff, &[good], 100).unwrap().segments().len(), 1);
-        let table: &[(u64, &[Segment], u64, NoPlan)] = &[
+        let parameters = |start, size| Placed { source: Source::Parameters, ..segment(start, size, b"") };
+        let both = plan(0x1000, &[good, parameters(0x3000, 0x2000)], 100).unwrap();
+        let bytes: Vec<&[u8]> = both.segments().map(|segment| segment.bytes).collect();
+        assert_eq!(bytes, [&b"abc"[..], &[7; 4097]]);
+        let table: &[(u64, &[Placed], u64, NoPlan)] = &[
             (0x3000, &[good], 100, NoPlan::Broken("the entry is in no segment")),
             (0, &[], 100, NoPlan::Broken("the entry is in no segment")),
             (0x1000, &[segment(0x1001, 0x1000, b"")], 100, NoPlan::Broken("a segment is not of whole pages")),
@@ -194,6 +251,12 @@ mod tests {
             (
                 0x1000,
                 &[segment(0x1000, 0x1000, &[0; 4097])],
+                100,
+                NoPlan::Broken("a segment is larger than its place"),
+            ),
+            (
+                0x1000,
+                &[parameters(0x1000, 0x1000)],
                 100,
                 NoPlan::Broken("a segment is larger than its place"),
             ),

@@ -1,6 +1,6 @@
 //! Finds places for segments in the RAM that may be written, one after the other.
 
-use super::{MAX_SEGMENTS, NoPlan, Purpose, Segment};
+use super::{MAX_SEGMENTS, NoPlan, Purpose, Segments, Source, push};
 use crate::base::range::{Range, RangeSet, align_up};
 
 /// How many initrds fit beside the kernel and the parameters.
@@ -98,7 +98,7 @@ impl<'p> Placer<'p> {
     /// The segments of initrds that were given `place`.
     pub fn push_initrds<'a>(
         &self,
-        segments: &mut heapless::Vec<Segment<'a>, MAX_SEGMENTS>,
+        segments: &mut Segments<'a>,
         initrds: &[&'a [u8]],
         place: Option<Range>,
     ) -> Result<(), NoPlan> {
@@ -106,8 +106,7 @@ impl<'p> Placer<'p> {
         for (number, &bytes) in initrds.iter().enumerate() {
             let place = initrd_room(bytes, self.unit).and_then(|room| Range::sized(next, room));
             let place = place.ok_or(NoPlan::Broken("an initrd without a place"))?;
-            let segment = Segment { purpose: Purpose::Initrd(number), bytes, place };
-            segments.push(segment).map_err(|_| NoPlan::TooManySegments)?;
+            push(segments, Purpose::Initrd(number), Source::File(bytes), place)?;
             next = place.end();
         }
         Ok(())

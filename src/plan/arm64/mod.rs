@@ -10,7 +10,7 @@ use crate::image::arm64::{Arm64Image, BASE_ALIGNMENT, COMMAND_LINE_SIZE};
 use crate::plan::device_tree::{self, Chosen};
 use crate::plan::placer::Placer;
 use crate::plan::trampoline;
-use crate::plan::{NoPlan, Plan, Purpose, Segment};
+use crate::plan::{NoPlan, Plan, Purpose, Segments, Source, push};
 
 /// The largest page of any arm64 kernel: whatever the running one's is, a multiple
 /// of this is whole pages.
@@ -30,9 +30,9 @@ const ADDRESSABLE: u64 = 1 << 48;
 /// region starting at text_offset bytes below the kernel Image"
 const NEAR: u64 = 512 << 20;
 
-/// What the layout has to know of the machine.
+/// What the layout needs to know of the running machine.
 #[derive(Clone, Copy, Debug)]
-pub struct Machine<'m> {
+pub struct Inputs<'m> {
     /// RAM that may be written.
     pub usable: &'m RangeSet,
     /// RAM that was there when the running kernel started.
@@ -49,28 +49,27 @@ pub struct Machine<'m> {
     pub bounds: Range,
 }
 
-impl Machine<'_> {
-    /// How many bytes [`plan`] may write, beside the command line.
-    pub fn room(&self, command_line: usize) -> usize {
+impl Inputs<'_> {
+    /// How many bytes the trampoline and the device tree may need together, with a
+    /// command line of so many bytes.
+    fn room(&self, command_line: usize) -> usize {
         trampoline::ARM64_SIZE.saturating_add(device_tree::room(self.tree.len(), command_line))
     }
 }
 
-/// Lays out `kernel`, the initrds in their order, and the command line. All that is
-/// written goes to `parameters`, [`Machine::room`] bytes, which the plan then refers to.
+/// Lays out `kernel`, the initrds in their order, and the command line.
 pub fn plan<'a>(
     kernel: &Arm64Image<'a>,
     initrds: &[&'a [u8]],
     command_line: &[u8],
-    machine: &Machine<'_>,
-    parameters: &'a mut [u8],
+    inputs: &Inputs<'_>,
 ) -> Result<Plan<'a>, NoPlan> {
     if command_line.len() > COMMAND_LINE_SIZE {
         return Err(NoPlan::CommandLineTooLong { length: command_line.len(), limit: COMMAND_LINE_SIZE });
     }
-    let mut free = machine.usable.clone();
-    keep_to_known_memory(&mut free, machine)?;
-    let mut placer = Placer::new(&mut free, UNIT, machine.bounds, ADDRESSABLE)?;
+    let mut free = inputs.usable.clone();
+    keep_to_known_memory(&mut free, inputs)?;
+    let mut placer = Placer::new(&mut free, UNIT, inputs.bounds, ADDRESSABLE)?;
 
     let kernel_place = place_kernel(kernel, &mut placer)?;
     // The window that ends last of those with the kernel at their end, where it most
@@ -79,9 +78,10 @@ pub fn plan<'a>(
     let (initrd_place, initrd_size) = placer.initrds(initrds, end.saturating_sub(WINDOW), end)?;
 
     let initrd = initrd_place.map(|place| (place.start(), place.start().saturating_add(initrd_size)));
-    let chosen = Chosen { bootargs: command_line, initrd, seed: machine.seed, running: machine.running };
+    let chosen = Chosen { bootargs: command_line, initrd, seed: inputs.seed, running: inputs.running };
+    let mut parameters = vec![0; inputs.room(command_line.len())];
     let room = parameters.get_mut(trampoline::ARM64_SIZE..).unwrap_or_default();
-    let length = device_tree::edit(machine.tree, &chosen, room).map_err(NoPlan::DeviceTree)?;
+    let length = device_tree::edit(inputs.tree, &chosen, room).map_err(NoPlan::DeviceTree)?;
     let length = trampoline::ARM64_SIZE.saturating_add(length);
     let size = align_up(length as u64, UNIT).ok_or(NoPlan::Broken("the device tree's size"))?;
     let near = kernel_place.start().saturating_add(NEAR);
@@ -91,28 +91,26 @@ pub fn plan<'a>(
 
     let at = place.start();
     trampoline::write_arm64(
-        parameters,
+        &mut parameters,
         at.saturating_add(trampoline::ARM64_SIZE as u64),
         kernel_place.start(),
     )
     .ok_or(NoPlan::Broken("no room for the trampoline"))?;
 
-    let parameters: &'a [u8] = parameters;
-    let parameters = parameters.get(..length).unwrap_or_default();
-    let mut segments = heapless::Vec::new();
-    let mut push = |segment| segments.push(segment).map_err(|_| NoPlan::TooManySegments);
-    push(Segment { purpose: Purpose::Kernel, bytes: kernel.bytes(), place: kernel_place })?;
-    push(Segment { purpose: Purpose::Parameters, bytes: parameters, place })?;
+    parameters.truncate(length);
+    let mut segments = Segments::new();
+    push(&mut segments, Purpose::Kernel, Source::File(kernel.bytes()), kernel_place)?;
+    push(&mut segments, Purpose::Parameters, Source::Parameters, place)?;
     placer.push_initrds(&mut segments, initrds, initrd_place)?;
-    Plan::new(at, segments, machine.usable, machine.total_pages)
+    Plan::new(at, parameters, segments, inputs.usable, inputs.total_pages)
 }
 
 /// Leaves only the memory that the next kernel will know of: by the tree that it is given,
 /// or, where it goes by EFI's map, what was there when the running kernel started.
-fn keep_to_known_memory(free: &mut RangeSet, machine: &Machine) -> Result<(), NoPlan> {
+fn keep_to_known_memory(free: &mut RangeSet, inputs: &Inputs) -> Result<(), NoPlan> {
     let mut known = RangeSet::new();
-    let by_tree = device_tree::memory(machine.tree, machine.running, &mut known)?;
-    Ok(free.intersect(if by_tree { &known } else { machine.settled })?)
+    let by_tree = device_tree::memory(inputs.tree, inputs.running, &mut known)?;
+    Ok(free.intersect(if by_tree { &known } else { inputs.settled })?)
 }
 
 /// "The Image must be placed text_offset bytes from a 2MB aligned base address
@@ -169,18 +167,10 @@ mod tests {
         // Another machine's memory is what its EFI says.
         let efi = efi_tree();
         let tree = if usable.iter().all(|ram| ram.end() <= 0x7000_0000) { VIRT } else { &efi };
-        let machine = Machine {
-            usable,
-            settled: usable,
-            total_pages: 6 << 20,
-            tree,
-            running: None,
-            seed: None,
-            bounds,
-        };
-        let mut parameters = vec![0; machine.room(100)];
-        let plan = plan(&kernel, initrds, b"root=/dev/vda", &machine, &mut parameters)?;
-        let find = |purpose| plan.segments().iter().find(|segment| segment.purpose == purpose).unwrap();
+        let inputs =
+            Inputs { usable, settled: usable, total_pages: 6 << 20, tree, running: None, seed: None, bounds };
+        let plan = plan(&kernel, initrds, b"root=/dev/vda", &inputs)?;
+        let find = |purpose| plan.segments().find(|segment| segment.purpose == purpose).unwrap();
         Ok(Laid {
             kernel: find(Purpose::Kernel).place,
             initrds: (0..initrds.len()).map(|number| find(Purpose::Initrd(number)).place).collect(),
@@ -269,7 +259,7 @@ mod tests {
         assert!(laid(&image, &many[1..], &usable(), Range::ALL).is_ok());
         let kernel = Arm64Image::parse(&image).unwrap();
         let ram = usable();
-        let machine = Machine {
+        let inputs = Inputs {
             usable: &ram,
             settled: &ram,
             total_pages: 1 << 20,
@@ -278,11 +268,10 @@ mod tests {
             seed: None,
             bounds: Range::ALL,
         };
-        let mut parameters = vec![0; machine.room(4096)];
-        let refused = plan(&kernel, &[], b"", &machine, &mut parameters).unwrap_err();
+        let refused = plan(&kernel, &[], b"", &inputs).unwrap_err();
         assert!(matches!(refused, NoPlan::DeviceTree(device_tree::Defect::Damaged(_))));
         let long = vec![b'x'; 2048];
-        let refused = plan(&kernel, &[], &long, &machine, &mut parameters).unwrap_err();
+        let refused = plan(&kernel, &[], &long, &inputs).unwrap_err();
         assert_eq!(refused, NoPlan::CommandLineTooLong { length: 2048, limit: 2047 });
     }
 }

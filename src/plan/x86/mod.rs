@@ -13,7 +13,7 @@ use crate::image::bzimage::{BzImage, SETUP_HEADER};
 use crate::plan::memory_map::{Entry, Kind, MemoryMap};
 use crate::plan::placer::Placer;
 use crate::plan::trampoline;
-use crate::plan::{NoPlan, PAGE, Plan, Purpose, Segment};
+use crate::plan::{NoPlan, PAGE, Plan, Purpose, Segments, Source, push};
 
 /// Offsets in struct boot_params (arch/x86/include/uapi/asm/bootparam.h).
 mod boot_params {
@@ -92,8 +92,8 @@ pub const MAX_EFI_RANGES: usize = 256;
 /// How large the segment of parameters may be, in bytes.
 pub const PARAMETERS_SIZE: usize = 96 * 1024;
 
-/// A buffer for the segment of parameters.
-pub type Parameters = Table<u8, PARAMETERS_SIZE>;
+/// The bytes of the segment of parameters.
+type Parameters = Table<u8, PARAMETERS_SIZE>;
 
 /// One directory of /sys/firmware/efi/runtime-map.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -127,9 +127,9 @@ pub struct Efi {
     pub runtime_map: Table<EfiRange, MAX_EFI_RANGES>,
 }
 
-/// What the layout has to know of the machine.
+/// What the layout needs to know of the running machine.
 #[derive(Clone, Copy, Debug)]
-pub struct Machine<'m> {
+pub struct Inputs<'m> {
     /// The memory map that the next kernel is told.
     pub firmware_map: &'m MemoryMap,
     /// RAM that may be written.
@@ -174,28 +174,26 @@ impl core::fmt::Display for EfiState {
     }
 }
 
-/// Lays out `kernel`, the initrds in their order, and the command line. All that
-/// is written goes to `parameters`, which the plan then refers to.
+/// Lays out `kernel`, the initrds in their order, and the command line.
 pub fn plan<'a>(
     kernel: &BzImage<'a>,
     initrds: &[&'a [u8]],
     command_line: &[u8],
-    machine: &Machine<'_>,
-    parameters: &'a mut Parameters,
+    inputs: &Inputs<'_>,
 ) -> Result<(Plan<'a>, EfiState), NoPlan> {
     if command_line.len() > kernel.cmdline_size {
         let (length, limit) = (command_line.len(), kernel.cmdline_size);
         return Err(NoPlan::CommandLineTooLong { length, limit });
     }
-    let enters_32 = machine.protected_mode || !kernel.is_64_bit();
+    let enters_32 = inputs.protected_mode || !kernel.is_64_bit();
     // The way into a 32-bit entry leaves long mode, and five-level paging with it.
-    if machine.five_level_paging && !enters_32 && !kernel.five_level() {
+    if inputs.five_level_paging && !enters_32 && !kernel.five_level() {
         return Err(NoPlan::FiveLevelPaging);
     }
     let above_4g = kernel.above_4g() && !enters_32;
     let highest = if above_4g { u64::MAX } else { FOUR_GIB };
-    let mut free = machine.usable.clone();
-    let mut placer = Placer::new(&mut free, PAGE, machine.bounds, highest)?;
+    let mut free = inputs.usable.clone();
+    let mut placer = Placer::new(&mut free, PAGE, inputs.bounds, highest)?;
 
     let kernel_place = place_kernel(kernel, &mut placer)?;
     // "The maximum address that may be occupied by the initial ramdisk/ramfs
@@ -203,41 +201,38 @@ pub fn plan<'a>(
     let max = if above_4g { u64::MAX } else { kernel.initrd_addr_max.saturating_add(1) };
     let (initrd_place, initrd_size) = placer.initrds(initrds, LOWEST_INITRD, max)?;
 
-    let efi = if enters_32 && machine.efi.is_some() {
+    let efi = if enters_32 && inputs.efi.is_some() {
         EfiState::Left("a kernel that is entered in 32-bit mode does not take EFI over")
     } else {
-        efi_state(kernel, machine)
+        efi_state(kernel, inputs)
     };
-    write_parameters(parameters, command_line, machine, efi)?;
+    let mut parameters = write_parameters(command_line, inputs, efi)?;
     let size = align_up(parameters.len() as u64, PAGE).ok_or(NoPlan::ParametersTooLarge(PARAMETERS_SIZE))?;
     let parameters_place = placer.lowest(Purpose::Parameters, size, PAGE, LOWEST, u64::MAX)?;
 
     let at = parameters_place.start();
-    fill_boot_params(parameters, kernel, machine)
-        .and_then(|()| put_pointers(parameters, at, kernel_place, initrd_place, initrd_size))
+    fill_boot_params(&mut parameters, kernel, inputs)
+        .and_then(|()| put_pointers(&mut parameters, at, kernel_place, initrd_place, initrd_size))
         .and_then(|()| {
             let entry = kernel_place.start();
             let target = parameters.get_mut(TRAMPOLINE..)?;
             let trampoline_at = at.checked_add(TRAMPOLINE as u64)?;
             if enters_32 {
-                let protected = machine.protected_mode;
+                let protected = inputs.protected_mode;
                 return trampoline::write_x86_32(target, trampoline_at, at, entry, protected);
             }
             trampoline::write_x86_64(target, trampoline_at, at, entry.checked_add(ENTRY64)?)
         })
         .ok_or(NoPlan::Broken("boot_params is too small"))?;
 
-    let parameters: &'a [u8] = parameters;
-    let mut segments = heapless::Vec::new();
-    let segment = Segment { purpose: Purpose::Kernel, bytes: kernel.protected_mode(), place: kernel_place };
-    segments.push(segment).map_err(|_| NoPlan::TooManySegments)?;
+    let mut segments = Segments::new();
+    push(&mut segments, Purpose::Kernel, Source::File(kernel.protected_mode()), kernel_place)?;
     placer.push_initrds(&mut segments, initrds, initrd_place)?;
     // The last, which is copied last: its last page stays in the page that the kernel
     // copies by (relocate_kernel_64.S, swap_pages), and an initrd may hold a key.
-    let segment = Segment { purpose: Purpose::Parameters, bytes: parameters, place: parameters_place };
-    segments.push(segment).map_err(|_| NoPlan::TooManySegments)?;
+    push(&mut segments, Purpose::Parameters, Source::Parameters, parameters_place)?;
     let entry = at.saturating_add(TRAMPOLINE as u64);
-    let plan = Plan::new(entry, segments, machine.usable, machine.total_pages)?;
+    let plan = Plan::new(entry, parameters.into_vec(), segments, inputs.usable, inputs.total_pages)?;
     Ok((plan, efi))
 }
 
@@ -261,31 +256,26 @@ const COMMAND_LINE: usize = TRAMPOLINE + trampoline::X86_64_SIZE;
 /// Writes the parts of the parameters whose size depends on the machine, with
 /// offsets where addresses will stand: boot_params (zero), the trampoline's
 /// room, the command line with its NUL, and the setup_data list.
-fn write_parameters(
-    parameters: &mut Parameters,
-    command_line: &[u8],
-    machine: &Machine,
-    efi: EfiState,
-) -> Result<(), NoPlan> {
+fn write_parameters(command_line: &[u8], inputs: &Inputs, efi: EfiState) -> Result<Parameters, NoPlan> {
     let full = NoPlan::ParametersTooLarge(PARAMETERS_SIZE);
-    parameters.clear();
+    let mut parameters = Parameters::new();
     parameters.resize(COMMAND_LINE, 0).map_err(|_| full)?;
     parameters.extend_from_slice(command_line).map_err(|_| full)?;
     parameters.push(0).map_err(|_| full)?;
     if efi == EfiState::Kept {
-        write_efi(parameters, machine).ok_or(full)?;
+        write_efi(&mut parameters, inputs).ok_or(full)?;
     }
-    let rest = machine.firmware_map.entries().get(E820_MAX_ENTRIES_ZEROPAGE..).unwrap_or_default();
+    let rest = inputs.firmware_map.entries().get(E820_MAX_ENTRIES_ZEROPAGE..).unwrap_or_default();
     if !rest.is_empty() {
         let length = rest.len().checked_mul(E820_ENTRY_SIZE).ok_or(full)?;
-        let data = push_setup_data(parameters, SETUP_E820_EXT, length).ok_or(full)?;
-        put_e820(parameters, data, rest).ok_or(full)?;
+        let data = push_setup_data(&mut parameters, SETUP_E820_EXT, length).ok_or(full)?;
+        put_e820(&mut parameters, data, rest).ok_or(full)?;
     }
-    if let Some(seed) = &machine.rng_seed {
-        let data = push_setup_data(parameters, SETUP_RNG_SEED, seed.len()).ok_or(full)?;
-        bytes::put(parameters, data, seed).ok_or(full)?;
+    if let Some(seed) = &inputs.rng_seed {
+        let data = push_setup_data(&mut parameters, SETUP_RNG_SEED, seed.len()).ok_or(full)?;
+        bytes::put(&mut parameters, data, seed).ok_or(full)?;
     }
-    Ok(())
+    Ok(parameters)
 }
 
 /// Appends a setup_data node with `length` zero bytes of data to the list whose
@@ -315,14 +305,14 @@ fn pad(parameters: &mut Parameters, align: usize) -> Option<usize> {
 /// Whether every part is there that the next kernel needs to run EFI's services
 /// where the firmware was once told that they are. With one missing it must not
 /// try: efi_info stays zero and the next kernel starts as on a machine without.
-fn efi_state(kernel: &BzImage, machine: &Machine) -> EfiState {
-    let Some(efi) = machine.efi else { return EfiState::NoEfi };
-    let signature = machine.boot_params.and_then(|old| u32_at(old, boot_params::EFI_LOADER_SIGNATURE));
-    let stride = machine.boot_params.and_then(|old| u32_at(old, boot_params::EFI_MEMDESC_SIZE));
+fn efi_state(kernel: &BzImage, inputs: &Inputs) -> EfiState {
+    let Some(efi) = inputs.efi else { return EfiState::NoEfi };
+    let signature = inputs.boot_params.and_then(|old| u32_at(old, boot_params::EFI_LOADER_SIGNATURE));
+    let stride = inputs.boot_params.and_then(|old| u32_at(old, boot_params::EFI_MEMDESC_SIZE));
     if !kernel.efi_kexec() {
         return EfiState::Left("this kernel does not take EFI over from a kexec (XLF_EFI_KEXEC)");
     }
-    if machine.boot_params.is_none() {
+    if inputs.boot_params.is_none() {
         return EfiState::Left("/sys/kernel/boot_params/data cannot be read");
     }
     if !efi.is_64_bit || signature != Some(EFI64_LOADER_SIGNATURE) {
@@ -342,10 +332,10 @@ fn efi_state(kernel: &BzImage, machine: &Machine) -> EfiState {
 
 /// efi_info with the runtime map behind it, and SETUP_EFI with what the running
 /// kernel changed in the tables (struct efi_setup_data, arch/x86/include/asm/efi.h).
-fn write_efi(parameters: &mut Parameters, machine: &Machine) -> Option<()> {
+fn write_efi(parameters: &mut Parameters, inputs: &Inputs) -> Option<()> {
     use boot_params as bp;
-    let efi = machine.efi?;
-    let old = machine.boot_params?;
+    let efi = inputs.efi?;
+    let old = inputs.boot_params?;
     let stride = u32_at(old, bp::EFI_MEMDESC_SIZE)? as usize;
 
     let map = pad(parameters, 16)?;
@@ -378,7 +368,7 @@ fn write_efi(parameters: &mut Parameters, machine: &Machine) -> Option<()> {
 }
 
 /// The fields of boot_params that hold no address of our own.
-fn fill_boot_params(parameters: &mut Parameters, kernel: &BzImage, machine: &Machine) -> Option<()> {
+fn fill_boot_params(parameters: &mut Parameters, kernel: &BzImage, inputs: &Inputs) -> Option<()> {
     use boot_params as bp;
     // "the setup header at offset 0x01f1 of kernel image on should be loaded into
     // struct boot_params", all else zero; setup_data is ours, and not in the file.
@@ -388,13 +378,13 @@ fn fill_boot_params(parameters: &mut Parameters, kernel: &BzImage, machine: &Mac
     // loadflags stay as they are in the file: LOADED_HIGH is true.
     bytes::put(parameters, bp::TYPE_OF_LOADER, &[LOADER_KEXEC])?;
 
-    let entries = machine.firmware_map.entries();
+    let entries = inputs.firmware_map.entries();
     let first = entries.get(..E820_MAX_ENTRIES_ZEROPAGE).unwrap_or(entries);
     put_e820(parameters, bp::E820_TABLE, first)?;
     bytes::put(parameters, bp::E820_ENTRIES, &[u8::try_from(first.len()).ok()?])?;
 
-    let rsdp_of_efi = machine.efi.and_then(|efi| efi.acpi_rsdp);
-    let Some(old) = machine.boot_params.filter(|old| old.len() >= bp::SIZE) else {
+    let rsdp_of_efi = inputs.efi.and_then(|efi| efi.acpi_rsdp);
+    let Some(old) = inputs.boot_params.filter(|old| old.len() >= bp::SIZE) else {
         return bytes::put(parameters, bp::ACPI_RSDP_ADDR, &rsdp_of_efi.unwrap_or(0).to_le_bytes());
     };
     let rsdp = bytes::u64_at(old, bp::ACPI_RSDP_ADDR).filter(|&rsdp| rsdp != 0).or(rsdp_of_efi);
@@ -407,7 +397,7 @@ fn fill_boot_params(parameters: &mut Parameters, kernel: &BzImage, machine: &Mac
     copy(parameters, old, bp::EDD_MBR_SIG_BUF_ENTRIES, 1)?;
     copy(parameters, old, bp::EDD_MBR_SIG_BUFFER, bp::EDD_MBR_SIG_BUFFER_SIZE)?;
     // The screen, as the firmware left it: true until a driver changes the mode.
-    if machine.framebuffer_live {
+    if inputs.framebuffer_live {
         copy(parameters, old, bp::SCREEN_INFO, bp::SCREEN_INFO_SIZE)?;
         copy(parameters, old, bp::EDID_INFO, bp::EDID_INFO_SIZE)?;
     }
@@ -561,8 +551,7 @@ mod tests {
 
         fn plan(&self, file: &[u8], initrds: &[&[u8]], line: &[u8]) -> Result<Laid, NoPlan> {
             let kernel = BzImage::parse(file).unwrap();
-            let mut parameters = Parameters::new();
-            let machine = Machine {
+            let inputs = Inputs {
                 firmware_map: &self.map,
                 usable: &self.usable,
                 total_pages: 6 << 18,
@@ -574,21 +563,15 @@ mod tests {
                 bounds: self.bounds,
                 protected_mode: self.protected,
             };
-            let (plan, efi) = plan(&kernel, initrds, line, &machine, &mut parameters)?;
-            let place = |purpose| plan.segments().iter().find(|s| s.purpose == purpose).map(|s| s.place);
+            let (plan, efi) = plan(&kernel, initrds, line, &inputs)?;
+            let place = |purpose| plan.segments().find(|s| s.purpose == purpose).map(|s| s.place);
             Ok(Laid {
                 kernel: place(Purpose::Kernel).unwrap(),
                 at: place(Purpose::Parameters).unwrap().start(),
                 initrds: (0..initrds.len()).map(|i| place(Purpose::Initrd(i)).unwrap()).collect(),
                 entry: plan.entry(),
                 efi,
-                page: plan
-                    .segments()
-                    .iter()
-                    .find(|s| s.purpose == Purpose::Parameters)
-                    .unwrap()
-                    .bytes
-                    .to_vec(),
+                page: plan.segments().find(|s| s.purpose == Purpose::Parameters).unwrap().bytes.to_vec(),
             })
         }
     }
