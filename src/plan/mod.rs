@@ -146,6 +146,12 @@ pub enum NoPlan {
     Broken(&'static str),
 }
 
+impl From<device_tree::Defect> for NoPlan {
+    fn from(defect: device_tree::Defect) -> NoPlan {
+        NoPlan::DeviceTree(defect)
+    }
+}
+
 impl From<TooMany> for NoPlan {
     fn from(full: TooMany) -> NoPlan {
         NoPlan::TooManyRanges(full.capacity)
