@@ -3,7 +3,7 @@
 #![cfg(target_arch = "x86_64")]
 #![allow(unsafe_code, clippy::arithmetic_side_effects)]
 
-use rc_kexec::plan::trampoline::{ENTER_32, LONG_TO_PROTECTED, PROTECTED, X86_64_CODE, X86_64_SIZE};
+use rc_kexec::plan::x86::trampoline::{ENTER_32, ENTER_64, LONG_TO_PROTECTED, PROTECTED, SIZE};
 
 core::arch::global_asm!(
     ".pushsection .rodata.trampoline, \"a\"",
@@ -28,7 +28,7 @@ core::arch::global_asm!(
     "ud2",
     "trampoline_end:",
     ".popsection",
-    size = const X86_64_SIZE,
+    size = const SIZE,
 );
 
 core::arch::global_asm!(
@@ -79,7 +79,7 @@ core::arch::global_asm!(
     "end_32:",
     ".code64",
     ".popsection",
-    size = const X86_64_SIZE,
+    size = const SIZE,
 );
 
 #[test]
@@ -110,7 +110,7 @@ fn so_are_the_bytes_of_the_ways_into_32_bit_kernels() {
 #[test]
 fn the_bytes_are_what_the_assembler_makes_of_the_instructions() {
     unsafe extern "C" {
-        static trampoline_begin: [u8; X86_64_CODE.len()];
+        static trampoline_begin: [u8; ENTER_64.len()];
         static trampoline_end: u8;
     }
     // SAFETY: the two symbols are the ends of the code above, in one section.
@@ -118,6 +118,6 @@ fn the_bytes_are_what_the_assembler_makes_of_the_instructions() {
         let length = (&raw const trampoline_end) as usize - (&raw const trampoline_begin) as usize;
         (trampoline_begin, length)
     };
-    assert_eq!(length, X86_64_CODE.len());
-    assert_eq!(assembled, X86_64_CODE);
+    assert_eq!(length, ENTER_64.len());
+    assert_eq!(assembled, ENTER_64);
 }

@@ -1,10 +1,10 @@
-//! Ranges of physical addresses, and lists of them kept sorted and disjoint.
+//! Ranges of physical addresses, and sets of them that are kept sorted and disjoint.
 
 use super::table::Table;
 use core::fmt;
 
-/// A range of physical addresses: `start` is inside, `end` is not. Never empty
-/// and never backwards: only [`Range::new`] makes one.
+/// A range of physical addresses, from `start` up to, not including, `end`. Holding one
+/// proves that it is not empty and not backwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
     start: u64,
@@ -12,22 +12,23 @@ pub struct Range {
 }
 
 impl Default for Range {
-    /// No bound.
+    /// [`Range::ALL`].
     fn default() -> Range {
         Range::ALL
     }
 }
 
 impl Range {
-    /// Every address but the very last.
+    /// All addresses except the very last.
     pub const ALL: Range = Range { start: 0, end: u64::MAX };
 
-    /// The range from `start` up to, not including, `end`; `None` when empty.
+    /// The range from `start` up to, not including, `end`; `None` if that is empty.
     pub const fn new(start: u64, end: u64) -> Option<Range> {
         if start < end { Some(Range { start, end }) } else { None }
     }
 
-    /// The range of `size` bytes at `start`; `None` when empty or past 2^64.
+    /// The range of `size` bytes at `start`; `None` if that is empty or its end is not below
+    /// 2^64.
     pub fn sized(start: u64, size: u64) -> Option<Range> {
         Range::new(start, start.checked_add(size)?)
     }
@@ -37,58 +38,59 @@ impl Range {
         self.start
     }
 
-    /// The first address after it.
+    /// The first address after the range.
     pub const fn end(self) -> u64 {
         self.end
     }
 
-    /// Its length in bytes, at least 1.
+    /// The length in bytes, at least 1.
     pub const fn size(self) -> u64 {
         self.end.wrapping_sub(self.start)
     }
 
-    /// Whether the two share an address.
+    /// Whether the two ranges share an address.
     pub const fn overlaps(self, other: Range) -> bool {
         self.start < other.end && other.start < self.end
     }
 
-    /// Whether `other` lies wholly inside.
+    /// Whether all of `other` lies inside.
     pub const fn contains(self, other: Range) -> bool {
         self.start <= other.start && other.end <= self.end
     }
 
-    /// What the two share.
+    /// What the two ranges share, if anything.
     pub fn intersection(self, other: Range) -> Option<Range> {
         Range::new(self.start.max(other.start), self.end.min(other.end))
     }
 }
 
 impl fmt::Display for Range {
-    /// As the kernel prints them: both ends inside.
+    /// As the kernel prints ranges: the first address and the last one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#012x}-{:#012x}", self.start, self.end.wrapping_sub(1))
     }
 }
 
-/// More ranges than there is room for.
+/// A set or a map is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooMany {
-    /// How many there is room for.
+    /// How many ranges it has room for.
     pub capacity: usize,
 }
 
-/// How many ranges a memory map may have. The kernel itself keeps at most
-/// 128 + 3 a NUMA node (E820_MAX_ENTRIES, arch/x86/include/asm/e820/types.h).
+/// The most ranges in a set or a memory map. On x86 the kernel itself keeps 128, and 3 more
+/// for each NUMA node that it could have (E820_MAX_ENTRIES,
+/// arch/x86/include/asm/e820/types.h).
 pub const MAX_RANGES: usize = 1024;
 
-/// Sorted, disjoint ranges with no two adjacent ones left apart.
+/// A set of addresses: sorted, disjoint ranges, of which no two touch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RangeSet {
     ranges: Table<Range, MAX_RANGES>,
 }
 
 impl RangeSet {
-    /// No range at all.
+    /// An empty set.
     pub const fn new() -> RangeSet {
         RangeSet { ranges: Table::new() }
     }
@@ -98,17 +100,18 @@ impl RangeSet {
         self.ranges.iter().copied()
     }
 
-    /// Whether there is none.
+    /// Whether the set has no range.
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()
     }
 
-    /// Whether `range` lies wholly inside one of them.
+    /// Whether all of `range` lies inside one range of the set.
     pub fn contains(&self, range: Range) -> bool {
         self.iter().any(|own| own.contains(range))
     }
 
-    /// Adds `range`, joined with what it touches.
+    /// Adds `range`, and joins it with the ranges that it touches. [`TooMany`], and no change,
+    /// if the set is full.
     pub fn insert(&mut self, range: Range) -> Result<(), TooMany> {
         let mut joined = range;
         self.ranges.retain(|own| {
@@ -122,7 +125,8 @@ impl RangeSet {
         self.ranges.insert(at, joined).map_err(|_| TooMany { capacity: MAX_RANGES })
     }
 
-    /// Takes `hole` out of every range that shares addresses with it.
+    /// Removes the addresses of `hole`. [`TooMany`] if that would split a range of a full set:
+    /// the part above the hole is then lost.
     pub fn remove(&mut self, hole: Range) -> Result<(), TooMany> {
         let mut after = None;
         for own in self.ranges.iter_mut() {
@@ -135,7 +139,7 @@ impl RangeSet {
                     after = after.or(right);
                 }
                 (None, Some(right)) => *own = right,
-                // Marked empty here, dropped below.
+                // Empty for a moment: retain drops it below.
                 (None, None) => own.end = own.start,
             }
         }
@@ -146,7 +150,7 @@ impl RangeSet {
         }
     }
 
-    /// Leaves only what `other` holds, too.
+    /// Removes all addresses that `other` does not have. [`TooMany`] as in [`RangeSet::remove`].
     pub fn intersect(&mut self, other: &RangeSet) -> Result<(), TooMany> {
         let mut gap = 0;
         for theirs in other.iter() {
@@ -161,7 +165,7 @@ impl RangeSet {
         }
     }
 
-    /// Cuts every range down to whole units of `align` bytes, a power of two.
+    /// Shrinks every range to whole units of `align` bytes, a power of two.
     pub fn align_inside(&mut self, align: u64) {
         for own in self.ranges.iter_mut() {
             let start = align_up(own.start, align).unwrap_or(u64::MAX);
@@ -170,7 +174,8 @@ impl RangeSet {
         self.ranges.retain(|own| own.start < own.end);
     }
 
-    /// The lowest place for `size` bytes at a multiple of `align` inside `bounds`.
+    /// The lowest place for `size` bytes at a multiple of `align`, a power of two, inside
+    /// `bounds`.
     pub fn lowest(&self, size: u64, align: u64, bounds: Range) -> Option<Range> {
         self.iter().find_map(|own| {
             let room = own.intersection(bounds)?;
@@ -179,7 +184,8 @@ impl RangeSet {
         })
     }
 
-    /// The highest place for `size` bytes at a multiple of `align` inside `bounds`.
+    /// The highest place for `size` bytes at a multiple of `align`, a power of two, inside
+    /// `bounds`.
     pub fn highest(&self, size: u64, align: u64, bounds: Range) -> Option<Range> {
         self.iter().rev().find_map(|own| {
             let room = own.intersection(bounds)?;
@@ -189,7 +195,8 @@ impl RangeSet {
     }
 }
 
-/// `value` rounded up to a multiple of `align`, a power of two.
+/// `value` rounded up to a multiple of `align`, a power of two; `None` if that is 2^64 or
+/// more.
 pub fn align_up(value: u64, align: u64) -> Option<u64> {
     let mask = align.checked_sub(1)?;
     Some(value.checked_add(mask)? & !mask)

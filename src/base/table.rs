@@ -1,23 +1,23 @@
-//! Lists that may become long and hardly ever do, on the heap.
+//! Lists with a limit, on the heap: they may become long, and hardly ever do.
 //!
-//! As arrays on the stack they take their full length from the beginning: the program
-//! touches each page of a large stack frame when it enters it, and each page that is
-//! touched is one that the kernel has to find and to clear.
+//! An array on the stack would have its full length from the beginning. The program touches
+//! every page of a large stack frame when it enters the function, and for every page that is
+//! touched the kernel has to find and clear one.
 
 use core::ops::{Deref, DerefMut};
 
-/// A list with at most `MOST` entries.
+/// A list of at most `MOST` entries. Holding one proves that it has no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table<T, const MOST: usize> {
     entries: Vec<T>,
 }
 
-/// There is no room for more.
+/// The list has no room for so many more entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
 impl<T, const MOST: usize> Table<T, MOST> {
-    /// With nothing in it.
+    /// An empty list.
     pub const fn new() -> Table<T, MOST> {
         Table { entries: Vec::new() }
     }
@@ -34,38 +34,38 @@ impl<T, const MOST: usize> Table<T, MOST> {
         Ok(())
     }
 
-    /// Puts an entry where the one numbered `at` is, or at the end.
+    /// Inserts an entry before the one with the index `at`, or at the end.
     pub fn insert(&mut self, at: usize, entry: T) -> Result<(), Full> {
         self.room_for(1)?;
         self.entries.insert(at.min(self.entries.len()), entry);
         Ok(())
     }
 
-    /// Takes out what `stays` says no to.
+    /// Removes all entries for which `stays` is false.
     pub fn retain(&mut self, stays: impl FnMut(&T) -> bool) {
         self.entries.retain(stays);
     }
 
-    /// The entries as a vector, which has no limit.
+    /// The entries, as a vector without a limit.
     pub fn into_vec(self) -> Vec<T> {
         self.entries
     }
 
-    /// Takes everything out.
+    /// Removes all entries.
     pub fn clear(&mut self) {
         self.entries.clear();
     }
 }
 
 impl<const MOST: usize> Table<u8, MOST> {
-    /// Adds `bytes` at the end: all or nothing.
+    /// Adds `bytes` at the end: all of them, or none.
     pub fn extend_from_slice(&mut self, bytes: &[u8]) -> Result<(), Full> {
         self.room_for(bytes.len())?;
         self.entries.extend_from_slice(bytes);
         Ok(())
     }
 
-    /// Makes it so long: cut, or with `value` at the end.
+    /// Sets the length: cuts the list, or appends `value`.
     pub fn resize(&mut self, length: usize, value: u8) -> Result<(), Full> {
         self.room_for(length.saturating_sub(self.entries.len()))?;
         self.entries.resize(length, value);

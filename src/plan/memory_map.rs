@@ -1,35 +1,34 @@
-//! The memory of this machine, as the firmware gave it and as the running
-//! kernel uses it, read from the texts of /sys/firmware/memmap and /proc/iomem.
+//! The machine's memory: as the firmware described it (/sys/firmware/memmap), and as the
+//! running kernel uses it (/proc/iomem). This file reads their texts, not the files.
 
 use crate::base::range::{MAX_RANGES, Range, RangeSet, TooMany};
 use crate::base::table::Table;
 use crate::base::{bytes, text};
 
-/// What a range of physical addresses is for.
+/// What a range of physical addresses is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// System RAM.
     Ram,
-    /// Not to be touched.
+    /// Not to be used.
     Reserved,
-    /// ACPI tables: RAM once they have been read.
+    /// ACPI tables: RAM after they have been read.
     Acpi,
     /// ACPI non-volatile storage.
     Nvs,
     /// RAM with errors.
     Unusable,
-    /// Persistent memory, by ACPI's name for it.
+    /// Persistent memory, with ACPI's number.
     Persistent,
-    /// Persistent memory, by the number older firmware uses.
+    /// Persistent memory, with the number that older firmware uses.
     PersistentLegacy,
-    /// RAM set aside for a purpose (EFI_MEMORY_SP).
+    /// RAM that is set aside for a purpose (EFI_MEMORY_SP).
     SoftReserved,
 }
 
-/// Each kind: the name that memmap and iomem print
-/// (linux arch/x86/kernel/e820.c, e820_type_to_string; iomem writes "Reserved",
-/// memmap "reserved" on older kernels) and the number of the e820 table
-/// (arch/x86/include/asm/e820/types.h).
+/// Each kind, the name that memmap and iomem print for it (arch/x86/kernel/e820.c,
+/// e820_type_to_string; older kernels print "reserved" in memmap), and its number in an e820
+/// table (arch/x86/include/asm/e820/types.h).
 const KINDS: [(Kind, &str, u32); 8] = [
     (Kind::Ram, "System RAM", 1),
     (Kind::Reserved, "Reserved", 2),
@@ -42,7 +41,7 @@ const KINDS: [(Kind, &str, u32); 8] = [
 ];
 
 impl Kind {
-    /// The kind that the kernel prints as `name`.
+    /// The kind that the kernel prints as `name`, in whatever case.
     pub fn from_name(name: &[u8]) -> Option<Kind> {
         let same = |known: &str| known.as_bytes().eq_ignore_ascii_case(name.trim_ascii());
         KINDS.iter().find(|(_, known, _)| same(known)).map(|&(kind, ..)| kind)
@@ -62,33 +61,34 @@ impl Kind {
 /// One range of the map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Where.
+    /// The physical addresses.
     pub range: Range,
-    /// What for.
+    /// What they are.
     pub kind: Kind,
 }
 
-/// A memory map: ranges in ascending order, each with its kind.
+/// A memory map: ranges in the order of their start addresses, each with its kind. Ranges may
+/// overlap. There are at most [`MAX_RANGES`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemoryMap {
     entries: Table<Entry, MAX_RANGES>,
 }
 
 impl MemoryMap {
-    /// A map with nothing in it.
+    /// An empty map.
     pub const fn new() -> MemoryMap {
         MemoryMap { entries: Table::new() }
     }
 
-    /// The entries, lowest address first.
+    /// The entries, lowest start address first.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// Puts `entry` in its place by start address.
+    /// Inserts `entry` where its start address belongs; [`TooMany`] if the map is full.
     pub fn insert(&mut self, entry: Entry) -> Result<(), TooMany> {
         let before = |own: &&Entry| own.range.start() <= entry.range.start();
-        // Nearly always the last: the sources are sorted, or nearly so.
+        // Nearly always at the end: the sources are sorted, or nearly so.
         let at = match self.entries.last() {
             Some(last) if before(&last) => self.entries.len(),
             _ => self.entries.iter().take_while(before).count(),
@@ -96,8 +96,8 @@ impl MemoryMap {
         self.entries.insert(at, entry).map_err(|_| TooMany { capacity: MAX_RANGES })
     }
 
-    /// Puts the RAM of the map into `ram`, less everything else in the map: where
-    /// two entries overlap, the one that is not RAM wins.
+    /// Adds the map's RAM to `ram`, and removes everything else in the map from it: if two
+    /// entries overlap, the one that is not RAM wins. [`TooMany`] if `ram` gets full.
     pub fn ram(&self, ram: &mut RangeSet) -> Result<(), TooMany> {
         for entry in self.entries.iter().filter(|entry| entry.kind == Kind::Ram) {
             ram.insert(entry.range)?;
@@ -108,7 +108,7 @@ impl MemoryMap {
         Ok(())
     }
 
-    /// Takes every entry out.
+    /// Removes all entries.
     pub fn clear(&mut self) {
         self.entries.clear();
     }
@@ -117,12 +117,12 @@ impl MemoryMap {
 /// What /proc/iomem says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Iomem {
-    /// The ranges that an e820 table knows.
+    /// The ranges that have the name of a [`Kind`].
     pub map: MemoryMap,
-    /// What the running kernel uses as RAM, without what it set aside inside.
+    /// What the running kernel uses as RAM, without what it has set aside there.
     pub usable: RangeSet,
-    /// Whether every address is zero: what a reader without CAP_SYS_ADMIN
-    /// sees (proc(5)).
+    /// Whether every address is zero, as a reader without CAP_SYS_ADMIN sees it (proc(5)).
+    /// Also true for an empty text.
     pub hidden: bool,
 }
 
@@ -132,12 +132,12 @@ impl Iomem {
         Iomem { map: MemoryMap::new(), usable: RangeSet::new(), hidden: true }
     }
 
-    /// Reads the text of /proc/iomem into an empty self.
+    /// Reads the text of /proc/iomem into an empty self. It skips lines that it cannot read.
     ///
-    /// RAM is what the kernel names "System RAM", less what lies inside it by a name
-    /// other than its own code and data: "Crash kernel" above all, which a kexec
-    /// must leave alone. Kernel code and data may be written over: the pages are
-    /// copied to their places by the control page, when the running kernel is over.
+    /// RAM is what the kernel names "System RAM", without the ranges inside it that have
+    /// another name than the kernel's own code and data. The most important one is "Crash
+    /// kernel", which a kexec must not touch. Kernel code and data may be overwritten: code
+    /// on the control page copies the segments there when the running kernel has ended.
     pub fn parse(&mut self, text: &[u8]) -> Result<(), TooMany> {
         for line in bytes::parts(text, b'\n') {
             let Some((range, name)) = parse_iomem_line(line) else { continue };
@@ -153,8 +153,8 @@ impl Iomem {
             return Ok(());
         }
         self.map.ram(&mut self.usable)?;
-        // What is nested in RAM is set aside there. What is nested elsewhere, the
-        // devices' memory, takes nothing away.
+        // A range that is nested in RAM is set aside there. One that is nested elsewhere, in
+        // a device's memory, removes nothing.
         for line in bytes::parts(text, b'\n').filter(|line| line.starts_with(b" ")) {
             match parse_iomem_line(line) {
                 Some((range, name)) if !leaves_ram_usable(name) => self.usable.remove(range)?,
@@ -171,9 +171,10 @@ impl Default for Iomem {
     }
 }
 
-/// Puts the RAM of /proc/iomem that something was set aside in into `settled`. The boot
-/// does that in all that it finds; RAM that was added later has nothing of the kind in it,
-/// and the next kernel, which is told of memory as this one was, may not know of it.
+/// Adds those ranges of RAM in /proc/iomem to `settled` in which anything is set aside. A
+/// kernel that boots sets something aside in each range that it finds. A range that was added
+/// later has nothing nested in it; the next kernel learns of memory in the way in which this
+/// one did, and may not know of that range.
 pub fn settled(text: &[u8], settled: &mut RangeSet) -> Result<(), TooMany> {
     let mut ram = None;
     for line in bytes::parts(text, b'\n') {
@@ -187,13 +188,13 @@ pub fn settled(text: &[u8], settled: &mut RangeSet) -> Result<(), TooMany> {
     Ok(())
 }
 
-/// Whether memory by this name is RAM, or the running kernel's own and free to be
-/// written once it has ended.
+/// Whether a range with this name inside RAM may be overwritten: it is RAM, or the running
+/// kernel's own, which is free when that has ended.
 fn leaves_ram_usable(name: &[u8]) -> bool {
     [&b"System RAM"[..], b"Kernel code", b"Kernel rodata", b"Kernel data", b"Kernel bss"].contains(&name)
 }
 
-/// `  00100000-3ffdffff : System RAM` -> the range and its name.
+/// The range and the name in a line such as `  00100000-3ffdffff : System RAM`.
 fn parse_iomem_line(line: &[u8]) -> Option<(Range, &[u8])> {
     let colon = line.windows(3).position(|window| window == b" : ")?;
     let (addresses, name) = line.split_at_checked(colon)?;
@@ -204,14 +205,14 @@ fn parse_iomem_line(line: &[u8]) -> Option<(Range, &[u8])> {
     Some((Range::new(start, end.checked_add(1)?)?, name.strip_prefix(b" : ")?.trim_ascii()))
 }
 
-/// One directory of /sys/firmware/memmap: the texts of its files `start`, `end`
-/// (inclusive) and `type`. `None` when they cannot be read as such.
+/// Reads the texts of one directory of /sys/firmware/memmap: its files `start`, `end` (the
+/// last address) and `type`. `None` if they are not what the kernel writes.
 ///
-/// A type that is not known stays reserved: the next kernel must not take it for RAM.
+/// A type that is not known becomes reserved: the next kernel must not use it as RAM.
 pub fn parse_memmap_entry(start: &[u8], end: &[u8], kind: &[u8]) -> Option<Entry> {
     let end = text::parse_hex(end)?.checked_add(1)?;
     let range = Range::new(text::parse_hex(start)?, end)?;
-    // One that could not be read is not one that is not known.
+    // A type that could not be read is not the same as one that is not known.
     if kind.is_empty() {
         return None;
     }

@@ -1,31 +1,35 @@
-//! Where does it go? An image, initrds, a command line and a memory map in, a
-//! [`Plan`] out: nothing on the system is touched.
+//! Where does everything go? An image, initrds, a command line and a memory map go in, and a
+//! [`Plan`] comes out. Nothing here touches the system.
+//!
+//! Each architecture has a folder, which lays out what its boot protocol asks for and holds
+//! its trampoline.
 
 pub mod arm64;
 pub mod device_tree;
 pub mod memory_map;
 pub mod placer;
-pub mod trampoline;
 pub mod x86;
 
 use crate::base::range::{Range, RangeSet, TooMany};
 use core::fmt;
 
-/// The unit of every segment (kexec_load(2)).
+/// The smallest page of any machine here, in bytes. Segments begin and end on pages
+/// (kexec_load(2)).
 pub const PAGE: u64 = 4096;
 
-/// The most segments a kexec_load takes (KEXEC_SEGMENT_MAX, include/uapi/linux/kexec.h).
+/// The most segments that kexec_load(2) accepts (KEXEC_SEGMENT_MAX,
+/// include/uapi/linux/kexec.h).
 pub const MAX_SEGMENTS: usize = 16;
 
 /// What a segment holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// The kernel, and the memory it needs to unpack itself.
+    /// The kernel, with the memory that it needs to unpack itself.
     Kernel,
     /// The n-th initrd, from 0.
     Initrd(usize),
-    /// The trampoline with boot_params, command line and what hangs on them, or with
-    /// the device tree.
+    /// What this program writes: the trampoline, with boot_params, the command line and
+    /// what they point to, or with the device tree.
     Parameters,
 }
 
@@ -39,6 +43,23 @@ pub struct Segment<'p> {
     pub bytes: &'p [u8],
     /// The destination, in physical memory.
     pub place: Range,
+}
+
+impl Segment<'_> {
+    /// Checks what [`Plan`] promises of each segment by itself.
+    fn check(&self, usable: &RangeSet) -> Result<(), NoPlan> {
+        let place = self.place;
+        if !place.start().is_multiple_of(PAGE) || !place.end().is_multiple_of(PAGE) {
+            return Err(NoPlan::Broken("a segment is not of whole pages"));
+        }
+        if self.bytes.len() as u64 > place.size() {
+            return Err(NoPlan::Broken("a segment is larger than its place"));
+        }
+        if !usable.contains(place) {
+            return Err(NoPlan::Broken("a segment lies outside usable RAM"));
+        }
+        Ok(())
+    }
 }
 
 /// Where the bytes of a segment are while a plan is made.
@@ -88,12 +109,13 @@ fn push<'a>(
     segments.push(Placed { purpose, source, place }).map_err(|_| NoPlan::TooManySegments)
 }
 
-/// Holding a `Plan` proves, of its segments: there are 1 to 16 of them, each is
-/// of whole pages and has room for its bytes, no two overlap, all lie in RAM
-/// that is usable, together they take at most half of it all, and the entry is
-/// inside one. What kexec_load would refuse with a bare EINVAL or EADDRNOTAVAIL
-/// (kernel/kexec_core.c, sanity_check_segment_list), and what it would accept to
-/// the ruin of the machine, is refused before the call, in words.
+/// Holding a `Plan` proves that it has 1 to 16 segments, that each segment is of whole pages
+/// and has room for its bytes, that no two overlap, that all lie in usable RAM, that together
+/// they need at most half of all RAM, and that the entry is inside one of them.
+///
+/// kexec_load(2) refuses some of this with a bare EINVAL or EADDRNOTAVAIL
+/// (kernel/kexec_core.c, sanity_check_segment_list), and accepts the rest to the ruin of the
+/// machine. A [`NoPlan`] says what is wrong before the call.
 #[derive(Clone, Debug)]
 pub struct Plan<'a> {
     entry: u64,
@@ -104,45 +126,51 @@ pub struct Plan<'a> {
 /// Why there is no plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoPlan {
-    /// More segments than kexec_load takes.
+    /// More segments than kexec_load(2) accepts.
     TooManySegments,
-    /// More memory ranges than this program keeps.
+    /// More memory ranges than a list has room for: how many it has room for.
     TooManyRanges(usize),
-    /// Segments together over half of RAM: bytes needed, bytes allowed.
+    /// The segments together need more than half of RAM.
     OverHalfOfRam {
-        /// What the segments take.
+        /// What the segments need, in bytes.
         needed: u64,
-        /// What the kernel allows.
+        /// What the kernel allows, in bytes.
         allowed: u64,
     },
-    /// No free place: for what, how many bytes, and the bounds it has to keep.
+    /// No free place is large enough.
     NoRoom {
         /// What does not fit.
         purpose: Purpose,
-        /// How many bytes it takes.
+        /// How many bytes it needs.
         size: u64,
-        /// Where it has to lie.
+        /// Where it would have to be.
         bounds: Range,
     },
-    /// The command line is longer than this kernel takes.
+    /// The command line is longer than this kernel reads.
     CommandLineTooLong {
-        /// How long it is, in bytes.
+        /// How long it is, in bytes without the NUL.
         length: usize,
-        /// How long it may be.
+        /// How long it may be, in the same unit.
         limit: usize,
     },
-    /// There is no RAM in the memory map.
+    /// The memory map has no RAM that may be overwritten.
     NoMemory,
-    /// Five-level paging is on and the kernel cannot be entered so.
+    /// Five-level paging is on, and the kernel cannot be entered with it.
     FiveLevelPaging,
-    /// The parameters do not fit their buffer: bytes there are room for.
+    /// The parameters are larger than this many bytes.
     ParametersTooLarge(usize),
-    /// The kernel is for a machine whose layout this is not.
+    /// The kernel is for another machine.
     OtherMachine,
-    /// The device tree cannot be handed on.
+    /// The next kernel cannot get this device tree.
     DeviceTree(device_tree::Defect),
-    /// A segment that breaks a promise of [`Plan`]: a mistake of this program.
+    /// The layout breaks a promise of [`Plan`]: a mistake of this program.
     Broken(&'static str),
+}
+
+impl From<device_tree::Defect> for NoPlan {
+    fn from(defect: device_tree::Defect) -> NoPlan {
+        NoPlan::DeviceTree(defect)
+    }
 }
 
 impl NoPlan {
@@ -183,20 +211,11 @@ impl<'a> Plan<'a> {
         let mut pages = 0u64;
         for (index, placed) in segments.iter().enumerate() {
             let segment = placed.segment(&parameters);
-            let place = segment.place;
-            if place.start() % PAGE != 0 || place.end() % PAGE != 0 {
-                return Err(NoPlan::Broken("a segment is not of whole pages"));
-            }
-            if segment.bytes.len() as u64 > place.size() {
-                return Err(NoPlan::Broken("a segment is larger than its place"));
-            }
-            if !usable.contains(place) {
-                return Err(NoPlan::Broken("a segment lies outside usable RAM"));
-            }
-            if segments.iter().take(index).any(|other| other.place.overlaps(place)) {
+            segment.check(usable)?;
+            if segments.iter().take(index).any(|other| other.place.overlaps(segment.place)) {
                 return Err(NoPlan::Broken("two segments overlap"));
             }
-            pages = pages.saturating_add(place.size() / PAGE);
+            pages = pages.saturating_add(segment.place.size() / PAGE);
         }
         if pages > total_pages / 2 {
             return Err(NoPlan::OverHalfOfRam {
@@ -211,17 +230,17 @@ impl<'a> Plan<'a> {
         Ok(Plan { entry, parameters, segments })
     }
 
-    /// The physical address that is jumped to.
+    /// The physical address of the first instruction: where the trampoline begins.
     pub fn entry(&self) -> u64 {
         self.entry
     }
 
-    /// What the segments take together, in bytes.
+    /// What the segments need together, in bytes.
     pub fn memory_size(&self) -> u64 {
         self.segments.iter().fold(0, |sum, segment| sum.saturating_add(segment.place.size()))
     }
 
-    /// The segments, 1 to 16.
+    /// The segments, 1 to 16, in the order in which the running kernel copies them.
     pub fn segments(&self) -> impl ExactSizeIterator<Item = Segment<'_>> {
         self.segments.iter().map(|placed| placed.segment(&self.parameters))
     }

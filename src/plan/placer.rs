@@ -1,4 +1,4 @@
-//! Finds places for segments in the RAM that may be written, one after the other.
+//! Finds places for segments, one after the other, in the RAM that may be overwritten.
 
 use super::{MAX_SEGMENTS, NoPlan, Purpose, Segments, Source, push};
 use crate::base::range::{Range, RangeSet, align_up};
@@ -6,17 +6,27 @@ use crate::base::range::{Range, RangeSet, align_up};
 /// How many initrds fit beside the kernel and the parameters.
 pub const MAX_INITRDS: usize = MAX_SEGMENTS - 2;
 
-/// The zeros that follow an initrd at the least, in bytes. The kernel's lz4 decoder takes
-/// the next four for the size of another block, and ends when they are 0
+/// How many zeros follow an initrd at least, in bytes. The kernel's lz4 decoder reads the
+/// next four as the size of another block, and stops if they are 0
 /// (lib/decompress_unlz4.c).
 pub const END: u64 = 4;
 
-/// What an initrd takes with the zeros that follow it, in whole units of `unit` bytes.
+/// How many bytes an initrd needs with the zeros that follow it, in whole units of `unit`
+/// bytes, a power of two. `None` if the number does not fit.
 pub fn initrd_room(bytes: &[u8], unit: u64) -> Option<u64> {
     align_up((bytes.len() as u64).checked_add(END)?, unit)
 }
 
-/// The RAM that is still free, and what all segments keep to.
+/// Where the initrds are, end to end.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Initrds {
+    /// The physical address of the first one.
+    pub start: u64,
+    /// How many bytes the next kernel is to read from there.
+    pub length: u64,
+}
+
+/// The RAM that is still free, and the bounds of all segments.
 pub struct Placer<'p> {
     free: &'p mut RangeSet,
     unit: u64,
@@ -25,8 +35,8 @@ pub struct Placer<'p> {
 }
 
 impl<'p> Placer<'p> {
-    /// All of `free` is free, in whole units of `unit` bytes, a power of two. Every
-    /// segment lies inside `bounds` and below `highest`.
+    /// Begins with all of `free`. Segments get whole units of `unit` bytes, a power of two,
+    /// inside `bounds` and below `highest`. Without a whole unit it is [`NoPlan::NoMemory`].
     pub fn new(free: &'p mut RangeSet, unit: u64, bounds: Range, highest: u64) -> Result<Placer<'p>, NoPlan> {
         free.align_inside(unit);
         if free.is_empty() {
@@ -40,7 +50,8 @@ impl<'p> Placer<'p> {
         bounds.ok_or(NoPlan::NoRoom { purpose, size, bounds: self.bounds })
     }
 
-    /// The lowest place for `size` bytes at a multiple of `align` between `min` and `max`.
+    /// Takes the lowest place for `size` bytes at a multiple of `align`, a power of two, from
+    /// `min` up to, not including, `max`.
     pub fn lowest(
         &mut self,
         purpose: Purpose,
@@ -53,7 +64,7 @@ impl<'p> Placer<'p> {
         self.take(self.free.lowest(size, align, bounds), purpose, size, bounds)
     }
 
-    /// As [`Placer::lowest`], the highest one.
+    /// As [`Placer::lowest`], but the highest place.
     pub fn highest(
         &mut self,
         purpose: Purpose,
@@ -66,21 +77,20 @@ impl<'p> Placer<'p> {
         self.take(self.free.highest(size, align, bounds), purpose, size, bounds)
     }
 
-    /// One place for all initrds, end to end, as high as may be: where, and the length
-    /// of what the kernel is to read. Each begins on a page; the zeros between are
-    /// skipped (buffer-format.rst: "initramfs := ("\0" | cpio_archive |
-    /// cpio_gzip_archive)*").
-    pub fn initrds(&mut self, initrds: &[&[u8]], min: u64, max: u64) -> Result<(Option<Range>, u64), NoPlan> {
+    /// Takes one place for all initrds, end to end, as high as possible. Each one begins on
+    /// a page; the kernel skips the zeros between (buffer-format.rst: "initramfs := ("\0" |
+    /// cpio_archive | cpio_gzip_archive)*"). `None` if there are no initrds.
+    pub fn initrds(&mut self, initrds: &[&[u8]], min: u64, max: u64) -> Result<Option<Initrds>, NoPlan> {
         let mut whole = 0u64;
-        let mut size = 0u64;
+        let mut length = 0u64;
         for bytes in initrds {
-            size = whole.saturating_add(bytes.len() as u64);
+            length = whole.saturating_add(bytes.len() as u64);
             let room = initrd_room(bytes, self.unit).and_then(|room| whole.checked_add(room));
             whole = room.ok_or(NoPlan::Broken("initrd size"))?;
         }
-        let Some(last) = initrds.len().checked_sub(1) else { return Ok((None, 0)) };
+        let Some(last) = initrds.len().checked_sub(1) else { return Ok(None) };
         let place = self.highest(Purpose::Initrd(last), whole, self.unit, min, max)?;
-        Ok((Some(place), size))
+        Ok(Some(Initrds { start: place.start(), length }))
     }
 
     fn take(
@@ -95,14 +105,14 @@ impl<'p> Placer<'p> {
         Ok(place)
     }
 
-    /// The segments of initrds that were given `place`.
+    /// Adds the segments of the initrds, whose place is `at`.
     pub fn push_initrds<'a>(
         &self,
         segments: &mut Segments<'a>,
         initrds: &[&'a [u8]],
-        place: Option<Range>,
+        at: Option<Initrds>,
     ) -> Result<(), NoPlan> {
-        let mut next = place.map_or(0, Range::start);
+        let mut next = at.unwrap_or_default().start;
         for (number, &bytes) in initrds.iter().enumerate() {
             let place = initrd_room(bytes, self.unit).and_then(|room| Range::sized(next, room));
             let place = place.ok_or(NoPlan::Broken("an initrd without a place"))?;

@@ -14,10 +14,11 @@ const MOST_ROWS: usize = 32;
 /// Draws `plan` over the firmware's map. Segments may lie only in `usable`.
 pub fn draw(out: &mut dyn Write, plan: &Plan, map: &MemoryMap, usable: &RangeSet) -> fmt::Result {
     writeln!(out, "memory: K kernel, P parameters, 1-9a-e initrds, . free, x in use, not to be written")?;
+    let segments: Vec<Segment> = plan.segments().collect();
     let few = map.entries().len() <= MOST_ROWS;
     let mut passed_over = 0usize;
     for entry in map.entries() {
-        let here = || plan.segments().filter(|segment| segment.place.overlaps(entry.range));
+        let here = || segments.iter().filter(|segment| segment.place.overlaps(entry.range));
         if !few && here().next().is_none() {
             passed_over = passed_over.saturating_add(1);
             continue;
@@ -27,13 +28,13 @@ pub fn draw(out: &mut dyn Write, plan: &Plan, map: &MemoryMap, usable: &RangeSet
             writeln!(out, "{}", entry.kind.name())?;
             continue;
         }
-        bar(out, entry.range, plan, usable)?;
+        bar(out, entry.range, &segments, usable)?;
         // Lowest first: with at most 16 segments a search for the next one each time is cheap.
         let mut from = 0;
         while let Some(next) =
             here().filter(|next| next.place.start() >= from).min_by_key(|next| next.place.start())
         {
-            describe(out, &next)?;
+            describe(out, next)?;
             from = next.place.end();
         }
     }
@@ -60,20 +61,20 @@ fn describe(out: &mut dyn Write, segment: &Segment) -> fmt::Result {
 }
 
 /// One line for a range of RAM: each column stands for a 48th of it.
-fn bar(out: &mut dyn Write, ram: Range, plan: &Plan, usable: &RangeSet) -> fmt::Result {
+fn bar(out: &mut dyn Write, ram: Range, segments: &[Segment], usable: &RangeSet) -> fmt::Result {
     out.write_char('|')?;
     for column in 0..WIDTH {
         // Physical addresses have at most 52 bits (AMD64 APM volume 2, 5.1): no overflow.
         let edge = |column: u64| ram.start().saturating_add(ram.size().saturating_mul(column) / WIDTH);
         let cell = Range::new(edge(column), edge(column.saturating_add(1)));
-        out.write_char(cell.map_or(' ', |cell| mark(cell, plan, usable)))?;
+        out.write_char(cell.map_or(' ', |cell| mark(cell, segments, usable)))?;
     }
     writeln!(out, "|")
 }
 
 /// What a column shows: the smallest segment in it, else free memory, else the rest.
-fn mark(cell: Range, plan: &Plan, usable: &RangeSet) -> char {
-    let here = plan.segments().filter(|segment| segment.place.overlaps(cell));
+fn mark(cell: Range, segments: &[Segment], usable: &RangeSet) -> char {
+    let here = segments.iter().filter(|segment| segment.place.overlaps(cell));
     match here.min_by_key(|segment| segment.place.size()) {
         Some(segment) => letter(segment.purpose),
         None if usable.iter().any(|free| free.overlaps(cell)) => '.',

@@ -1,129 +1,105 @@
-//! Where an Image goes on arm64, and the device tree it is given:
-//! Documentation/arch/arm64/booting.rst.
+//! Where an Image goes on arm64: Documentation/arch/arm64/booting.rst.
 //!
-//! One segment holds all that this program writes: the trampoline and the device
-//! tree. The kernel and each initrd are segments whose bytes are the mapped files
-//! themselves.
+//! One segment, the parameters, holds all that this program writes: the trampoline and the
+//! device tree, in this order. The kernel and each initrd are segments whose bytes are the
+//! mapped files themselves.
+
+mod trampoline;
 
 use crate::base::range::{Range, RangeSet, align_up};
 use crate::image::arm64::{Arm64Image, BASE_ALIGNMENT, COMMAND_LINE_SIZE};
 use crate::plan::device_tree::{self, Chosen};
-use crate::plan::placer::Placer;
-use crate::plan::trampoline;
+use crate::plan::placer::{Initrds, Placer};
 use crate::plan::{NoPlan, Plan, Purpose, Segments, Source, push};
 
-/// The largest page of any arm64 kernel: whatever the running one's is, a multiple
-/// of this is whole pages.
+/// 64 KiB, the largest page of any arm64 kernel. A multiple of it is whole pages, whatever
+/// the running kernel's pages are.
 pub const UNIT: u64 = 64 << 10;
 
-/// "must reside entirely within a 1 GB aligned physical memory window of up to 32 GB
-/// in size that fully covers the kernel Image as well"
+/// "If an initrd/initramfs is passed to the kernel at boot, it must reside entirely within a
+/// 1 GB aligned physical memory window of up to 32 GB in size that fully covers the kernel
+/// Image as well."
 const WINDOW_ALIGNMENT: u64 = 1 << 30;
 const WINDOW: u64 = 32 << 30;
 
-/// "2MB aligned base such that all image_size bytes counted from the start of the
-/// image are within the 48-bit addressable range of physical memory". What the kernel is
-/// handed lies there, too: not every kernel has longer addresses, as its processor may.
+/// "2MB aligned base such that all image_size bytes counted from the start of the image are
+/// within the 48-bit addressable range of physical memory". The other segments stay there
+/// too: a kernel may have been built for 48-bit addresses, whatever its processor has.
 const ADDRESSABLE: u64 = 1 << 48;
 
-/// "versions prior to v4.2 also require that the DTB be placed within the 512 MB
-/// region starting at text_offset bytes below the kernel Image"
+/// "versions prior to v4.2 also require that the DTB be placed within the 512 MB region
+/// starting at text_offset bytes below the kernel Image."
 const NEAR: u64 = 512 << 20;
 
 /// What the layout needs to know of the running machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'m> {
-    /// RAM that may be written.
+    /// The RAM that may be overwritten.
     pub usable: &'m RangeSet,
-    /// RAM that was there when the running kernel started.
+    /// The RAM that the running kernel found when it started.
     pub settled: &'m RangeSet,
-    /// RAM as the running kernel counts it, in pages of 4 KiB.
+    /// How much RAM the running kernel counts, in pages of 4 KiB.
     pub total_pages: u64,
-    /// The device tree to hand on (/sys/firmware/fdt, or the user's).
+    /// The device tree for the next kernel (/sys/firmware/fdt, or the user's).
     pub tree: &'m [u8],
-    /// The running kernel's, where `tree` is another.
+    /// The running kernel's device tree, if `tree` is another.
     pub running: Option<&'m [u8]>,
-    /// Random bytes for the next kernel, when the running kernel has good ones.
+    /// Random bytes for the next kernel, if the running kernel has good ones.
     pub seed: Option<&'m [u8; 40]>,
-    /// Bounds that the user gave for every segment.
+    /// Bounds for every segment, from the user.
     pub bounds: Range,
 }
 
-impl Inputs<'_> {
-    /// How many bytes the trampoline and the device tree may need together, with a
-    /// command line of so many bytes.
-    fn room(&self, command_line: usize) -> usize {
-        trampoline::ARM64_SIZE.saturating_add(device_tree::room(self.tree.len(), command_line))
-    }
-}
-
-/// Lays out `kernel`, the initrds in their order, and the command line.
+/// Lays out `kernel`, the initrds in their order, and the command line (without a NUL).
 pub fn plan<'a>(
     kernel: &Arm64Image<'a>,
     initrds: &[&'a [u8]],
     command_line: &[u8],
     inputs: &Inputs<'_>,
 ) -> Result<Plan<'a>, NoPlan> {
-    if command_line.len() > COMMAND_LINE_SIZE {
-        return Err(NoPlan::CommandLineTooLong { length: command_line.len(), limit: COMMAND_LINE_SIZE });
-    }
+    NoPlan::of_line(command_line.len(), COMMAND_LINE_SIZE)?;
     let mut free = inputs.usable.clone();
     keep_to_known_memory(&mut free, inputs)?;
     let mut placer = Placer::new(&mut free, UNIT, inputs.bounds, ADDRESSABLE)?;
 
     let kernel_place = place_kernel(kernel, &mut placer)?;
-    // The window that ends last of those with the kernel at their end, where it most
-    // likely is.
-    let end = align_up(kernel_place.end(), WINDOW_ALIGNMENT).unwrap_or(u64::MAX);
-    let (initrd_place, initrd_size) = placer.initrds(initrds, end.saturating_sub(WINDOW), end)?;
+    let initrds_at = place_initrds(initrds, kernel_place, &mut placer)?;
+    let mut parameters = write_parameters(command_line, initrds_at, inputs)?;
+    let place = place_parameters(parameters.len(), kernel_place, &mut placer)?;
 
-    let initrd = initrd_place.map(|place| (place.start(), place.start().saturating_add(initrd_size)));
-    let chosen = Chosen { bootargs: command_line, initrd, seed: inputs.seed, running: inputs.running };
-    let mut parameters = vec![0; inputs.room(command_line.len())];
-    let room = parameters.get_mut(trampoline::ARM64_SIZE..).unwrap_or_default();
-    let length = device_tree::edit(inputs.tree, &chosen, room).map_err(NoPlan::DeviceTree)?;
-    let length = trampoline::ARM64_SIZE.saturating_add(length);
-    let size = align_up(length as u64, UNIT).ok_or(NoPlan::Broken("the device tree's size"))?;
-    let near = kernel_place.start().saturating_add(NEAR);
-    let place = placer
-        .lowest(Purpose::Parameters, size, UNIT, kernel_place.end(), near)
-        .or_else(|_| placer.lowest(Purpose::Parameters, size, UNIT, 0, u64::MAX))?;
+    let entry = place.start();
+    let tree_at = entry.saturating_add(trampoline::SIZE as u64);
+    trampoline::write(&mut parameters, tree_at, kernel_place.start())
+        .ok_or(NoPlan::Broken("no room for the trampoline"))?;
 
-    let at = place.start();
-    trampoline::write_arm64(
-        &mut parameters,
-        at.saturating_add(trampoline::ARM64_SIZE as u64),
-        kernel_place.start(),
-    )
-    .ok_or(NoPlan::Broken("no room for the trampoline"))?;
-
-    parameters.truncate(length);
     let mut segments = Segments::new();
     push(&mut segments, Purpose::Kernel, Source::File(kernel.bytes()), kernel_place)?;
     push(&mut segments, Purpose::Parameters, Source::Parameters, place)?;
-    placer.push_initrds(&mut segments, initrds, initrd_place)?;
-    Plan::new(at, parameters, segments, inputs.usable, inputs.total_pages)
+    placer.push_initrds(&mut segments, initrds, initrds_at)?;
+    Plan::new(entry, parameters, segments, inputs.usable, inputs.total_pages)
 }
 
-/// Leaves only the memory that the next kernel will know of: by the tree that it is given,
-/// or, where it goes by EFI's map, what was there when the running kernel started.
+/// Leaves only the memory that the next kernel will know of: what its device tree says, or,
+/// if it goes by EFI's memory map, what the running kernel found when it started.
 fn keep_to_known_memory(free: &mut RangeSet, inputs: &Inputs) -> Result<(), NoPlan> {
     let mut known = RangeSet::new();
     let by_tree = device_tree::memory(inputs.tree, inputs.running, &mut known)?;
     Ok(free.intersect(if by_tree { &known } else { inputs.settled })?)
 }
 
-/// "The Image must be placed text_offset bytes from a 2MB aligned base address
-/// anywhere in usable system RAM": as high as may be. The running kernel's allocator
-/// hands out the low pages first, and where those are some segment's destination,
-/// kexec_load gets slower with the square of their number (kimage_alloc_page, kernel/
-/// kexec_core.c): 7 to 29 s for 0.2 with this kernel in an emulated machine.
+/// "The Image must be placed text_offset bytes from a 2MB aligned base address anywhere in
+/// usable system RAM".
+///
+/// The Image goes as high as possible. The running kernel's allocator hands out low pages
+/// first; if they are some segment's destination, kexec_load sets them aside, and gets slower
+/// with the square of their number (kimage_alloc_page, kernel/kexec_core.c): 7 to 29 s
+/// instead of 0.2 s in an emulated machine.
 fn place_kernel(kernel: &Arm64Image, placer: &mut Placer) -> Result<Range, NoPlan> {
     let broken = NoPlan::Broken("image_size");
     if !kernel.text_offset.is_multiple_of(UNIT) {
         return Err(NoPlan::Broken("text_offset is not of whole pages"));
     }
-    // The base address's 2 MiB are taken with what lies in them below the Image.
+    // The place begins at the base address, and includes what lies below the Image.
     let size = kernel.image_size.checked_add(kernel.text_offset).and_then(|size| align_up(size, UNIT));
     let (purpose, size) = (Purpose::Kernel, size.ok_or(broken)?);
     let whole = if kernel.anywhere {
@@ -134,6 +110,38 @@ fn place_kernel(kernel: &Arm64Image, placer: &mut Placer) -> Result<Range, NoPla
         placer.lowest(purpose, size, BASE_ALIGNMENT, 0, u64::MAX)?
     };
     Range::new(whole.start().saturating_add(kernel.text_offset), whole.end()).ok_or(broken)
+}
+
+/// As high as possible in a window that covers the kernel. Of all such windows it is the one
+/// that ends first: the kernel, which goes high, has most of the RAM below it.
+fn place_initrds(initrds: &[&[u8]], kernel: Range, placer: &mut Placer) -> Result<Option<Initrds>, NoPlan> {
+    let end = align_up(kernel.end(), WINDOW_ALIGNMENT).unwrap_or(u64::MAX);
+    placer.initrds(initrds, end.saturating_sub(WINDOW), end)
+}
+
+/// The parameters: zeros where the trampoline will be, and the device tree.
+fn write_parameters(
+    command_line: &[u8],
+    initrds: Option<Initrds>,
+    inputs: &Inputs,
+) -> Result<Vec<u8>, NoPlan> {
+    let initrd = initrds.map(|at| (at.start, at.start.saturating_add(at.length)));
+    let chosen = Chosen { bootargs: command_line, initrd, seed: inputs.seed, running: inputs.running };
+    let room = device_tree::room(inputs.tree.len(), command_line.len());
+    let mut parameters = vec![0; trampoline::SIZE.saturating_add(room)];
+    let target = parameters.get_mut(trampoline::SIZE..).unwrap_or_default();
+    let length = device_tree::edit(inputs.tree, &chosen, target)?;
+    parameters.truncate(trampoline::SIZE.saturating_add(length));
+    Ok(parameters)
+}
+
+/// Near the kernel if there is room, otherwise anywhere.
+fn place_parameters(length: usize, kernel: Range, placer: &mut Placer) -> Result<Range, NoPlan> {
+    let size = align_up(length as u64, UNIT).ok_or(NoPlan::Broken("the device tree's size"))?;
+    let near = kernel.start().saturating_add(NEAR);
+    placer
+        .lowest(Purpose::Parameters, size, UNIT, kernel.end(), near)
+        .or_else(|_| placer.lowest(Purpose::Parameters, size, UNIT, 0, u64::MAX))
 }
 
 #[cfg(test)]
