@@ -12,8 +12,6 @@ use rc_kexec::say;
 use rc_kexec::shutdown::{self, Outcome};
 use rc_kexec::{doctor, jump, status};
 
-use nix::errno::Errno;
-
 /// Runs a command; its exit status.
 pub fn run(command: Command) -> Result<u8> {
     match command {
@@ -90,9 +88,7 @@ fn commit(payload: &Payload, route: Route, debug: bool) -> Result<Call> {
         Route::File(_) => file(payload).map(|()| Call::FileLoad),
         Route::Segments(_) => segments(payload, debug).map(|()| Call::Load),
         Route::FileElseSegments => match file(payload) {
-            Err(refusal) if matches!(*refusal, Failure::Refused { errno: Errno::ENOSYS, .. }) => {
-                segments(payload, debug).map(|()| Call::Load)
-            }
+            Err(refusal) if refusal.is_missing_call() => segments(payload, debug).map(|()| Call::Load),
             other => other.map(|()| Call::FileLoad),
         },
     }
@@ -121,9 +117,11 @@ fn tell(layout: &Layout, memory: &Memory, debug: bool) {
 /// A dry run: draws the memory with each part where it would lie.
 fn draw(payload: &Payload, route: Route, debug: bool) -> Result<()> {
     let memory = Memory::read()?;
-    let layout = payload.plan(&memory)?;
-    tell(&layout, &memory, debug);
-    print_with(&mut |out| say::load::rehearse(out, payload, &layout, &memory, route));
+    let layout = payload.rehearsed(&memory, route)?;
+    if let Some(layout) = &layout {
+        tell(layout, &memory, debug);
+    }
+    print_with(&mut |out| say::load::rehearse(out, payload, layout.as_ref(), &memory, route));
     Ok(())
 }
 

@@ -143,7 +143,8 @@ fn go_through(request: &load::Request, found: &mut Rehearsal) -> Result<()> {
 
     kernel.check_machine(process::machine())?;
     let initrds = load::initrds::open(&files, &chosen, request, &kernel)?;
-    load::permit(request, crate::host::calls())?;
+    let calls = crate::host::calls();
+    load::permit(request, calls)?;
     let texts: Vec<String> = initrds.iter().map(ToString::to_string).collect();
     found.initrds = Some(if texts.is_empty() { "none".to_string() } else { texts.join("; ") });
 
@@ -155,6 +156,7 @@ fn go_through(request: &load::Request, found: &mut Rehearsal) -> Result<()> {
 
     let memory = Memory::read()?;
     let half = memory.total_pages.saturating_mul(PAGE / 2);
-    found.memory = Some((payload.plan(&memory)?.plan.memory_size(), half));
+    let layout = payload.rehearsed(&memory, load::route(request, &payload, calls)?)?;
+    found.memory = layout.map(|layout| (layout.plan.memory_size(), half));
     Ok(())
 }

@@ -5,10 +5,12 @@ use super::initrds::{self, Initrd};
 use super::kernel::Kernel;
 use super::line;
 use super::request::Request;
+use super::route::Route;
 use super::select::Chosen;
 use crate::base::cmdline;
 use crate::base::range::Range;
 use crate::failure::{Failure, NotDone, Result};
+use crate::host::memory::Memory;
 use crate::host::sys::process;
 use crate::host::{files, machine};
 use crate::image::Image;
@@ -138,7 +140,7 @@ impl Payload<'_> {
     /// Fails when there is no layout ([`Failure::NoPlan`]), when more initrds were named than
     /// kexec_load(2) has segments for ([`Failure::TooManyInitrds`]), and when a needed file of
     /// /proc or /sys cannot be read.
-    pub fn plan(&self, memory: &crate::host::memory::Memory) -> Result<Layout<'_>> {
+    pub fn plan(&self, memory: &Memory) -> Result<Layout<'_>> {
         let mut initrds = heapless::Vec::<&[u8], MAX_INITRDS>::new();
         for initrd in &self.initrds {
             let full = |_| Failure::TooManyInitrds { given: self.initrds.len(), limit: MAX_INITRDS };
@@ -163,6 +165,15 @@ impl Payload<'_> {
                 Ok(Layout { plan, hands_on })
             }
             _ => Err(no_plan(NoPlan::OtherMachine).into()),
+        }
+    }
+
+    /// The layout, for a rehearsal of `route`; `None` where kexec_file_load is to place more initrds
+    /// than kexec_load accepts, so that there is nothing to draw. Fails as [`Payload::plan`] does.
+    pub fn rehearsed(&self, memory: &Memory, route: Route) -> Result<Option<Layout<'_>>> {
+        match (self.plan(memory), route) {
+            (Err(failure), Route::File(_)) if matches!(*failure, Failure::TooManyInitrds { .. }) => Ok(None),
+            (layout, _) => layout.map(Some),
         }
     }
 

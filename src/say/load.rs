@@ -162,12 +162,14 @@ pub fn explain(out: &mut dyn Write, layout: &Layout, memory: &Memory) -> fmt::Re
 pub fn rehearse(
     out: &mut dyn Write,
     payload: &Payload,
-    layout: &Layout,
+    layout: Option<&Layout>,
     memory: &Memory,
     route: Route,
 ) -> fmt::Result {
     describe(out, payload)?;
-    draw(out, &layout.plan, &memory.map, &memory.usable)?;
+    if let Some(layout) = layout {
+        draw(out, &layout.plan, &memory.map, &memory.usable)?;
+    }
     if memory.iomem_hidden {
         out.write_str("/proc/iomem hides its addresses from this user: the drawing shows memory that is reserved for a crash kernel as free\n")?;
     }
