@@ -4,6 +4,7 @@
 
 use crate::cpio::Cpio;
 use crate::machine::{Console, Kernel, folder, note_time, parts, program, qemu, watch};
+use crate::script::replaced;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -408,7 +409,7 @@ fn without_an_init_what_the_kernel_would_run_is_run() {
 /// for there.
 fn relocated(host: &Path, hook: &str) -> String {
     let text = std::fs::read_to_string(host.join(hook)).unwrap();
-    text.replace("/usr/sbin/", &format!("{}/usr/sbin/", host.display()))
+    replaced(&text, "/usr/sbin/", &format!("{}/usr/sbin/", host.display()))
 }
 
 /// Debian's dracut with the one module that the hook depends on, and with nothing for
@@ -457,8 +458,8 @@ fn an_image_of_initramfs_tools_with_klibc_alone() {
     let folder = Folder::new();
     let host = install(&folder, "host", "initramfs-tools");
     let functions = parts().join("initramfs-tools/usr/share/initramfs-tools/hook-functions");
-    let hook = relocated(&host, "usr/share/initramfs-tools/hooks/rc-kexec")
-        .replace("/usr/share/initramfs-tools/hook-functions", functions.to_str().unwrap());
+    let hook = relocated(&host, "usr/share/initramfs-tools/hooks/rc-kexec");
+    let hook = replaced(&hook, "/usr/share/initramfs-tools/hook-functions", functions.to_str().unwrap());
     folder.write("hook", hook.as_bytes(), 0o755);
     let image = folder.path("image");
     for dir in ["usr/bin", "usr/sbin", "usr/lib", "usr/lib64"] {

@@ -1,6 +1,7 @@
 //! A virtual machine: its parts, its console, its end.
 
 use crate::cpio::Cpio;
+use std::fmt::Display;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -92,9 +93,8 @@ impl Kernel {
         }
         let boot = std::fs::read_dir(parts().join("debian/boot")).unwrap();
         let mut names = boot.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let kernel = names.find(|name| name.starts_with("vmlinuz-")).unwrap();
-        let initrd = kernel.replace("vmlinuz-", "initrd.img-");
-        (kernel, initrd)
+        let release = names.find_map(|name| name.strip_prefix("vmlinuz-").map(String::from)).unwrap();
+        (format!("vmlinuz-{release}"), format!("initrd.img-{release}"))
     }
 }
 
@@ -103,7 +103,8 @@ pub struct Vm {
     kernel: Kernel,
     memory: String,
     uefi: bool,
-    command_line: String,
+    unlocked: bool,
+    appended: String,
     files: Cpio,
     processors: u32,
     disk: bool,
@@ -183,7 +184,8 @@ impl Vm {
             kernel,
             memory: "768M".into(),
             uefi: false,
-            command_line: format!("console={} panic=-1", kernel.console()),
+            unlocked: kernel == Kernel::Alpine,
+            appended: String::new(),
             files,
             processors: 1,
             disk: false,
@@ -193,16 +195,11 @@ impl Vm {
             touched: false,
             long_mode: false,
         }
-        .unlocked(kernel == Kernel::Alpine)
-    }
-
-    fn unlocked(self, needed: bool) -> Vm {
-        if needed { self.append("kexec_load_disabled=0") } else { self }
     }
 
     /// Without the boot option that unlocks a kernel like Alpine's.
     pub fn locked(mut self) -> Vm {
-        self.command_line = self.command_line.replace(" kexec_load_disabled=0", "");
+        self.unlocked = false;
         self
     }
 
@@ -217,13 +214,13 @@ impl Vm {
     }
 
     pub fn append(mut self, words: &str) -> Vm {
-        self.command_line = format!("{} {words}", self.command_line);
+        self.appended = format!("{} {words}", self.appended);
         self
     }
 
     /// The script of a stage; 1 is the first.
-    pub fn stage(self, number: u32, script: &str) -> Vm {
-        self.file(&format!("stage{number}"), script.as_bytes())
+    pub fn stage(self, number: u32, script: impl Display) -> Vm {
+        self.file(&format!("stage{number}"), script.to_string().as_bytes())
     }
 
     pub fn file(mut self, name: &str, data: &[u8]) -> Vm {
@@ -291,7 +288,9 @@ impl Vm {
         let initrd = dir.join("initrd");
         std::fs::write(&initrd, self.files.finish()).unwrap();
 
-        let mut qemu = qemu(self.kernel, &initrd, &self.command_line, "tcg");
+        let unlock = if self.unlocked { " kexec_load_disabled=0" } else { "" };
+        let line = format!("console={} panic=-1{unlock}{}", self.kernel.console(), self.appended);
+        let mut qemu = qemu(self.kernel, &initrd, &line, "tcg");
         if self.long_mode {
             let arguments: Vec<_> = qemu.get_args().map(|word| word.to_os_string()).collect();
             qemu = Command::new("qemu-system-x86_64");

@@ -19,6 +19,7 @@ mod i386;
 mod machine;
 mod openrc;
 mod oracle;
+mod script;
 mod seeds;
 mod selftests;
 mod services;
@@ -28,19 +29,10 @@ mod systemd;
 
 use cpio::Cpio;
 use machine::{Console, Kernel, Vm};
+use script::{LoadAndJump, replaced};
 
 /// The command line of second stages.
 const SECOND: &str = "console=ttyS0 panic=-1 stage=2 mark=second";
-
-/// Loads /boot/vmlinuz with this root file system as its initrd by `call`, and jumps.
-fn load_and_jump(call: &str) -> String {
-    format!(
-        "memmap FIRST\npack\n\
-         run kexec-load /boot/vmlinuz --initrd /tmp/next.cpio --syscall {call} --command-line '{SECOND}'\n\
-         echo LOADED $(cat /sys/kernel/kexec_loaded)\n\
-         run kexec -e\n"
-    )
-}
 
 /// What the second kernel says of itself.
 const SAY: &str = "echo CMDLINE $(cat /proc/cmdline)\nmemmap THEN\n";
@@ -63,7 +55,7 @@ fn assert_second(console: &Console) {
 }
 
 fn jump_once(kernel: Kernel, call: &str) -> Vm {
-    Vm::new(kernel).stage(1, &load_and_jump(call)).stage(2, SAY)
+    Vm::new(kernel).stage(1, LoadAndJump::by(call)).stage(2, SAY)
 }
 
 #[test]
@@ -136,32 +128,32 @@ fn assert_efi_kept(console: &Console, variables: bool) {
 
 #[test]
 fn uefi_load_call_on_a_kernel_like_alpines_keeps_runtime_services() {
-    let first = format!("{FIRST_EFI}{}", load_and_jump("load"));
-    let console = Vm::new(Kernel::Alpine).uefi().stage(1, &first).stage(2, SAY_EFI).run();
+    let first = LoadAndJump::by("load").before(FIRST_EFI);
+    let console = Vm::new(Kernel::Alpine).uefi().stage(1, first).stage(2, SAY_EFI).run();
     assert_efi_kept(&console, true);
 }
 
 #[test]
 fn uefi_load_call_on_debians_kernel_keeps_runtime_services() {
-    let first = format!("{FIRST_EFI}{}", load_and_jump("load"));
-    let console = Vm::new(Kernel::Debian).uefi().stage(1, &first).stage(2, SAY_EFI).run();
+    let first = LoadAndJump::by("load").before(FIRST_EFI);
+    let console = Vm::new(Kernel::Debian).uefi().stage(1, first).stage(2, SAY_EFI).run();
     // efivarfs is a module there.
     assert_efi_kept(&console, false);
 }
 
 #[test]
 fn uefi_file_call_on_debians_kernel_keeps_runtime_services() {
-    let first = format!("{FIRST_EFI}{}", load_and_jump("file"));
-    let console = Vm::new(Kernel::Debian).uefi().stage(1, &first).stage(2, SAY_EFI).run();
+    let first = LoadAndJump::by("file").before(FIRST_EFI);
+    let console = Vm::new(Kernel::Debian).uefi().stage(1, first).stage(2, SAY_EFI).run();
     assert_efi_kept(&console, false);
 }
 
 #[test]
 fn uefi_with_a_part_missing_starts_without_runtime_services_and_says_so() {
-    let first = format!("mount -t tmpfs none /sys/firmware/efi/runtime-map\n{}", load_and_jump("load"));
+    let first = LoadAndJump::by("load").before("mount -t tmpfs none /sys/firmware/efi/runtime-map");
     let second =
         format!("{SAY}ls /sys/firmware/efi || echo NO EFI\ndmesg | grep -c ACPI | sed 's/^/ACPI /'\n");
-    let console = Vm::new(Kernel::Alpine).uefi().stage(1, &first).stage(2, &second).run();
+    let console = Vm::new(Kernel::Alpine).uefi().stage(1, first).stage(2, second).run();
     assert_second(&console);
     console.has("note: the next kernel will do without EFI runtime services: /sys/firmware/efi/runtime-map is not there");
     console.has("NO EFI");
@@ -173,9 +165,9 @@ fn uefi_with_a_part_missing_starts_without_runtime_services_and_says_so() {
 fn each_kernel_starts_the_other() {
     for (first, second) in [(Kernel::Alpine, Kernel::Debian), (Kernel::Debian, Kernel::Alpine)] {
         let release = "echo RELEASE $(uname -r)\n";
-        let stage = format!("{release}{}", load_and_jump("load").replace("/boot/vmlinuz", "/other"));
+        let stage = LoadAndJump::by("load").kernel("/other").before(release);
         let vm = Vm::new(first).file("other", &second.image());
-        let console = vm.stage(1, &stage).stage(2, &format!("{release}{SAY}")).run();
+        let console = vm.stage(1, stage).stage(2, format!("{release}{SAY}")).run();
         assert_second(&console);
         let releases = console.marked("RELEASE");
         let alpine: Vec<bool> = releases.iter().map(|release| release.ends_with("-0-virt")).collect();
@@ -187,27 +179,26 @@ fn each_kernel_starts_the_other() {
 fn with_two_processors() {
     let second = format!("{SAY}echo PROCESSORS $(grep -c ^processor /proc/cpuinfo)\n");
     let console =
-        Vm::new(Kernel::Debian).processors(2).stage(1, &load_and_jump("load")).stage(2, &second).run();
+        Vm::new(Kernel::Debian).processors(2).stage(1, LoadAndJump::by("load")).stage(2, second).run();
     assert_second(&console);
     assert_eq!(console.only("PROCESSORS"), "2", "{}", console.shown());
 }
 
 #[test]
 fn with_more_devices_than_a_small_table_holds() {
-    let first = format!("echo NESTED $(grep -c '^ ' /proc/iomem)\n{}", load_and_jump("load"));
-    let console = Vm::new(Kernel::Alpine).devices(24).stage(1, &first).stage(2, SAY).run();
+    let first = LoadAndJump::by("load").before("echo NESTED $(grep -c '^ ' /proc/iomem)");
+    let console = Vm::new(Kernel::Alpine).devices(24).stage(1, first).stage(2, SAY).run();
     assert_second(&console);
     assert!(console.only("NESTED").parse::<u32>().unwrap() > 64, "{}", console.shown());
 }
 
 #[test]
 fn the_crash_kernels_memory_is_left_alone() {
-    let first = format!(
+    let first = LoadAndJump::by("load").options("-d").before(
         "grep 'Crash kernel' /proc/iomem | sed 's/^ */CRASH /'\n\
-         kexec-load /boot/vmlinuz --dry-run | sed 's/^/DRAWN /'\n{}",
-        load_and_jump("load").replace("run kexec-load", "run kexec-load -d")
+         kexec-load /boot/vmlinuz --dry-run | sed 's/^/DRAWN /'",
     );
-    let console = Vm::new(Kernel::Debian).append("crashkernel=128M").stage(1, &first).stage(2, SAY).run();
+    let console = Vm::new(Kernel::Debian).append("crashkernel=128M").stage(1, first).stage(2, SAY).run();
     assert_second(&console);
     let crash = range(console.only("CRASH"), "-");
     for place in segments(&console) {
@@ -227,7 +218,8 @@ fn with_512_mib() {
 fn with_6_gib_the_initrd_lies_above_4_gib() {
     for kernel in [Kernel::Alpine, Kernel::Debian] {
         let second = format!("{SAY}dmesg | grep RAMDISK: | sed 's/.*RAMDISK:/RAMDISK/'\n");
-        let console = Vm::new(kernel).memory("6G").stage(1, &load_and_jump("load")).stage(2, &second).run();
+        let console =
+            Vm::new(kernel).memory("6G").stage(1, LoadAndJump::by("load")).stage(2, second).run();
         assert_second(&console);
         let ramdisk = console.only("RAMDISK");
         let start = ramdisk.trim_start_matches("[mem 0x").split('-').next().unwrap();
@@ -238,11 +230,9 @@ fn with_6_gib_the_initrd_lies_above_4_gib() {
 
 #[test]
 fn mem_max_keeps_every_segment_below_it() {
-    let first = load_and_jump("load")
-        .replace("kexec-load /boot/vmlinuz", "kexec -d -c -l /boot/vmlinuz --mem-max=0x1fffffff")
-        .replace(" --syscall load", "");
+    let first = LoadAndJump::new().loader("kexec -d -c -l").options("--mem-max=0x1fffffff");
     let second = format!("{SAY}dmesg | grep RAMDISK: | sed 's/.*RAMDISK:/RAMDISK/'\n");
-    let console = Vm::new(Kernel::Alpine).memory("6G").stage(1, &first).stage(2, &second).run();
+    let console = Vm::new(Kernel::Alpine).memory("6G").stage(1, first).stage(2, second).run();
     console.has("EXIT 0 of kexec").has("STAGE 2 ENDS");
     assert!(console.only("RAMDISK").ends_with("-0x1fffffff]"), "{}", console.shown());
     let ends = segments(&console).into_iter().map(|place| place.1);
@@ -263,19 +253,18 @@ fn several_initrds(kernel: Kernel, call: &str, count: u32) {
         .file("kernel/x86/microcode/AuthenticAMD.bin", 0o644, &[0xa5; 3001])
         .finish();
     let mut vm = Vm::new(kernel).file("extra0", &microcode);
-    let mut options = String::from("--initrd /extra0 --initrd /tmp/next.cpio");
     for number in 2..count {
         vm = vm.file(&format!("extra{number}"), &marked_archive(number));
-        options.push_str(&format!(" --initrd /extra{number}"));
     }
+    let initrds = ["/extra0", "/tmp/next.cpio", "/extra2", "/extra3", "/extra4"];
     // One of them compressed: a run of archives may mix.
-    let first = load_and_jump(call)
-        .replace("pack\n", "pack\n[ -e /extra2 ] && gzip -c /extra2 >/tmp/2 && cat /tmp/2 >/extra2\n")
-        .replace("--initrd /tmp/next.cpio", &options);
+    let first = LoadAndJump::by(call)
+        .packed("[ -e /extra2 ] && gzip -c /extra2 >/tmp/2 && cat /tmp/2 >/extra2")
+        .initrds(&initrds[..count as usize]);
     let second = format!(
         "{SAY}cat /from-* 2>/dev/null\necho MICROCODE $(wc -c </kernel/x86/microcode/AuthenticAMD.bin)\n"
     );
-    let console = vm.stage(1, &first).stage(2, &second).run();
+    let console = vm.stage(1, first).stage(2, second).run();
     assert_second(&console);
     assert_eq!(console.only("MICROCODE"), "3001", "{}", console.shown());
     let wanted: Vec<String> = (2..count).map(|number| number.to_string()).collect();
@@ -310,9 +299,11 @@ fn many_ranges() -> String {
 
 #[test]
 fn ranges_that_the_user_reserved_are_not_written() {
-    let first = load_and_jump("load")
-        .replace("pack\n", "pack\nkexec -c -d -l /boot/vmlinuz --initrd /tmp/next.cpio --mem-min 0x8000000 --mem-max 0x10bfffff --append x 2>&1 | sed 's/^/TIGHT /'\n");
-    let console = Vm::new(Kernel::Debian).append(&many_ranges()).stage(1, &first).stage(2, SAY).run();
+    let first = LoadAndJump::by("load").packed(
+        "kexec -c -d -l /boot/vmlinuz --initrd /tmp/next.cpio --mem-min 0x8000000 --mem-max 0x10bfffff \
+         --append x 2>&1 | sed 's/^/TIGHT /'",
+    );
+    let console = Vm::new(Kernel::Debian).append(&many_ranges()).stage(1, first).stage(2, SAY).run();
     assert_second(&console);
     // Between the reserved ranges there is no place for a kernel.
     console.has("there is no free range of");
@@ -321,13 +312,12 @@ fn ranges_that_the_user_reserved_are_not_written() {
 #[test]
 fn more_than_128_ranges_reach_the_second_kernel() {
     // Without /sys/firmware/memmap the map is /proc/iomem's, with the user's ranges.
-    let first = format!(
+    let first = LoadAndJump::by("load").before(
         "grep -E '^ *[0-9a-f]+-[0-9a-f]+ : (System RAM|Reserved|ACPI)' /proc/iomem | sed 's/^ */IOMEM1 /'\n\
-         mount -t tmpfs none /sys/firmware/memmap\n{}",
-        load_and_jump("load")
+         mount -t tmpfs none /sys/firmware/memmap",
     );
     let second = "echo CMDLINE $(cat /proc/cmdline)\nmemmap THEN\ndmesg | grep -c 'extended physical RAM map' | sed 's/^/EXTENDED /'\n";
-    let console = Vm::new(Kernel::Debian).append(&many_ranges()).stage(1, &first).stage(2, second).run();
+    let console = Vm::new(Kernel::Debian).append(&many_ranges()).stage(1, first).stage(2, second).run();
     console.has("STAGE 2 ENDS");
     let first: Vec<(u64, u64)> = console.marked("IOMEM1").iter().map(|line| range(line, "-")).collect();
     let second: Vec<(u64, u64)> = console.marked("THEN").iter().map(|line| range(line, " ")).collect();
@@ -412,7 +402,7 @@ fi
         // OVMF's loader adds an initrd= of its own.
         let is_mark = |word: &&str| word.starts_with("BOOT_IMAGE=") || word.starts_with("initrd=");
         let without: Vec<&str> = lines[0].split(' ').filter(|word| !is_mark(word)).collect();
-        let without = without.join(" ").replace("quoted=\"a", "quoted=\"a initrd=b\"");
+        let without = replaced(&without.join(" "), "quoted=\"a", "quoted=\"a initrd=b\"");
         assert!(lines[1..].iter().all(|line| *line == without), "{lines:?}");
         for mark in ["MAP", "EFI", "MEMORY"] {
             let values = console.marked(mark);
@@ -485,18 +475,15 @@ fn lockdown_is_named() {
 
 #[test]
 fn a_failed_load_leaves_the_earlier_one_in_place() {
-    let first = format!(
-        "pack\necho 1 >/proc/sys/kernel/kexec_load_limit_reboot\n{}",
-        load_and_jump("load").replace("memmap FIRST\npack\n", "memmap FIRST\n").replace(
-            "run kexec -e",
+    let first =
+        LoadAndJump::by("load").before("echo 1 >/proc/sys/kernel/kexec_load_limit_reboot").jump(
             "head -c 3000000 /boot/vmlinuz >/tmp/cut\n\
-                 run kexec -l /tmp/cut --append never\n\
-                 run kexec -c -l /boot/vmlinuz --append never\n\
-                 echo STILL $(cat /sys/kernel/kexec_loaded)\n\
-                 kexec -e"
-        )
-    );
-    let console = Vm::new(Kernel::Alpine).stage(1, &first).stage(2, SAY).run();
+             run kexec -l /tmp/cut --append never\n\
+             run kexec -c -l /boot/vmlinuz --append never\n\
+             echo STILL $(cat /sys/kernel/kexec_loaded)\n\
+             kexec -e",
+        );
+    let console = Vm::new(Kernel::Alpine).stage(1, first).stage(2, SAY).run();
     console.has("/tmp/cut: the file is cut short").has("kernel.kexec_load_limit_reboot is 0").has("STILL 1");
     assert_second(&console);
 }
@@ -530,15 +517,14 @@ fn unload_and_status_answer_by_exit_code() {
 
 #[test]
 fn kexec_exec_jumps_only_when_the_machine_goes_down_for_a_reboot() {
-    let first = load_and_jump("load").replace(
-        "run kexec -e\n",
+    let first = LoadAndJump::by("load").jump(
         "run kexec-exec\n\
          RC_GOINGDOWN=YES RC_RUNLEVEL=single kexec-exec; echo SINGLE $?\n\
          RC_REBOOT=YES RC_RUNLEVEL=shutdown kexec-exec; echo STAYING $?\n\
          RC_GOINGDOWN=YES RC_RUNLEVEL=shutdown kexec-exec; echo UNKNOWN $?\n\
-         RC_GOINGDOWN=YES RC_RUNLEVEL=shutdown RC_REBOOT=YES kexec-exec\n",
+         RC_GOINGDOWN=YES RC_RUNLEVEL=shutdown RC_REBOOT=YES kexec-exec",
     );
-    let console = Vm::new(Kernel::Alpine).stage(1, &first).stage(2, SAY).run();
+    let console = Vm::new(Kernel::Alpine).stage(1, first).stage(2, SAY).run();
     console
         .has("EXIT 1 of kexec-exec")
         .has("the machine is not going down (RC_RUNLEVEL is not set)")
@@ -630,10 +616,9 @@ echo "SCREEN $(hexdump -v -e '1/1 "%02x"' -n 64 /sys/kernel/boot_params/data)"
                  echo \"LOADER $(cat /proc/sys/kernel/bootloader_type)\"\n";
     for uefi in [false, true] {
         let bytes = "byte edd-count 0x1e9 1\nbyte signature-count 0x1ea 1\nbyte signature 0x290 4\nbyte first-rsdp 0x70 8\n";
-        let first =
-            format!("{say}fields FIRST\n{bytes}{}", load_and_jump("load").replace("memmap FIRST", ""));
+        let first = LoadAndJump::by("load").says(&format!("{say}fields FIRST\n{bytes}"));
         let second = format!("{say}fields THEN\nbyte rsdp 0x70 8\n{kinds}");
-        let mut vm = Vm::new(Kernel::Alpine).disk().stage(1, &first).stage(2, &second);
+        let mut vm = Vm::new(Kernel::Alpine).disk().stage(1, first).stage(2, second);
         if uefi {
             vm = vm.uefi();
         }
@@ -660,20 +645,10 @@ echo "SCREEN $(hexdump -v -e '1/1 "%02x"' -n 64 /sys/kernel/boot_params/data)"
     }
 }
 
-/// A kernel in another form, as /boot/kernel, by `call`.
-fn jump_to(kernel: Kernel, form: &[u8], call: &str, options: &str) -> Vm {
-    let first = format!(
-        "memmap FIRST\npack\n\
-         run kexec-load /boot/kernel --type\n\
-         run kexec-load /boot/kernel --syscall {call} {options}\n\
-         echo LOADED $(cat /sys/kernel/kexec_loaded)\n\
-         run kexec -e\n"
-    );
-    Vm::new(kernel).memory("1024M").file("boot/kernel", form).stage(1, &first).stage(2, SAY)
-}
-
-fn second_by_options() -> String {
-    format!("--initrd /tmp/next.cpio --command-line '{SECOND}'")
+/// A kernel in another form, as /boot/kernel.
+fn jump_to(kernel: Kernel, form: &[u8], first: LoadAndJump) -> Vm {
+    let first = first.kernel("/boot/kernel").asking_type();
+    Vm::new(kernel).memory("1024M").file("boot/kernel", form).stage(1, first).stage(2, SAY)
 }
 
 /// Debian's and the Alpine-like kernel's vmlinux, out of their bzImages.
@@ -681,23 +656,23 @@ fn second_by_options() -> String {
 fn vmlinux_by_both_calls() {
     let form = forms::vmlinux("debian/vmlinuz");
     for call in ["load", "file"] {
-        let console = jump_to(Kernel::Debian, &form, call, &second_by_options()).run();
+        let console = jump_to(Kernel::Debian, &form, LoadAndJump::by(call)).run();
         assert_second(&console);
         console.has("/boot/kernel: an ELF vmlinux, Linux 6.12.").has("-cloud-amd64, for x86_64, ");
         console.has(if call == "load" { "loaded with kexec_load;" } else { "loaded with kexec_file_load;" });
     }
     let form = forms::vmlinux("alpine/vmlinuz");
-    assert_second(&jump_to(Kernel::Alpine, &form, "auto", &second_by_options()).run());
+    assert_second(&jump_to(Kernel::Alpine, &form, LoadAndJump::by("auto")).run());
 }
 
 #[test]
 fn a_compressed_vmlinux_and_a_compressed_bzimage() {
     let form = forms::through(&["xz", "-c", "-0"], &forms::vmlinux("alpine/vmlinuz"));
-    let console = jump_to(Kernel::Alpine, &form, "auto", &second_by_options()).run();
+    let console = jump_to(Kernel::Alpine, &form, LoadAndJump::by("auto")).run();
     assert_second(&console);
     console.has("/boot/kernel: xz of an ELF vmlinux, Linux 6.12.");
     let form = forms::through(&["zstd", "-q", "-c", "-1"], &Kernel::Debian.image());
-    let console = jump_to(Kernel::Debian, &form, "file", &second_by_options()).run();
+    let console = jump_to(Kernel::Debian, &form, LoadAndJump::by("file")).run();
     assert_second(&console);
     console.has("/boot/kernel: zstd of a bzImage, Linux 6.12.").has("loaded with kexec_file_load;");
 }
@@ -739,7 +714,7 @@ fn unified_images_by_both_calls() {
     );
     for call in ["load", "file"] {
         // Its own command line and initrds, when nothing else is asked for.
-        let console = jump_to(Kernel::Debian, &form, call, "").run();
+        let console = jump_to(Kernel::Debian, &form, LoadAndJump::by(call).bare()).run();
         console.has(
             "/boot/kernel: a unified kernel image of a bzImage, Linux 6.12.0-of-the-section, for x86_64",
         );
@@ -749,12 +724,12 @@ fn unified_images_by_both_calls() {
         assert_eq!(console.only("CMDLINE"), embedded, "{}", console.shown());
         assert_eq!(console.only("MICROCODE"), "first", "{}", console.shown());
         // The user's win.
-        let console = jump_to(Kernel::Debian, &form, call, &second_by_options()).run();
+        let console = jump_to(Kernel::Debian, &form, LoadAndJump::by(call)).run();
         assert_second(&console);
         console.has("the one asked for; the unified image's own (.cmdline) is left out");
         // One of them.
-        let line = "--command-line 'console=ttyS0 panic=-1 mine'";
-        let console = jump_to(Kernel::Debian, &form, call, line).run();
+        let mine = LoadAndJump::by(call).bare().line("console=ttyS0 panic=-1 mine");
+        let console = jump_to(Kernel::Debian, &form, mine).run();
         assert_eq!(console.only("CMDLINE"), "console=ttyS0 panic=-1 mine", "{}", console.shown());
         assert_eq!(console.only("MICROCODE"), "first", "{}", console.shown());
     }
@@ -763,9 +738,10 @@ fn unified_images_by_both_calls() {
 #[test]
 fn none_is_no_initrd_of_a_unified_image_either() {
     let form = forms::unified(0x8664, &[(".initrd", &small_root()), (".linux", &Kernel::Debian.image())]);
-    let console = jump_to(Kernel::Debian, &form, "load", "--append x --dry-run").run();
+    let dry_run = || LoadAndJump::by("load").bare().options("--append x --dry-run");
+    let console = jump_to(Kernel::Debian, &form, dry_run()).run();
     console.has("initrd: /boot/kernel .initrd, 1 cpio, ");
-    let console = jump_to(Kernel::Debian, &form, "load", "--initrd none --append x --dry-run").run();
+    let console = jump_to(Kernel::Debian, &form, dry_run().initrds(&["none"])).run();
     console.has("kernel: /boot/kernel, a unified kernel image of ").has_not("initrd: /boot/kernel");
 }
 

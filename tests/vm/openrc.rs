@@ -45,7 +45,7 @@ const ENDS: [End; 4] = [End::Kexec, End::Firmware, End::PowerOff, End::Halt];
 pub struct Installed {
     kernel: Kernel,
     init: Init,
-    command_line: String,
+    appended: String,
     boots: Vec<(String, End)>,
     boot_files: Vec<(String, Vec<u8>)>,
     root_files: Vec<(String, Vec<u8>)>,
@@ -228,7 +228,7 @@ impl Installed {
         Installed {
             kernel,
             init,
-            command_line: "console=ttyS0 panic=-1 quiet root=/dev/vda kexec_load_disabled=0".into(),
+            appended: String::new(),
             boots: Vec::new(),
             boot_files: Vec::new(),
             root_files: Vec::new(),
@@ -238,10 +238,8 @@ impl Installed {
 
     /// With an encrypted root, and swap space in use on a third disk.
     pub fn encrypted(mut self, with: Encrypted) -> Installed {
-        let line = self.command_line.replace("root=/dev/vda", "root=/dev/mapper/root");
-        self.command_line = format!("{line} cryptroot=/dev/vda cryptdm=root");
         self.encrypted = Some(with);
-        self
+        self.append("cryptroot=/dev/vda cryptdm=root")
     }
 
     /// What the user types at the next boot, a line each, and how it ends.
@@ -263,9 +261,8 @@ impl Installed {
     }
 
     /// Words on the command line.
-    #[allow(dead_code)] // for the bench
     pub fn append(mut self, words: &str) -> Installed {
-        self.command_line = format!("{} {words}", self.command_line);
+        self.appended = format!("{} {words}", self.appended);
         self
     }
 
@@ -288,7 +285,10 @@ impl Installed {
         std::fs::write(&image, &initramfs).unwrap();
         self.fill_root(&dir.join("root"));
         self.fill_boot(&dir.join("boot"), &initramfs);
-        let mut qemu = qemu(self.kernel, &image, &self.command_line, ACCELERATOR);
+        let root = if self.encrypted.is_some() { "mapper/root" } else { "vda" };
+        let line =
+            format!("console=ttyS0 panic=-1 quiet root=/dev/{root} kexec_load_disabled=0{}", self.appended);
+        let mut qemu = qemu(self.kernel, &image, &line, ACCELERATOR);
         qemu.args(["-m", "512M", "-smp", "1"]);
         let mut disks = vec![file_system(&dir.join("root"), "64M"), file_system(&dir.join("boot"), "64M")];
         if let Some(encrypted) = &self.encrypted {

@@ -6,6 +6,7 @@ use crate::machine::{Kernel, folder, note_time, part, parts, program, qemu, watc
 use crate::openrc::{
     ACCELERATOR, Boot, End, INITRAMFS, add_busybox, attach, boots, file_system, gzip, initramfs_with, is_last,
 };
+use crate::script::replaced;
 use crate::services::readme;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -166,7 +167,7 @@ impl Machine {
             let lines = unit.lines().skip_while(|line| *line != "#   [Service]").take(2);
             let options: String =
                 lines.map(|line| format!("{}\n", line.trim_start_matches(['#', ' ']))).collect();
-            let options = options.replace("--append quiet", &format!("--append {word}"));
+            let options = replaced(&options, "--append quiet", &format!("--append {word}"));
             assert!(options.contains(word), "{options}");
             write("etc/systemd/system/kexec-load@.service.d/override.conf", &options, 0o644);
         }
@@ -193,7 +194,7 @@ impl Machine {
 
 /// The README's lines for users, as they stand, for this machine's kernel.
 fn as_the_readme_says() -> String {
-    readme("## With systemd").replace("FLAVOUR", FLAVOUR)
+    replaced(&readme("## With systemd"), "FLAVOUR", FLAVOUR)
 }
 
 /// What the user types to see the unit's state, and what it said at this boot.
@@ -263,7 +264,7 @@ fn under_systemd_trouble_ends_in_an_ordinary_reboot() {
     let unit = unit();
     let boots = Machine::new()
         .kexec_link()
-        .boot(&as_the_readme_says().replace("systemctl kexec\n", &cut), End::Firmware)
+        .boot(&replaced(&as_the_readme_says(), "systemctl kexec\n", &cut), End::Firmware)
         // The unit fails at a boot, too. Mended, an ordinary reboot can be had.
         .boot(
             &format!(
