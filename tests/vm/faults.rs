@@ -3,8 +3,9 @@
 //! loaded before stays loaded, and the ordinary reboot works. The tables that come out are
 //! kept in tests/faults/README.md.
 
+use crate::initrds::marked_archive;
 use crate::machine::{Console, Kernel, Vm};
-use crate::{SAY, SECOND, guest, marked_archive};
+use crate::{SAY, SECOND, guest};
 use std::path::Path;
 
 /// Fails unless the table between the marks of this name in tests/faults/README.md is this

@@ -3,6 +3,7 @@
 //! ext4 and vfat disks. Where it fails, the ordinary /init says what it found.
 
 use crate::cpio::Cpio;
+use crate::initrds::marked_archive;
 use crate::machine::{Console, Kernel, folder, note_time, parts, program, qemu, watch};
 use crate::script::replaced;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -199,7 +200,7 @@ fn fill(folder: &Folder, name: &str, kernel: Kernel) -> PathBuf {
     folder.write(&format!("{name}/boot/vmlinuz-virt"), &image, 0o644);
     folder.write(&format!("{name}/boot/initramfs-virt"), &initramfs, 0o644);
     folder.write(&format!("{name}/boot/amd-ucode.img"), &microcode, 0o644);
-    folder.write(&format!("{name}/extra.img"), &crate::marked_archive(3), 0o644);
+    folder.write(&format!("{name}/extra.img"), &marked_archive(3), 0o644);
     folder.write(&format!("{name}/vmlinuz-cut"), &image[..image.len() / 2], 0o644);
     folder.write(&format!("{name}/alone"), &image, 0o644);
     folder.path(name)
