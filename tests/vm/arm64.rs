@@ -60,7 +60,7 @@ fn an_image_by_uefi_whose_memory_map_and_services_stay() {
     let second = format!(
         "echo CMDLINE $(cat /proc/cmdline)\n{say}dmesg | grep -i 'efi: *Runtime\\|Remapping and enabling EFI'\n"
     );
-    let console = Vm::new(Kernel::Arm64).uefi().seconds(240).stage(1, first).stage(2, second).run();
+    let console = Vm::new(Kernel::Arm64).uefi().silence(240).stage(1, first).stage(2, second).run();
     console.has("EXIT 0 of kexec-load").has("LOADED 1").has("STAGE 2 ENDS");
     assert_eq!(console.only("CMDLINE"), SECOND, "{}", console.shown());
     for mark in ["FIRMWARE", "TABLES"] {
@@ -76,7 +76,7 @@ fn an_image_by_uefi_whose_memory_map_and_services_stay() {
 fn without_an_initrd_the_first_boots_is_not_taken_for_one() {
     let console = Vm::new(Kernel::Arm64)
         .uefi()
-        .seconds(240)
+        .silence(240)
         .stage(
             1,
             "run kexec-load /boot/vmlinuz --command-line 'console=ttyAMA0 panic=-1 mark=second' --debug\nrun kexec -e\n",
@@ -110,7 +110,7 @@ fn two_initrds() {
 
 #[test]
 fn five_in_a_chain_change_nothing() {
-    let mut vm = Vm::new(Kernel::Arm64).seconds(240);
+    let mut vm = Vm::new(Kernel::Arm64);
     let say = "echo CHAIN $(sed s/stage=.// /proc/cmdline) $(grep 'System RAM' /proc/iomem | md5sum)\n\
         echo TREE $(cd /sys/firmware && wc -c <fdt)\n";
     for stage in 1..=5 {

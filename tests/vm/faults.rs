@@ -139,7 +139,7 @@ fn assert_earlier_one_starts(console: &Console) {
 
 #[test]
 fn each_system_call_fails_in_turn() {
-    let console = swept("new").seconds(900).run();
+    let console = swept("new").run();
     assert_earlier_one_starts(&console);
     assert_swept(&console);
     console.has("poweroff: the first signal that init was sent is SIGUSR2");
@@ -171,7 +171,6 @@ fn each_reading_of_efis_files_fails_in_turn() {
         .file("one", &marked_archive(1))
         .stage(1, &first)
         .stage(2, SAY)
-        .seconds(300)
         .run();
     assert_earlier_one_starts(&console);
     console.has("EXIT 0 of injector");
@@ -184,7 +183,7 @@ fn each_reading_of_efis_files_fails_in_turn() {
 #[ignore = "long: make vm-test-long"]
 fn each_system_call_fails_in_each_way() {
     for uefi in [false, true] {
-        let vm = swept("all").seconds(1800);
+        let vm = swept("all");
         let console = if uefi { vm.uefi() } else { vm }.run();
         assert_earlier_one_starts(&console);
         assert_swept(&console);
@@ -298,7 +297,6 @@ kexec-exec
         .stage(1, &first)
         // The ordinary reboot ends it.
         .stage(2, SAY)
-        .seconds(600)
         .run();
     console.has("EXIT 0 of kexec-load").has("STAGE 2 ENDS").has_not("BAD").has_not("panicked");
     assert_eq!(console.only("CMDLINE"), SECOND, "{}", console.shown());
@@ -381,7 +379,6 @@ dmesg -n 8
         .file("bin/injector", &guest("vm-injector"))
         .stage(1, &first)
         .stage(2, &second)
-        .seconds(600)
         .run();
     console.has("EXIT 0 of load").has_not("BAD").has_not("panicked");
     let at_once = console.marked("ATONCE");

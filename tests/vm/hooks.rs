@@ -5,11 +5,11 @@
 use crate::cpio::Cpio;
 use crate::initrds::marked_archive;
 use crate::machine::{Console, Kernel, folder, note_time, parts, program, qemu, watch};
+use crate::progress::PATIENCE;
 use crate::script::replaced;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
 
 /// Where rc-kexec-init is in an image of mkinitfs's.
 const RDINIT: &str = "rdinit=/usr/sbin/rc-kexec-init";
@@ -175,9 +175,9 @@ fn boot(kernel: Kernel, initramfs: &[u8], options: &str, disks: &[&Path]) -> Con
     for disk in disks {
         qemu.arg("-drive").arg(format!("if=virtio,format=raw,cache=unsafe,file={}", disk.display()));
     }
-    let console = watch(qemu, Duration::from_secs(120), &mut |_| false);
+    let console = watch(qemu, PATIENCE, &mut |_| false);
     note_time(&console);
-    console.has_not("[still running").has_not("Kernel panic");
+    console.has_ended().has_not("Kernel panic");
     console
 }
 

@@ -90,8 +90,7 @@ fi
         let mut vm = Vm::new(kernel)
             .append("nokaslr BOOT_IMAGE=/vmlinuz quoted=\"a initrd=b\" rootflags=x")
             .stage(1, stage)
-            .file("count", b"0")
-            .seconds(240);
+            .file("count", b"0");
         if uefi {
             vm = vm.uefi();
         }

@@ -30,6 +30,7 @@ mod locked;
 mod machine;
 mod openrc;
 mod oracle;
+mod progress;
 mod script;
 mod seeds;
 mod selftests;

@@ -6,12 +6,12 @@ use crate::machine::{Kernel, folder, note_time, part, parts, program, qemu, watc
 use crate::openrc::{
     ACCELERATOR, Boot, End, INITRAMFS, add_busybox, attach, boots, file_system, gzip, initramfs_with, is_last,
 };
+use crate::progress::{PATIENCE, Patience};
 use crate::script::replaced;
 use crate::services::readme;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 /// What follows the version in the name of Debian's kernel.
 const FLAVOUR: &str = "cloud-amd64";
@@ -94,8 +94,9 @@ impl Machine {
         qemu.args(["-m", "512M", "-smp", "1"]);
         attach(&mut qemu, &file_system(&dir.join("root"), "96M"));
         attach(&mut qemu, &file_system(&dir.join("boot"), "64M"));
-        let limit = Duration::from_secs(60 + 90 * wanted.len() as u64);
-        let console = watch(qemu, limit, &mut is_last(wanted.len()));
+        // It says nothing from the kernel's first word to the user's.
+        let patience = Patience { silence: 300, ..PATIENCE };
+        let console = watch(qemu, patience, &mut is_last(wanted.len()));
         let _ = std::fs::remove_dir_all(&dir);
         note_time(&console);
         boots(&console, &wanted)
