@@ -149,7 +149,7 @@ check: all tiny sizes
 lint: toolchain
 	sh tests/toolchain.sh lint $(out)
 	$(CARGO) fmt --check
-	rustfmt --check --edition 2024 fuzz/fuzz_targets/*.rs
+	rustfmt --check --edition 2024 fuzz/src/main.rs
 	$(CARGO) clippy --locked --quiet --target $(TARGET) --all-targets -- -D warnings
 	$(CARGO) test --locked --quiet --target $(TARGET) --test policy
 	sh tests/policy.sh $(out)
