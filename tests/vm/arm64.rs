@@ -118,7 +118,7 @@ fn five_in_a_chain_change_nothing() {
             "pack\nrun kexec-load /boot/vmlinuz --initrd /tmp/next.cpio --command-line 'console=ttyAMA0 panic=-1 stage={}'\nrun kexec -e\n",
             stage + 1
         );
-        vm = vm.stage(stage, &format!("{say}{jump}"));
+        vm = vm.stage(stage, format!("{say}{jump}"));
     }
     let console = vm.stage(6, say).run();
     console.has("STAGE 6 ENDS");

@@ -222,7 +222,7 @@ fn vm(place: Place, memory: &str, stage: &str) -> Vm {
         .file("peer/kexec", &part(&format!("{usr}/sbin/kexec")))
         .file(place.loader, &part(&format!("{usr}/{}", place.loader)))
         .file("small.cpio", &second_stage(place))
-        .stage(1, &format!("export LD_LIBRARY_PATH=/lib\n{stage}"));
+        .stage(1, format!("export LD_LIBRARY_PATH=/lib\n{stage}"));
     for (name, data) in libraries(place) {
         vm = vm.file(&format!("lib/{name}"), &data);
     }

@@ -21,8 +21,7 @@ fn assert_second(console: &Console, machine: &str) {
 
 #[test]
 fn from_a_32_bit_kernel_to_itself() {
-    let console =
-        Vm::new(Kernel::I386).stage(1, load_and_jump("/boot/vmlinuz")).stage(2, say()).run();
+    let console = Vm::new(Kernel::I386).stage(1, load_and_jump("/boot/vmlinuz")).stage(2, say()).run();
     assert_second(&console, "i686");
     console.has("a bzImage, Linux 6.1.").has("for x86, boot protocol 2.15");
 }

@@ -121,14 +121,13 @@ fi
 
 #[test]
 fn a_failed_load_leaves_the_earlier_one_in_place() {
-    let first =
-        LoadAndJump::by("load").before("echo 1 >/proc/sys/kernel/kexec_load_limit_reboot").jump(
-            "head -c 3000000 /boot/vmlinuz >/tmp/cut\n\
+    let first = LoadAndJump::by("load").before("echo 1 >/proc/sys/kernel/kexec_load_limit_reboot").jump(
+        "head -c 3000000 /boot/vmlinuz >/tmp/cut\n\
              run kexec -l /tmp/cut --append never\n\
              run kexec -c -l /boot/vmlinuz --append never\n\
              echo STILL $(cat /sys/kernel/kexec_loaded)\n\
              kexec -e",
-        );
+    );
     let console = Vm::new(Kernel::Alpine).stage(1, first).stage(2, SAY).run();
     console.has("/tmp/cut: the file is cut short").has("kernel.kexec_load_limit_reboot is 0").has("STILL 1");
     assert_second(&console);

@@ -14,8 +14,7 @@ fn with_512_mib() {
 fn with_6_gib_the_initrd_lies_above_4_gib() {
     for kernel in [Kernel::Alpine, Kernel::Debian] {
         let second = format!("{SAY}dmesg | grep RAMDISK: | sed 's/.*RAMDISK:/RAMDISK/'\n");
-        let console =
-            Vm::new(kernel).memory("6G").stage(1, LoadAndJump::by("load")).stage(2, second).run();
+        let console = Vm::new(kernel).memory("6G").stage(1, LoadAndJump::by("load")).stage(2, second).run();
         assert_second(&console);
         let ramdisk = console.only("RAMDISK");
         let start = ramdisk.trim_start_matches("[mem 0x").split('-').next().unwrap();
