@@ -42,8 +42,10 @@ run() {
 
 rm -f "$folder"/log/*.failed
 unset RC_KEXEC_FUZZ_TARGET
-targets=${*:-$("$program")}
-[ -n "$targets" ] || { echo "fuzz: $program lists no targets" >&2; exit 1; }
+if ! targets=${*:-$("$program" 2>"$folder/log/list")} || [ -z "$targets" ]; then
+    echo "fuzz: $program lists no targets; its words: $folder/log/list" >&2
+    exit 1
+fi
 # shellcheck disable=SC2086 # a list of words
 set -- $targets
 while [ $# -gt 0 ]; do
