@@ -15,21 +15,23 @@ RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing" \
     cargo build --quiet --locked --release --manifest-path "$here/fuzz/Cargo.toml" --bins \
     --target "$host" --target-dir "$folder/build"
+program=$folder/build/$host/release/rc-kexec-fuzz
 mkdir -p "$folder/corpus" "$folder/failed" "$folder/log"
 
 # run TARGET: libFuzzer's own words go to a log. A second is over sooner on a machine that
 # does other things, too: what took one is tried again alone, and if it was nothing, the
 # target goes on for the time that is left.
 run() {
+    export RC_KEXEC_FUZZ_TARGET="$1"
     mkdir -p "$folder/corpus/$1" "$folder/failed/$1"
-    binary=$folder/build/$host/release/$1 failed=$folder/failed/$1/
+    failed=$folder/failed/$1/
     end=$(($(date +%s) + seconds)) left=$seconds
     : >"$folder/log/$1"
     while [ "$left" -gt 0 ]; do
-        "$binary" -max_total_time="$left" -timeout=1 -rss_limit_mb=128 -max_len=16384 -print_final_stats=1 \
+        "$program" -max_total_time="$left" -timeout=1 -rss_limit_mb=128 -max_len=16384 -print_final_stats=1 \
             -artifact_prefix="$failed" "$folder/corpus/$1" "$here/fuzz/seeds/$1" >>"$folder/log/$1" 2>&1 && return
         file=$(find "$failed" -name 'timeout-*' | head -n 1)
-        if [ -z "$file" ] || ! "$binary" -timeout=1 -artifact_prefix="$failed" "$file" >>"$folder/log/$1" 2>&1; then
+        if [ -z "$file" ] || ! "$program" -timeout=1 -artifact_prefix="$failed" "$file" >>"$folder/log/$1" 2>&1; then
             : >"$folder/log/$1.failed"
             return
         fi
@@ -39,9 +41,13 @@ run() {
 }
 
 rm -f "$folder"/log/*.failed
-# shellcheck disable=SC2046 # a list of words
-[ $# -gt 0 ] || set -- $(cd "$here/fuzz/fuzz_targets" && for file in *.rs; do echo "${file%.rs}"; done)
-targets=$*
+unset RC_KEXEC_FUZZ_TARGET
+if ! targets=${*:-$("$program" 2>"$folder/log/list")} || [ -z "$targets" ]; then
+    echo "fuzz: $program lists no targets; its words: $folder/log/list" >&2
+    exit 1
+fi
+# shellcheck disable=SC2086 # a list of words
+set -- $targets
 while [ $# -gt 0 ]; do
     run "$1" &
     [ $# -lt 2 ] || { run "$2" & shift; }

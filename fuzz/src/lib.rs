@@ -2,7 +2,7 @@
 //!
 //! A target takes any bytes and asserts what holds for all of them. tests/fuzzed.rs runs
 //! every target over the seeds and over what once made one fail, with the stable
-//! compiler; fuzz_targets/ hands them to libFuzzer.
+//! compiler; main.rs hands them to libFuzzer.
 
 #![allow(
     missing_docs,

@@ -2,7 +2,8 @@
 //! finds them, and the key that may not be (--crypt-key).
 
 use crate::machine::{Kernel, Vm};
-use crate::{SAY, assert_second, load_and_jump};
+use crate::script::LoadAndJump;
+use crate::{SAY, SECOND, assert_second};
 
 /// What is added, and where it is looked at by the second kernel. The initramfs has
 /// /etc/replaced, /mnt with a mode of its own, and /lib, which is a link.
@@ -32,10 +33,8 @@ fn added_by(kernel: Kernel, call: &str) {
     let options = "--add-file /tmp/file:/new/dir/file --add-file /tmp/file:etc/replaced:4755 \
         --add-file /tmp/large:/large --add-file /tmp/file:lib/under-a-link --add-file /tmp/empty:empty:0 \
         --add-file /tmp/file:/mnt/file --add-file \"$(printf '/tmp/file:/strange\nname|')\"";
-    let first = load_and_jump(call)
-        .replace("pack\n", &format!("{ADD}pack\n"))
-        .replace("--initrd /tmp/next.cpio", &format!("--initrd /tmp/next.cpio {options}"));
-    let console = Vm::new(kernel).stage(1, &first).stage(2, &format!("{SAY}{LOOK}")).run();
+    let first = LoadAndJump::by(call).before(ADD).options(options);
+    let console = Vm::new(kernel).stage(1, first).stage(2, format!("{SAY}{LOOK}")).run();
     assert_second(&console);
     let wanted = [
         "640 0:0 1 5 text /new/dir/file|",
@@ -77,7 +76,7 @@ fn added_files_alone_are_an_initramfs() {
             "run kexec-load /boot/vmlinuz --syscall {call} --command-line 'console=ttyS0 panic=-1 x' \
              --add-file /bin/busybox:/bin/busybox --add-file /alone:/init:755\nkexec -e\n"
         );
-        let console = Vm::new(kernel).file("alone", init.as_bytes()).stage(1, &first).run();
+        let console = Vm::new(kernel).file("alone", init.as_bytes()).stage(1, first).run();
         assert_eq!(console.only("ALONE"), "console=ttyS0 panic=-1 x", "{}", console.shown());
     }
 }
@@ -93,12 +92,12 @@ fn a_bootconfig_stays_at_the_end() {
     config.extend_from_slice(&size.to_le_bytes());
     config.extend_from_slice(&sum.to_le_bytes());
     config.extend_from_slice(b"#BOOTCONFIG\n");
-    let first = load_and_jump("load")
-        .replace("pack\n", "pack\ncat /bootconfig >>/tmp/next.cpio\n")
-        .replace("--initrd /tmp/next.cpio", "--initrd /tmp/next.cpio --add-file /bootconfig:/copied")
-        .replace("mark=second", "mark=second bootconfig");
+    let first = LoadAndJump::by("load")
+        .packed("cat /bootconfig >>/tmp/next.cpio")
+        .options("--add-file /bootconfig:/copied")
+        .line(&format!("{SECOND} bootconfig"));
     let look = "echo CONFIG $(cat /proc/bootconfig)\ncmp /bootconfig /copied && echo SAME 1\n";
-    let console = Vm::new(Kernel::Alpine).file("bootconfig", &config).stage(1, &first).stage(2, look).run();
+    let console = Vm::new(Kernel::Alpine).file("bootconfig", &config).stage(1, first).stage(2, look).run();
     assert_eq!(console.only("CONFIG"), "answer = \"42\"", "{}", console.shown());
     assert_eq!(console.only("SAME"), "1", "{}", console.shown());
 }

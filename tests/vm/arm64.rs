@@ -4,28 +4,27 @@
 use crate::cpio::Cpio;
 use crate::forms::{compressor, through, unified, vmlinux_of_image, zboot};
 use crate::machine::{Console, Kernel, Vm};
+use crate::script::LoadAndJump;
 use rc_kexec::image::decode::Compression;
 
 /// The command line of second stages.
 const SECOND: &str = "console=ttyAMA0 panic=-1 stage=2 mark=second";
 
-/// Loads /boot/vmlinuz with this root file system as its initrd, and jumps.
-fn load_and_jump(options: &str) -> String {
-    format!(
-        "echo TREE1 $(cd /sys/firmware/devicetree/base && find . -type f | grep -v ^./chosen/ | sort | xargs md5sum | md5sum)\n\
-         pack\n\
-         run kexec-load /boot/vmlinuz --initrd /tmp/next.cpio --command-line '{SECOND}' {options}\n\
-         echo LOADED $(cat /sys/kernel/kexec_loaded)\n\
-         run kexec -e\n"
-    )
+/// Says a checksum of the device tree by this mark, without what differs from boot to boot.
+fn tree(mark: &str) -> String {
+    let files = "find . -type f | grep -v ^./chosen/ | sort";
+    format!("echo {mark} $(cd /sys/firmware/devicetree/base && {files} | xargs md5sum | md5sum)\n")
+}
+
+fn load_and_jump() -> LoadAndJump {
+    LoadAndJump::new().says(&tree("TREE1")).line(SECOND)
 }
 
 /// What the second kernel says of itself.
-const SAY: &str = r#"
-echo CMDLINE $(cat /proc/cmdline)
-echo BOOTARGS $(cat /sys/firmware/devicetree/base/chosen/bootargs)
-echo TREE2 $(cd /sys/firmware/devicetree/base && find . -type f | grep -v ^./chosen/ | sort | xargs md5sum | md5sum)
-"#;
+fn say() -> String {
+    let bootargs = "echo BOOTARGS $(cat /sys/firmware/devicetree/base/chosen/bootargs)\n";
+    format!("echo CMDLINE $(cat /proc/cmdline)\n{bootargs}{}", tree("TREE2"))
+}
 
 #[track_caller]
 fn assert_second(console: &Console) {
@@ -37,14 +36,13 @@ fn assert_second(console: &Console) {
 }
 
 fn jump_once(options: &str) -> Vm {
-    Vm::new(Kernel::Arm64).stage(1, &load_and_jump(options)).stage(2, SAY)
+    Vm::new(Kernel::Arm64).stage(1, load_and_jump().options(options)).stage(2, say())
 }
 
 /// The same with a kernel in another form, as /boot/kernel.
-fn jump_to(form: &[u8], options: &str) -> Vm {
-    let script = load_and_jump(options).replace("/boot/vmlinuz", "/boot/kernel");
-    let script = script.replace("run kexec-load", "run kexec-load /boot/kernel --type\nrun kexec-load");
-    Vm::new(Kernel::Arm64).memory("1024M").file("boot/kernel", form).stage(1, &script).stage(2, SAY)
+fn jump_to(form: &[u8]) -> Vm {
+    let first = load_and_jump().kernel("/boot/kernel").asking_type();
+    Vm::new(Kernel::Arm64).memory("1024M").file("boot/kernel", form).stage(1, first).stage(2, say())
 }
 
 #[test]
@@ -58,11 +56,11 @@ fn an_image_by_uefi_whose_memory_map_and_services_stay() {
     let say = "echo FIRMWARE $(ls /sys/firmware/efi) $(sort /sys/firmware/efi/systab | md5sum)\n\
         echo TABLES $(ls /sys/firmware/acpi/tables | md5sum)\n\
         echo MEMORY $(grep MemTotal /proc/meminfo)\n";
-    let first = format!("{say}{}", load_and_jump("--debug").replace("echo TREE1", ": "));
+    let first = load_and_jump().says(say).options("--debug");
     let second = format!(
         "echo CMDLINE $(cat /proc/cmdline)\n{say}dmesg | grep -i 'efi: *Runtime\\|Remapping and enabling EFI'\n"
     );
-    let console = Vm::new(Kernel::Arm64).uefi().seconds(240).stage(1, &first).stage(2, &second).run();
+    let console = Vm::new(Kernel::Arm64).uefi().silence(240).stage(1, first).stage(2, second).run();
     console.has("EXIT 0 of kexec-load").has("LOADED 1").has("STAGE 2 ENDS");
     assert_eq!(console.only("CMDLINE"), SECOND, "{}", console.shown());
     for mark in ["FIRMWARE", "TABLES"] {
@@ -78,7 +76,7 @@ fn an_image_by_uefi_whose_memory_map_and_services_stay() {
 fn without_an_initrd_the_first_boots_is_not_taken_for_one() {
     let console = Vm::new(Kernel::Arm64)
         .uefi()
-        .seconds(240)
+        .silence(240)
         .stage(
             1,
             "run kexec-load /boot/vmlinuz --command-line 'console=ttyAMA0 panic=-1 mark=second' --debug\nrun kexec -e\n",
@@ -91,9 +89,9 @@ fn without_an_initrd_the_first_boots_is_not_taken_for_one() {
 
 #[test]
 fn memory_above_4_gib_and_several_processors() {
-    let first = format!("echo TOTAL1 $(grep MemTotal /proc/meminfo)\n{}", load_and_jump("--debug"));
-    let second = format!("{SAY}echo TOTAL2 $(grep MemTotal /proc/meminfo) $(nproc)\n");
-    let console = Vm::new(Kernel::Arm64).memory("5G").processors(2).stage(1, &first).stage(2, &second).run();
+    let first = load_and_jump().before("echo TOTAL1 $(grep MemTotal /proc/meminfo)").options("--debug");
+    let second = format!("{}echo TOTAL2 $(grep MemTotal /proc/meminfo) $(nproc)\n", say());
+    let console = Vm::new(Kernel::Arm64).memory("5G").processors(2).stage(1, first).stage(2, second).run();
     assert_second(&console);
     // The initrd is at the top: this machine's RAM begins at 1 GiB.
     console.has("1 initrd 1   0x01");
@@ -103,16 +101,16 @@ fn memory_above_4_gib_and_several_processors() {
 #[test]
 fn two_initrds() {
     let more = Cpio::default().file("second-initrd", 0o644, b"here\n").finish();
-    let first = load_and_jump("--initrd /more.cpio --debug");
-    let second = format!("{SAY}echo MORE $(cat /second-initrd)\n");
-    let console = Vm::new(Kernel::Arm64).file("more.cpio", &more).stage(1, &first).stage(2, &second).run();
+    let first = load_and_jump().initrds(&["/tmp/next.cpio", "/more.cpio"]).options("--debug");
+    let second = format!("{}echo MORE $(cat /second-initrd)\n", say());
+    let console = Vm::new(Kernel::Arm64).file("more.cpio", &more).stage(1, first).stage(2, second).run();
     assert_second(&console);
     assert_eq!(console.only("MORE"), "here", "{}", console.shown());
 }
 
 #[test]
 fn five_in_a_chain_change_nothing() {
-    let mut vm = Vm::new(Kernel::Arm64).seconds(240);
+    let mut vm = Vm::new(Kernel::Arm64);
     let say = "echo CHAIN $(sed s/stage=.// /proc/cmdline) $(grep 'System RAM' /proc/iomem | md5sum)\n\
         echo TREE $(cd /sys/firmware && wc -c <fdt)\n";
     for stage in 1..=5 {
@@ -120,7 +118,7 @@ fn five_in_a_chain_change_nothing() {
             "pack\nrun kexec-load /boot/vmlinuz --initrd /tmp/next.cpio --command-line 'console=ttyAMA0 panic=-1 stage={}'\nrun kexec -e\n",
             stage + 1
         );
-        vm = vm.stage(stage, &format!("{say}{jump}"));
+        vm = vm.stage(stage, format!("{say}{jump}"));
     }
     let console = vm.stage(6, say).run();
     console.has("STAGE 6 ENDS");
@@ -137,14 +135,14 @@ fn five_in_a_chain_change_nothing() {
 #[test]
 fn an_image_gz() {
     let form = through(compressor(Compression::Gzip), &Kernel::Arm64.image());
-    let console = jump_to(&form, "").run();
+    let console = jump_to(&form).run();
     assert_second(&console);
     console.has("/boot/kernel: gzip of an arm64 Image, Linux 6.12.").has("-cloud-arm64, for arm64, ");
 }
 
 #[test]
 fn a_vmlinux() {
-    let console = jump_to(&vmlinux_of_image(&Kernel::Arm64.image()), "").run();
+    let console = jump_to(&vmlinux_of_image(&Kernel::Arm64.image())).run();
     assert_second(&console);
     console.has("/boot/kernel: an ELF vmlinux, Linux 6.12.").has("-cloud-arm64, for arm64, ");
 }
@@ -152,7 +150,7 @@ fn a_vmlinux() {
 /// zboot by the name that its header gives the compression.
 fn zboot_of(compression: Compression, name: &str) {
     let form = zboot(&Kernel::Arm64.image(), compression, name);
-    let console = jump_to(&form, "").run();
+    let console = jump_to(&form).run();
     assert_second(&console);
     console.has(&format!("/boot/kernel: an EFI zboot image ({compression}) of an arm64 Image, Linux 6.12."));
 }
@@ -201,8 +199,8 @@ fn a_unified_image_of_a_zboot_image() {
 #[test]
 fn a_device_tree_of_the_users() {
     assert_second(&jump_once("--dtb /sys/firmware/fdt").run());
-    let first = format!("cat /sys/firmware/fdt >/tmp/mine.dtb\n{}", load_and_jump("--dtb /tmp/mine.dtb"));
-    assert_second(&Vm::new(Kernel::Arm64).stage(1, &first).stage(2, SAY).run());
+    let first = load_and_jump().before("cat /sys/firmware/fdt >/tmp/mine.dtb").options("--dtb /tmp/mine.dtb");
+    assert_second(&Vm::new(Kernel::Arm64).stage(1, first).stage(2, say()).run());
     let console = Vm::new(Kernel::Arm64)
         .stage(
             1,

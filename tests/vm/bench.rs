@@ -16,6 +16,7 @@ mod cpio;
 mod machine;
 mod openrc;
 mod plot;
+mod progress;
 
 use cpio::Cpio;
 use machine::{Console, Kernel, Vm, part, parts};
@@ -29,9 +30,13 @@ const LOADS: usize = 5;
 const SLOW_LOAD: u64 = 10;
 const LOAD_TIME: u64 = 60;
 
-/// A jump whose machine takes longer than this is measured once; at its limit it is ended.
+/// A jump whose machine takes longer than this is measured once. Where nothing is said for so
+/// many seconds after the old kernel's last word it is ended.
 const SLOW_JUMP: f64 = 30.0;
 const JUMP_TIME: u64 = 150;
+
+/// A machine of loads says nothing while a load runs or a large initrd is made.
+const LOADS_SILENCE: u64 = 600;
 
 /// So that a program has the same addresses each time: the emulator translates code anew for
 /// each address that it has, and that would be most of what is measured of a small program.
@@ -209,7 +214,7 @@ fn vm(place: Place, memory: &str, stage: &str) -> Vm {
         .append(FIXED)
         .memory(memory)
         .touched()
-        .seconds(1800)
+        .silence(LOADS_SILENCE)
         .file("sbin/probe", &probe(place))
         .dir("peer")
         .dir("lib64")
@@ -217,7 +222,7 @@ fn vm(place: Place, memory: &str, stage: &str) -> Vm {
         .file("peer/kexec", &part(&format!("{usr}/sbin/kexec")))
         .file(place.loader, &part(&format!("{usr}/{}", place.loader)))
         .file("small.cpio", &second_stage(place))
-        .stage(1, &format!("export LD_LIBRARY_PATH=/lib\n{stage}"));
+        .stage(1, format!("export LD_LIBRARY_PATH=/lib\n{stage}"));
     for (name, data) in libraries(place) {
         vm = vm.file(&format!("lib/{name}"), &data);
     }
@@ -537,14 +542,14 @@ fn jump(place: Place, asked: &Wanted, way: Way, size: usize) -> (Time, f64) {
          sync\ndmesg -n 8\n/sbin/kexec -e\n",
         command(place, way)
     );
-    let console = vm(place, asked.memory.unwrap_or(place.memory), &stage).seconds(JUMP_TIME).run();
+    let console = vm(place, asked.memory.unwrap_or(place.memory), &stage).silence(JUMP_TIME).run_or_hang();
     let whole = console.lines.last().map_or(0.0, |(time, _)| *time);
     if console.only("LOAD").contains("signal: 9") {
         return (Time::None, whole);
     }
     let start = at(&console, "Starting new kernel", 0.0);
-    if console.text.contains("[still running after") && !console.text.contains("SECOND") {
-        return (Time::Over((JUMP_TIME as f64 - start) * 1000.0), JUMP_TIME as f64);
+    if console.hung.is_some() && !console.text.contains("SECOND") {
+        return (Time::Over(JUMP_TIME as f64 * 1000.0), JUMP_TIME as f64);
     }
     console.has("SECOND");
     (Time::Took((at(&console, "Linux version", start) - start) * 1000.0), whole)

@@ -11,6 +11,7 @@
 
 mod cpio;
 mod machine;
+mod progress;
 
 use machine::{Kernel, Vm};
 

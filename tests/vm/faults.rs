@@ -3,8 +3,9 @@
 //! loaded before stays loaded, and the ordinary reboot works. The tables that come out are
 //! kept in tests/faults/README.md.
 
+use crate::initrds::marked_archive;
 use crate::machine::{Console, Kernel, Vm};
-use crate::{SAY, SECOND, guest, marked_archive};
+use crate::{SAY, SECOND, guest};
 use std::path::Path;
 
 /// Fails unless the table between the marks of this name in tests/faults/README.md is this
@@ -138,7 +139,7 @@ fn assert_earlier_one_starts(console: &Console) {
 
 #[test]
 fn each_system_call_fails_in_turn() {
-    let console = swept("new").seconds(900).run();
+    let console = swept("new").run();
     assert_earlier_one_starts(&console);
     assert_swept(&console);
     console.has("poweroff: the first signal that init received is SIGUSR2");
@@ -170,7 +171,6 @@ fn each_reading_of_efis_files_fails_in_turn() {
         .file("one", &marked_archive(1))
         .stage(1, &first)
         .stage(2, SAY)
-        .seconds(300)
         .run();
     assert_earlier_one_starts(&console);
     console.has("EXIT 0 of injector");
@@ -183,7 +183,7 @@ fn each_reading_of_efis_files_fails_in_turn() {
 #[ignore = "long: make vm-test-long"]
 fn each_system_call_fails_in_each_way() {
     for uefi in [false, true] {
-        let vm = swept("all").seconds(1800);
+        let vm = swept("all");
         let console = if uefi { vm.uefi() } else { vm }.run();
         assert_earlier_one_starts(&console);
         assert_swept(&console);
@@ -297,7 +297,6 @@ kexec-exec
         .stage(1, &first)
         // The ordinary reboot ends it.
         .stage(2, SAY)
-        .seconds(600)
         .run();
     console.has("EXIT 0 of kexec-load").has("STAGE 2 ENDS").has_not("BAD").has_not("panicked");
     assert_eq!(console.only("CMDLINE"), SECOND, "{}", console.shown());
@@ -380,7 +379,6 @@ dmesg -n 8
         .file("bin/injector", &guest("vm-injector"))
         .stage(1, &first)
         .stage(2, &second)
-        .seconds(600)
         .run();
     console.has("EXIT 0 of load").has_not("BAD").has_not("panicked");
     let at_once = console.marked("ATONCE");

@@ -3,11 +3,13 @@
 //! ext4 and vfat disks. Where it fails, the ordinary /init says what it found.
 
 use crate::cpio::Cpio;
+use crate::initrds::marked_archive;
 use crate::machine::{Console, Kernel, folder, note_time, parts, program, qemu, watch};
+use crate::progress::PATIENCE;
+use crate::script::replaced;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
 
 /// Where rc-kexec-init is in an image of mkinitfs's.
 const RDINIT: &str = "rdinit=/usr/sbin/rc-kexec-init";
@@ -173,9 +175,9 @@ fn boot(kernel: Kernel, initramfs: &[u8], options: &str, disks: &[&Path]) -> Con
     for disk in disks {
         qemu.arg("-drive").arg(format!("if=virtio,format=raw,cache=unsafe,file={}", disk.display()));
     }
-    let console = watch(qemu, Duration::from_secs(120), &mut |_| false);
+    let console = watch(qemu, PATIENCE, &mut |_| false);
     note_time(&console);
-    console.has_not("[still running").has_not("Kernel panic");
+    console.has_ended().has_not("Kernel panic");
     console
 }
 
@@ -198,7 +200,7 @@ fn fill(folder: &Folder, name: &str, kernel: Kernel) -> PathBuf {
     folder.write(&format!("{name}/boot/vmlinuz-virt"), &image, 0o644);
     folder.write(&format!("{name}/boot/initramfs-virt"), &initramfs, 0o644);
     folder.write(&format!("{name}/boot/amd-ucode.img"), &microcode, 0o644);
-    folder.write(&format!("{name}/extra.img"), &crate::marked_archive(3), 0o644);
+    folder.write(&format!("{name}/extra.img"), &marked_archive(3), 0o644);
     folder.write(&format!("{name}/vmlinuz-cut"), &image[..image.len() / 2], 0o644);
     folder.write(&format!("{name}/alone"), &image, 0o644);
     folder.path(name)
@@ -410,7 +412,7 @@ fn without_an_init_what_the_kernel_would_run_is_run() {
 /// for there.
 fn relocated(host: &Path, hook: &str) -> String {
     let text = std::fs::read_to_string(host.join(hook)).unwrap();
-    text.replace("/usr/sbin/", &format!("{}/usr/sbin/", host.display()))
+    replaced(&text, "/usr/sbin/", &format!("{}/usr/sbin/", host.display()))
 }
 
 /// Debian's dracut with the one module that the hook depends on, and with nothing for
@@ -459,8 +461,8 @@ fn an_image_of_initramfs_tools_with_klibc_alone() {
     let folder = Folder::new();
     let host = install(&folder, "host", "initramfs-tools");
     let functions = parts().join("initramfs-tools/usr/share/initramfs-tools/hook-functions");
-    let hook = relocated(&host, "usr/share/initramfs-tools/hooks/rc-kexec")
-        .replace("/usr/share/initramfs-tools/hook-functions", functions.to_str().unwrap());
+    let hook = relocated(&host, "usr/share/initramfs-tools/hooks/rc-kexec");
+    let hook = replaced(&hook, "/usr/share/initramfs-tools/hook-functions", functions.to_str().unwrap());
     folder.write("hook", hook.as_bytes(), 0o755);
     let image = folder.path("image");
     for dir in ["usr/bin", "usr/sbin", "usr/lib", "usr/lib64"] {

@@ -1,11 +1,13 @@
 //! A virtual machine: its parts, its console, its end.
 
 use crate::cpio::Cpio;
+use crate::progress::{PATIENCE, Patience, Progress};
+use std::fmt::Display;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A kernel that the machine is started with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -92,9 +94,8 @@ impl Kernel {
         }
         let boot = std::fs::read_dir(parts().join("debian/boot")).unwrap();
         let mut names = boot.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let kernel = names.find(|name| name.starts_with("vmlinuz-")).unwrap();
-        let initrd = kernel.replace("vmlinuz-", "initrd.img-");
-        (kernel, initrd)
+        let release = names.find_map(|name| name.strip_prefix("vmlinuz-").map(String::from)).unwrap();
+        (format!("vmlinuz-{release}"), format!("initrd.img-{release}"))
     }
 }
 
@@ -103,12 +104,13 @@ pub struct Vm {
     kernel: Kernel,
     memory: String,
     uefi: bool,
-    command_line: String,
+    unlocked: bool,
+    appended: String,
     files: Cpio,
     processors: u32,
     disk: bool,
     devices: u32,
-    seconds: u64,
+    patience: Patience,
     board: Option<String>,
     touched: bool,
     long_mode: bool,
@@ -119,6 +121,8 @@ pub struct Console {
     pub text: String,
     /// Seconds from the start of the machine to the end of each line.
     pub lines: Vec<(f64, String)>,
+    /// Why the machine was ended, where it hung.
+    pub hung: Option<String>,
 }
 
 /// What every machine's first process does: the stage that the command line names.
@@ -183,26 +187,22 @@ impl Vm {
             kernel,
             memory: "768M".into(),
             uefi: false,
-            command_line: format!("console={} panic=-1", kernel.console()),
+            unlocked: kernel == Kernel::Alpine,
+            appended: String::new(),
             files,
             processors: 1,
             disk: false,
             devices: 0,
-            seconds: 120,
+            patience: PATIENCE,
             board: None,
             touched: false,
             long_mode: false,
         }
-        .unlocked(kernel == Kernel::Alpine)
-    }
-
-    fn unlocked(self, needed: bool) -> Vm {
-        if needed { self.append("kexec_load_disabled=0") } else { self }
     }
 
     /// Without the boot option that unlocks a kernel like Alpine's.
     pub fn locked(mut self) -> Vm {
-        self.command_line = self.command_line.replace(" kexec_load_disabled=0", "");
+        self.unlocked = false;
         self
     }
 
@@ -217,13 +217,13 @@ impl Vm {
     }
 
     pub fn append(mut self, words: &str) -> Vm {
-        self.command_line = format!("{} {words}", self.command_line);
+        self.appended = format!("{} {words}", self.appended);
         self
     }
 
     /// The script of a stage; 1 is the first.
-    pub fn stage(self, number: u32, script: &str) -> Vm {
-        self.file(&format!("stage{number}"), script.as_bytes())
+    pub fn stage(self, number: u32, script: impl Display) -> Vm {
+        self.file(&format!("stage{number}"), script.to_string().as_bytes())
     }
 
     pub fn file(mut self, name: &str, data: &[u8]) -> Vm {
@@ -279,19 +279,30 @@ impl Vm {
         self
     }
 
-    /// How long the machine may take before it counts as hung.
-    pub fn seconds(mut self, seconds: u64) -> Vm {
-        self.seconds = seconds;
+    /// How many seconds the machine may say nothing before it counts as hung, where more
+    /// than usual are needed.
+    pub fn silence(mut self, seconds: u64) -> Vm {
+        self.patience.silence = seconds;
         self
     }
 
-    /// Starts the machine and reads its console to its end.
+    /// Starts the machine and reads its console to its end. A hung machine fails.
+    #[track_caller]
     pub fn run(self) -> Console {
+        let console = self.run_or_hang();
+        console.has_ended();
+        console
+    }
+
+    /// The same, for who has a use for a machine that hangs.
+    pub fn run_or_hang(self) -> Console {
         let dir = folder();
         let initrd = dir.join("initrd");
         std::fs::write(&initrd, self.files.finish()).unwrap();
 
-        let mut qemu = qemu(self.kernel, &initrd, &self.command_line, "tcg");
+        let unlock = if self.unlocked { " kexec_load_disabled=0" } else { "" };
+        let line = format!("console={} panic=-1{unlock}{}", self.kernel.console(), self.appended);
+        let mut qemu = qemu(self.kernel, &initrd, &line, "tcg");
         if self.long_mode {
             let arguments: Vec<_> = qemu.get_args().map(|word| word.to_os_string()).collect();
             qemu = Command::new("qemu-system-x86_64");
@@ -324,7 +335,7 @@ impl Vm {
             qemu.arg("-drive").arg(format!("if=pflash,format=raw,readonly=on,file={}", code.display()));
             qemu.arg("-drive").arg(format!("if=pflash,format=raw,file={}", copy.display()));
         }
-        let console = watch(qemu, Duration::from_secs(self.seconds), &mut |_| false);
+        let console = watch(qemu, self.patience, &mut |_| false);
         let _ = std::fs::remove_dir_all(&dir);
         note_time(&console);
         console
@@ -361,11 +372,16 @@ pub fn folder() -> PathBuf {
     dir
 }
 
-/// Adds a line to target/vm/times: how long a machine of which test ran.
+/// Adds a line to target/vm/times: how long a machine of which test ran, and how long it said
+/// nothing at the longest.
 pub fn note_time(console: &Console) {
-    let seconds = console.lines.last().map_or(0.0, |(time, _)| *time);
+    let (mut seconds, mut silence) = (0.0, 0.0_f64);
+    for (time, _) in &console.lines {
+        silence = silence.max(time - seconds);
+        seconds = *time;
+    }
     let thread = std::thread::current();
-    let line = format!("{} {seconds:.1}\n", thread.name().unwrap_or("main"));
+    let line = format!("{} {seconds:.1} {silence:.1}\n", thread.name().unwrap_or("main"));
     let file = std::fs::OpenOptions::new().append(true).create(true).open(parts().join("times"));
     let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
 }
@@ -394,16 +410,16 @@ fn firmware(kernel: Kernel) -> (PathBuf, PathBuf) {
 }
 
 /// Runs QEMU to its end, or ends it at the line of the console that `is_last` says is
-/// the last, or when the time is over.
-pub fn watch(qemu: Command, limit: Duration, is_last: &mut dyn FnMut(&str) -> bool) -> Console {
-    watch_typing(qemu, limit, is_last, &[])
+/// the last, or when the patience is.
+pub fn watch(qemu: Command, patience: Patience, is_last: &mut dyn FnMut(&str) -> bool) -> Console {
+    watch_typing(qemu, patience, is_last, &[])
 }
 
 /// As [`watch`], with somebody at the console who types a line, the second of a pair,
 /// when the first of it stands there; each pair once, in their order.
 pub fn watch_typing(
     mut qemu: Command,
-    limit: Duration,
+    patience: Patience,
     is_last: &mut dyn FnMut(&str) -> bool,
     answers: &[(&str, &str)],
 ) -> Console {
@@ -434,11 +450,15 @@ pub fn watch_typing(
     let mut text = Vec::new();
     let mut lines = Vec::new();
     let mut begin = 0;
-    let mut hung = false;
+    let mut progress = Progress::new(patience, start);
+    let mut hung = None;
     let mut answers = answers.iter();
     let (mut next, mut answered) = (answers.next(), 0);
     'running: loop {
-        let left = limit.saturating_sub(start.elapsed());
+        let Some(left) = progress.left(Instant::now()) else {
+            hung = Some(progress.silence());
+            break 'running;
+        };
         match receiver.recv_timeout(left) {
             Ok(bytes) => {
                 text.extend_from_slice(&bytes);
@@ -455,28 +475,27 @@ pub fn watch_typing(
                     let line = String::from_utf8_lossy(&text[begin..begin + length]);
                     let line = line.trim_end_matches('\r').to_string();
                     let last = is_last(&line);
-                    lines.push((start.elapsed().as_secs_f64(), line));
+                    let now = Instant::now();
+                    hung = progress.hear(&line, now).filter(|_| !last);
+                    lines.push(((now - start).as_secs_f64(), line));
                     begin += length + 1;
-                    if last {
+                    if last || hung.is_some() {
                         break 'running;
                     }
                 }
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => break 'running,
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                hung = true;
-                break 'running;
-            }
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
         }
     }
     let _ = child.kill();
     let _ = child.wait();
     let mut text = String::from_utf8_lossy(&text).replace('\r', "");
     text.push_str(&errors.join().unwrap_or_default());
-    if hung {
-        text.push_str(&format!("\n[still running after {} s, and ended]\n", limit.as_secs()));
+    if let Some(why) = &hung {
+        text.push_str(&format!("\n[the machine hung, and was ended: {why}]\n"));
     }
-    Console { text, lines }
+    Console { text, lines, hung }
 }
 
 impl Console {
@@ -491,6 +510,15 @@ impl Console {
     #[track_caller]
     pub fn has_not(&self, unwanted: &str) -> &Console {
         assert!(!self.text.contains(unwanted), "on the console: {unwanted:?}\n{}", self.shown());
+        self
+    }
+
+    /// Fails with the whole console when the machine hung.
+    #[track_caller]
+    pub fn has_ended(&self) -> &Console {
+        if let Some(why) = &self.hung {
+            panic!("the machine hung: {why}\n{}", self.shown());
+        }
         self
     }
 

@@ -13,11 +13,10 @@ fn vm(kernel: Kernel, uefi: bool, script: &str) -> Vm {
         vm = vm.file(&format!("selftests/{name}"), &part(&format!("{folder}/{name}")));
     }
     if kernel == Kernel::Debian {
-        let release = kernel.names().0.replace("vmlinuz-", "");
+        let name = kernel.names().0;
+        let release = name.strip_prefix("vmlinuz-").unwrap();
         let config = part(&format!("debian/boot/config-{release}"));
-        vm = ["lib/modules".to_string(), format!("lib/modules/{release}")]
-            .iter()
-            .fold(vm, |vm, dir| vm.dir(dir));
+        vm = vm.dir("lib/modules").dir(&format!("lib/modules/{release}"));
         vm = vm.file(&format!("lib/modules/{release}/config"), &config);
     }
     let stage = format!(

@@ -2,6 +2,7 @@
 //! poweroff and a halt come to, and that whatever is in the way of a kexec ends in an
 //! ordinary reboot, with a reason on the console.
 
+use crate::initrds::marked_archive;
 use crate::machine::{Kernel, part};
 use crate::openrc::{Boot, Encrypted, End, Init, Installed, KEY_FILE};
 
@@ -293,7 +294,7 @@ fn settings() {
     let second = "echo 'kexec_append=\"\"; kexec_load_at=' >>/etc/conf.d/kexec-load";
     let boots = Installed::new(Init::BusyBox, Kernel::Alpine)
         .file("settings/1", settings.as_bytes())
-        .boot_file("second", &crate::marked_archive(7))
+        .boot_file("second", &marked_archive(7))
         .boot(&first, End::Kexec)
         .boot(
             &format!("cat /proc/cmdline\n{second}\necho 'kexec_command_line=\"$(sed s/a=1/c=3/ /proc/cmdline)\"' >>/etc/conf.d/kexec-load\nrc-service kexec-load restart\nrc-kexec doctor\nrc-service kexec-load doctor\nreboot"),

@@ -3,7 +3,7 @@
 
 use crate::machine::{Kernel, folder, note_time, program, qemu, watch};
 use crate::openrc::{ACCELERATOR, attach, file_system, initramfs_with};
-use std::time::Duration;
+use crate::progress::{PATIENCE, Patience};
 
 /// Says what must not change, loads, and starts the next one. No forks where the shell can do
 /// it: they are what takes time in an emulated machine.
@@ -92,9 +92,12 @@ fn kexecs_in_a_chain_change_nothing() {
         }
         false
     };
-    let console = watch(qemu, Duration::from_secs(60 + 30 * count as u64), &mut is_last);
+    // It says the same at each stage, of which there are so many.
+    let patience = Patience { same: count + PATIENCE.same, ..PATIENCE };
+    let console = watch(qemu, patience, &mut is_last);
     let _ = std::fs::remove_dir_all(&dir);
     note_time(&console);
+    console.has_ended();
     let [.., last] = &stages[..] else { panic!("no stage at all\n{}", console.shown()) };
     assert!(
         is_unchanged(&stages, count),

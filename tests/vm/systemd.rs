@@ -6,11 +6,12 @@ use crate::machine::{Kernel, folder, note_time, part, parts, program, qemu, watc
 use crate::openrc::{
     ACCELERATOR, Boot, End, INITRAMFS, add_busybox, attach, boots, file_system, gzip, initramfs_with, is_last,
 };
+use crate::progress::{PATIENCE, Patience};
+use crate::script::replaced;
 use crate::services::commands;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 /// What follows the version in the name of Debian's kernel.
 const FLAVOUR: &str = "cloud-amd64";
@@ -93,8 +94,9 @@ impl Machine {
         qemu.args(["-m", "512M", "-smp", "1"]);
         attach(&mut qemu, &file_system(&dir.join("root"), "96M"));
         attach(&mut qemu, &file_system(&dir.join("boot"), "64M"));
-        let limit = Duration::from_secs(60 + 90 * wanted.len() as u64);
-        let console = watch(qemu, limit, &mut is_last(wanted.len()));
+        // It says nothing from the kernel's first word to the user's.
+        let patience = Patience { silence: 300, ..PATIENCE };
+        let console = watch(qemu, patience, &mut is_last(wanted.len()));
         let _ = std::fs::remove_dir_all(&dir);
         note_time(&console);
         boots(&console, &wanted)
@@ -166,7 +168,7 @@ impl Machine {
             let lines = unit.lines().skip_while(|line| *line != "#   [Service]").take(2);
             let options: String =
                 lines.map(|line| format!("{}\n", line.trim_start_matches(['#', ' ']))).collect();
-            let options = options.replace("--append quiet", &format!("--append {word}"));
+            let options = replaced(&options, "--append quiet", &format!("--append {word}"));
             assert!(options.contains(word), "{options}");
             write("etc/systemd/system/kexec-load@.service.d/override.conf", &options, 0o644);
         }
@@ -193,7 +195,7 @@ impl Machine {
 
 /// The lines for users of docs/systemd.md, as they stand, for this machine's kernel.
 fn as_documented() -> String {
-    commands(include_str!("../../docs/systemd.md"), "## Enable").replace("FLAVOUR", FLAVOUR)
+    replaced(&commands(include_str!("../../docs/systemd.md"), "## Enable"), "FLAVOUR", FLAVOUR)
 }
 
 /// What the user types to see the unit's state, and what it said at this boot.
@@ -263,7 +265,7 @@ fn under_systemd_trouble_ends_in_an_ordinary_reboot() {
     let unit = unit();
     let boots = Machine::new()
         .kexec_link()
-        .boot(&as_documented().replace("systemctl kexec\n", &cut), End::Firmware)
+        .boot(&replaced(&as_documented(), "systemctl kexec\n", &cut), End::Firmware)
         // The unit fails at a boot, too. Mended, an ordinary reboot can be had.
         .boot(
             &format!(

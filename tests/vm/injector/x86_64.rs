@@ -14,7 +14,8 @@
 //!
 //! Of a sweep no load, no unload and no jump reaches the kernel: the tracer answers in its
 //! place, so what was loaded before must be there afterwards. Prints a line for each call
-//! and what became of it: ROW CALL|ON WHAT|ERRORS|OUTCOME.
+//! and what became of it: ROW CALL|ON WHAT|ERRORS|OUTCOME; and before each call that it tries,
+//! where it is: AT NUMBER of ALL: CALL.
 
 use crate::sum;
 use libc::*;
@@ -450,6 +451,11 @@ fn baseline(command: &[&str]) -> Run {
     first
 }
 
+/// Tells whoever watches the console that this goes on, and how far it is.
+fn say_where(index: usize, good: &Run) {
+    println!("AT {index} of {}: {:?}", good.calls.len(), good.calls[index]);
+}
+
 fn sweep(which: &str, command: &[&str]) {
     let good = baseline(command);
     // In the order in which the calls come: which errors of it led to what.
@@ -476,6 +482,7 @@ fn sweep(which: &str, command: &[&str]) {
         if is_new && !errors.is_empty() {
             order.push(call.clone());
         }
+        say_where(index, &good);
         for &errno in *errors {
             runs += 1;
             let outcome = outcome(&run(command, Fault::Fails(index, errno), false), &good, call, errno);
@@ -571,6 +578,7 @@ fn signals(command: &[&str]) {
     for (signal, name) in [(SIGTERM, "SIGTERM"), (SIGKILL, "SIGKILL")] {
         let (mut ended, mut bad) = (0, 0);
         for index in some(0, load.unwrap(), good.calls.len()) {
+            say_where(index, &good);
             let run = run(command, Fault::Signal(index, signal), false);
             // What comes at the load's own call or later finds it done; the last call ends the
             // program by itself.
@@ -600,6 +608,7 @@ fn cut(path: &str, command: &[&str]) {
     let unpacked = good.calls.iter().position(|call| call.number == SYS_write && call.on.contains("kernel"));
     let last = unpacked.unwrap_or(load);
     for index in some(mapped + 1, last, last + 1) {
+        say_where(index, &good);
         let run = run(command, Fault::Cut(index, path), true);
         std::fs::write(path, &whole).unwrap();
         let said = run.said.lines().next().unwrap_or_default();
