@@ -65,7 +65,7 @@ impl Segment<'_> {
 /// Where the bytes of a segment are while a plan is made.
 #[derive(Clone, Copy, Debug)]
 pub enum Source<'a> {
-    /// In a file that somebody else keeps in memory.
+    /// In memory that the caller keeps, most often a mapped file.
     File(&'a [u8]),
     /// In the plan: its parameters, whole.
     Parameters,
@@ -83,7 +83,7 @@ pub struct Placed<'a> {
 }
 
 impl<'a> Placed<'a> {
-    /// The segment, with the bytes of `parameters` where they are its source.
+    /// The segment as kexec_load(2) receives it; `parameters` are the plan's.
     fn segment<'p>(&self, parameters: &'p [u8]) -> Segment<'p>
     where
         'a: 'p,

@@ -210,7 +210,7 @@ fn a_device_tree_of_the_users() {
         .run();
     console
         .has("EXIT 1 of kexec-load")
-        .has("its device tree cannot be used: it is no device tree")
+        .has("its device tree is unusable: not a device tree")
         .has("LOADED 0");
 }
 

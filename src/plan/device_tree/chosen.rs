@@ -80,8 +80,8 @@ pub fn missing(tree: &Tree, count: usize) -> impl Iterator<Item = &'static [u8]>
 }
 
 /// The offset of a name of [`NAMES`] in the new strings block: in the old block, or among the
-/// names that are appended because they are missing there. A chain of kexecs therefore does
-/// not make the block longer and longer.
+/// names that are appended because they are missing there. Names that are there are used
+/// again, so that a chain of kexecs does not make the block longer and longer.
 pub fn name_at(tree: &Tree, index: usize) -> Result<u32, Defect> {
     let Some(name) = NAMES.get(index) else { return Err(Defect::TooLarge) };
     let offset = find_name(tree.strings, name).unwrap_or_else(|| {

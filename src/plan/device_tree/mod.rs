@@ -238,7 +238,7 @@ pub(crate) mod tests {
 
     #[test]
     fn damaged_trees_are_refused_and_none_is_a_panic() {
-        assert_eq!(edited(b"hello", &chosen()), Err(Defect::Damaged("it is no device tree")));
+        assert_eq!(edited(b"hello", &chosen()), Err(Defect::Damaged("not a device tree")));
         for length in 0..VIRT.len() {
             assert!(edited(&VIRT[..length], &chosen()).is_err(), "{length}");
         }

@@ -36,7 +36,7 @@ impl<'t> Tree<'t> {
         let field = |index: usize| number(bytes, index.saturating_mul(4)).unwrap_or(0);
         let offset = |index: usize| usize::try_from(field(index)).unwrap_or(usize::MAX);
         if bytes.len() < HEADER_SIZE || field(0) != MAGIC {
-            return Err(Defect::Damaged("it is no device tree"));
+            return Err(Defect::Damaged("not a device tree"));
         }
         // fdt_header: magic, totalsize, off_dt_struct, off_dt_strings, off_mem_rsvmap,
         // version, last_comp_version, boot_cpuid_phys, size_dt_strings, size_dt_struct.
@@ -57,7 +57,7 @@ impl<'t> Tree<'t> {
         Ok(Tree { reservations, structure, strings, boot_cpu: field(7) })
     }
 
-    /// The tokens of the structure block, in order. The first defect ends them.
+    /// The tokens of the structure block, in order. A caller has to stop at the first defect.
     pub fn tokens(&self) -> Tokens<'t> {
         Tokens { tree: *self, at: 0, depth: 0, node: b"", has_root: false }
     }
