@@ -11,6 +11,7 @@ use rc_kexec::load::{self, After, Files, Goal, KernelChoice, Layout, Payload, Ro
 use rc_kexec::say;
 use rc_kexec::shutdown::{self, Outcome};
 use rc_kexec::{doctor, jump, status};
+use std::ffi::OsString;
 
 /// Runs a command; its exit status.
 pub fn run(command: Command) -> Result<u8> {
@@ -38,18 +39,19 @@ pub fn run(command: Command) -> Result<u8> {
 
 /// A load, as far as its goal: choose the names, open the files, make the call, go on.
 fn load(command: Load) -> Result<()> {
-    let (mut request, _) = command.from.read();
-    if command.goal == Goal::Draw {
+    let Load { from, goal, announce, debug, ignored } = command;
+    let (mut request, _) = from.read();
+    if goal == Goal::Draw {
         request = request.rehearsed();
     }
     let files = Files::new();
     let chosen = load::select(&request)?;
     let is_found = matches!(request.kernel, KernelChoice::Installed { .. });
-    if is_found && command.goal != Goal::Identify {
+    if is_found && goal != Goal::Identify {
         print(format_args!("kernel: {}\n", chosen.kernel.shown()));
     }
     let kernel = load::kernel(&files, &chosen.kernel, request.kind.as_deref())?;
-    let after = match command.goal {
+    let after = match goal {
         Goal::Identify => {
             print(format_args!("{}: {kernel}\n", kernel.path.shown()));
             return Ok(());
@@ -58,28 +60,36 @@ fn load(command: Load) -> Result<()> {
         Goal::Load(after) => Some(after),
     };
     if is_found {
-        for name in load::initrds::names(&chosen, &kernel)? {
-            print(format_args!("initrd: {}\n", name.shown()));
-        }
+        name_initrds(&load::initrds::names(&chosen, &kernel)?);
     }
     let payload = load::open(&files, &chosen, &request, kernel)?;
     let route = load::route(&request, &payload, rc_kexec::host::calls())?;
     eprint_with(&mut |out| say::load::notes(out, &request, &payload));
-    explain_ignored(command.debug, &command.ignored);
-    if command.debug {
+    explain_ignored(debug, &ignored);
+    if debug {
         eprint_with(&mut |out| say::load::describe(out, &payload));
     }
-    let Some(after) = after else { return draw(&payload, route, command.debug) };
-    let call = commit(&payload, route, command.debug)?;
+    let Some(after) = after else { return draw(&payload, route, debug) };
+    let call = commit(&payload, route, debug)?;
     // This wipes a key, before anything else happens.
     drop(payload);
-    if command.announce {
+    report(call, announce, debug);
+    follow(after)
+}
+
+fn report(call: Call, announce: bool, debug: bool) {
+    if announce {
         print(format_args!("loaded with {call}; the next reboot with kexec starts it\n"));
     }
-    if command.debug {
+    if debug {
         eprint(format_args!("anonymous memory: {} KiB\n", memory::anonymous_kib().unwrap_or(0)));
     }
-    follow(after)
+}
+
+fn name_initrds(names: &[OsString]) {
+    for name in names {
+        print(format_args!("initrd: {}\n", name.shown()));
+    }
 }
 
 /// Makes the one call that changes something; says which it was.
@@ -106,7 +116,7 @@ fn segments(payload: &Payload, debug: bool) -> Result<()> {
     load::segments(payload, &layout.plan, &memory)
 }
 
-/// What a layout leaves out, and with -d all of it.
+/// The notes on a layout, and with -d all of it.
 fn tell(layout: &Layout, memory: &Memory, debug: bool) {
     eprint_with(&mut |out| say::load::layout_notes(out, layout, memory));
     if debug {

@@ -1,4 +1,4 @@
-//! Words -> [`Command`]. Pure: touches nothing on the system.
+//! From words to a [`Command`]. Pure: reads and changes nothing on the system.
 
 mod doctor;
 mod exec;
@@ -29,13 +29,13 @@ use words::Words;
 pub enum Command {
     /// Load a kernel, and perhaps start it.
     Load(Load),
-    /// Unload what is loaded.
+    /// Unload the loaded kernel.
     Unload,
-    /// Is something loaded?
+    /// Is a kernel loaded?
     Status(status::Request),
-    /// Start what is loaded.
+    /// Start the loaded kernel.
     Jump(Jump),
-    /// Is the machine rebooting? And what makes that known.
+    /// Is the machine rebooting? And the preparations for the answer.
     Shutdown(Action),
     /// What stands between this machine and a kexec?
     Doctor(DoctorRequest),
@@ -43,7 +43,7 @@ pub enum Command {
     Print(String),
 }
 
-/// A load, and what to say of it.
+/// A load, and what to print about it.
 #[derive(Clone, Debug)]
 pub struct Load {
     /// What to load.
@@ -58,7 +58,7 @@ pub struct Load {
     pub ignored: Vec<&'static str>,
 }
 
-/// A jump, and what to say of it.
+/// A jump, and what to print about it.
 #[derive(Clone, Debug)]
 pub struct Jump {
     /// The jump.
@@ -69,10 +69,10 @@ pub struct Jump {
     pub ignored: Vec<&'static str>,
 }
 
-/// The name of an applet, what it is for, and how its words become a command.
+/// An applet: its name, its purpose, and how its words become a command.
 struct Applet {
     name: &'static str,
-    /// Its name in messages: whole, where no link has it.
+    /// Its name in messages; with `rc-kexec ` if no link has the name.
     speaks_as: &'static str,
     purpose: &'static str,
     options: fn() -> CommandInfoWithArgs,
@@ -120,7 +120,7 @@ const APPLETS: [Applet; 5] = [
 /// The program's name and version.
 pub const VERSION: &str = concat!("rc-kexec ", env!("CARGO_PKG_VERSION"), "\n");
 
-/// The applet that these words call, by name, and the command that they make.
+/// The name of the applet that these words call, and the command that they make.
 pub fn parse(argv: &[OsString]) -> (&'static str, Result<Command>) {
     let (first, rest) =
         argv.split_first().map_or((OsStr::new(""), argv), |(first, rest)| (first.as_os_str(), rest));
@@ -207,7 +207,7 @@ fn said(words: &Words) -> Result<Option<Request>> {
     Ok((says_something || !is_default).then_some(request))
 }
 
-/// The command line: the running kernel's, when there is no option for it.
+/// The command line: the running kernel's, if no option gives one.
 fn line(words: &Words) -> Result<Line> {
     let (append, command_line) = (words.last("--append"), words.last("--command-line"));
     let reuse = words.has("--reuse-cmdline");

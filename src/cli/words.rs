@@ -120,7 +120,7 @@ impl<'a> Words<'a> {
         values
     }
 
-    /// The value of an option of which the last one counts.
+    /// The value of an option; if it was given several times, the last one.
     pub fn last(&self, name: &str) -> Option<&'a OsStr> {
         self.last_of(&[name]).map(|&(_, value)| value)
     }
@@ -147,7 +147,7 @@ pub fn full_name(row: &FlagInfo<'static>) -> &'static str {
     row.description.strip_prefix("another name of ").unwrap_or(row.long)
 }
 
-/// argh lists --help by itself, without its letter.
+/// The letter of an option. argh adds --help itself, without a letter.
 fn letter_of(row: &FlagInfo) -> Option<char> {
     if row.long == "--help" { Some('h') } else { row.short }
 }

@@ -10,18 +10,18 @@ use crate::known::shutdown::WhenUnknown;
 use crate::settings::Origin;
 use checks::{files, kernel, services, telling};
 
-/// What the doctor looks at, and how it speaks.
+/// What the doctor looks at, and its output format.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// What would be loaded.
     pub load: Origin,
     /// What to do when a reboot cannot be told from a poweroff.
     pub when_unknown: WhenUnknown,
-    /// How it speaks.
+    /// The output format.
     pub format: Format,
 }
 
-/// How the doctor speaks.
+/// The doctor's output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// A table for people.
@@ -37,13 +37,13 @@ pub enum Format {
 pub struct Finding {
     /// What the check looked at: one word, the same in every version.
     pub name: &'static str,
-    /// How it came out.
+    /// The result.
     pub status: Status,
     /// What it found and, in further lines, what to do.
     pub text: String,
 }
 
-/// How a check came out.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// As it should be.

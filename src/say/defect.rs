@@ -63,7 +63,7 @@ impl Display for NotLoadable {
 impl Display for initrd::Defect {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            // Zeros alone, or a bootconfig alone, are no archive either.
+            // The file need not be empty: it may hold only zeros, or only a bootconfig.
             initrd::Defect::Empty => f.write_str("it contains no archive"),
             initrd::Defect::NoArchive { offset, first } => write!(
                 f,

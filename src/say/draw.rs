@@ -1,4 +1,4 @@
-//! The memory of this machine with a plan's segments in it, drawn for people.
+//! A drawing of this machine's memory with a plan's segments in it.
 
 use crate::base::range::{Range, RangeSet};
 use crate::base::text::Size;
@@ -93,7 +93,7 @@ fn letter(purpose: Purpose) -> char {
     }
 }
 
-/// A value whose text is padded as a whole.
+/// A value that is padded as a whole.
 struct Text<T>(T);
 
 impl<T: fmt::Display> fmt::Display for Text<T> {

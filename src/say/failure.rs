@@ -138,7 +138,7 @@ fn no_initrd(f: &mut Formatter<'_>, kernel: &OsStr, tried: &[OsString]) -> fmt::
     )
 }
 
-/// That these files do not exist, of which one would have been enough.
+/// Says that none of these files exists.
 fn absent(f: &mut Formatter<'_>, tried: &[OsString]) -> fmt::Result {
     match tried {
         [one] => write!(f, "{} does not exist", one.shown()),
@@ -237,7 +237,7 @@ impl Display for NotDone {
     }
 }
 
-/// Paths, a space before each.
+/// Writes paths, with a space before each.
 pub fn each(f: &mut Formatter<'_>, paths: &[OsString]) -> fmt::Result {
     paths.iter().try_for_each(|path| write!(f, " {}", path.shown()))
 }

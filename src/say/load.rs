@@ -83,7 +83,7 @@ impl Display for Route {
     }
 }
 
-/// What the user should know before the load, a line each.
+/// What the user should know before the load, one line each.
 pub fn notes(out: &mut dyn Write, request: &Request, payload: &Payload) -> fmt::Result {
     let running_kib = page_size() >> 10;
     match &payload.kernel.image {
@@ -125,7 +125,7 @@ pub fn file_notes(out: &mut dyn Write, payload: &Payload) -> fmt::Result {
     }
 }
 
-/// What a layout leaves out.
+/// The part of a payload that a layout leaves out.
 pub fn layout_notes(out: &mut dyn Write, layout: &Layout, memory: &Memory) -> fmt::Result {
     match layout.hands_on {
         // A user who cannot read /proc/iomem cannot read the runtime map either.
@@ -136,7 +136,7 @@ pub fn layout_notes(out: &mut dyn Write, layout: &Layout, memory: &Memory) -> fm
     }
 }
 
-/// What would be loaded, a line each.
+/// What would be loaded, one line each.
 pub fn describe(out: &mut dyn Write, payload: &Payload) -> fmt::Result {
     write!(out, "kernel: {}, {}", payload.kernel.path.shown(), payload.kernel)?;
     for initrd in &payload.initrds {
@@ -147,7 +147,7 @@ pub fn describe(out: &mut dyn Write, payload: &Payload) -> fmt::Result {
     writeln!(out, "\ncommand line ({length} of {limit} bytes): {}", line.shown())
 }
 
-/// Where everything goes, with -d.
+/// Where everything goes in memory, for -d.
 pub fn explain(out: &mut dyn Write, layout: &Layout, memory: &Memory) -> fmt::Result {
     let source = match memory.source {
         MapSource::Firmware => "/sys/firmware/memmap",
@@ -158,7 +158,7 @@ pub fn explain(out: &mut dyn Write, layout: &Layout, memory: &Memory) -> fmt::Re
     draw(out, &layout.plan, &memory.map, &memory.usable)
 }
 
-/// A dry run.
+/// The output of a dry run.
 pub fn rehearse(
     out: &mut dyn Write,
     payload: &Payload,

@@ -1,5 +1,5 @@
-//! Every sentence that a user can see, but for the help and the doctor's findings, which stand with
-//! their options and their checks. Each type that is put into words has its `Display` here.
+//! The words for what the program reports: each type has its `Display` here. The help stands with its
+//! options, and the doctor's findings stand with their checks.
 
 pub mod defect;
 pub mod draw;

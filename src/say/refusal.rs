@@ -125,7 +125,7 @@ pub fn why_not(
                 None => Ok(()),
             }
         }
-        // The segments are mapped files.
+        // The kernel reads the segments from mapped files.
         Errno::EFAULT if load.size > 0 => f.write_str(
             "a file was cut short during the load, or its disk failed\n  try again when nothing writes to it",
         ),
@@ -167,8 +167,8 @@ fn load_disabled(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
         );
     }
     write!(f, "the boot option {OPTION} is not on this kernel's command line")?;
-    // Only Alpine's kernels are known to know the option: elsewhere the boot loader's
-    // edit would be a guess.
+    // Only Alpine's kernels certainly know the option: elsewhere an edit of the boot loader's
+    // file would be a guess.
     if !facts.alpine {
         return f.write_str(
             ": Alpine's kernels are locked without it; on other kernels something wrote 1 to the sysctl after boot (no file in sysctl.d does)",
@@ -352,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_remedy_is_not_guessed_where_the_facts_do_not_decide() {
-        // Not Alpine: the option may not even be known there, whatever the boot loader.
+        // Not Alpine: that kernel may not know the option, whatever the boot loader is.
         for boot_loaders in [vec![], vec![BootLoader::Grub { has_line: true }]] {
             let text =
                 said(Call::Load, Errno::EPERM, Refusal { load_disabled: true, boot_loaders, ..free() });

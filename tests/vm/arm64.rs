@@ -208,10 +208,7 @@ fn a_device_tree_of_the_users() {
              echo LOADED $(cat /sys/kernel/kexec_loaded)\n",
         )
         .run();
-    console
-        .has("EXIT 1 of kexec-load")
-        .has("its device tree is unusable: not a device tree")
-        .has("LOADED 0");
+    console.has("EXIT 1 of kexec-load").has("its device tree is unusable: not a device tree").has("LOADED 0");
 }
 
 #[test]

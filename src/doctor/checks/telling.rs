@@ -20,24 +20,7 @@ pub fn init(facts: &Facts) -> Finding {
             "init",
             "sysvinit, whose inittab does not run openrc reboot in runlevel 6\n  in /etc/inittab, make the line for runlevel 6 run: /sbin/openrc reboot",
         ),
-        Init::BusyBox(RebootAction::InForce) => {
-            Finding::ok("init", "BusyBox; the ::reboot: line of /etc/inittab sets RC_REBOOT for a reboot")
-        }
-        Init::BusyBox(RebootAction::Different) => Finding::bad(
-            "init",
-            "BusyBox, with a ::reboot: line in /etc/inittab that does not run OpenRC\n  change it to ::reboot:/sbin/openrc reboot, then run: kill -HUP 1",
-        ),
-        Init::BusyBox(action) if facts.trace == Trace::NotArmed => {
-            let remedy = how_to_watch(*action, facts.has_tracefs);
-            let text = format!(
-                "BusyBox, which does not tell services a reboot from a poweroff, and nothing watches its signals\n  {remedy}"
-            );
-            Finding::new("init", unknown_matters, text)
-        }
-        Init::BusyBox(_) => Finding::ok(
-            "init",
-            "BusyBox; its signals tell a reboot from a poweroff, and rc-kexec watches them",
-        ),
+        Init::BusyBox(action) => busybox(facts, *action, unknown_matters),
         Init::Hidden => Finding::bad(
             "init",
             "unable to identify process 1: /proc/1/exe is readable only to root, outside a container",
@@ -54,6 +37,29 @@ pub fn init(facts: &Facts) -> Finding {
                 name.shown(),
                 settings::FILE
             ),
+        ),
+    }
+}
+
+fn busybox(facts: &Facts, action: RebootAction, unknown_matters: Status) -> Finding {
+    match action {
+        RebootAction::InForce => {
+            Finding::ok("init", "BusyBox; the ::reboot: line of /etc/inittab sets RC_REBOOT for a reboot")
+        }
+        RebootAction::Different => Finding::bad(
+            "init",
+            "BusyBox, with a ::reboot: line in /etc/inittab that does not run OpenRC\n  change it to ::reboot:/sbin/openrc reboot, then run: kill -HUP 1",
+        ),
+        _ if facts.trace == Trace::NotArmed => {
+            let remedy = how_to_watch(action, facts.has_tracefs);
+            let text = format!(
+                "BusyBox, which does not tell services a reboot from a poweroff, and nothing watches its signals\n  {remedy}"
+            );
+            Finding::new("init", unknown_matters, text)
+        }
+        _ => Finding::ok(
+            "init",
+            "BusyBox; its signals tell a reboot from a poweroff, and rc-kexec watches them",
         ),
     }
 }
