@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 pub struct Patience {
     /// Seconds without a new line on its console.
     pub silence: u64,
-    /// How often it may say the same line, the kernel's time before it apart. A machine that
-    /// reboots without end is never silent, nor is a kernel that is stuck and says so.
+    /// How often it may say the same line again, after others and the kernel's time before it
+    /// apart. A machine that reboots without end is never silent, nor is a kernel that is stuck
+    /// and says so.
     pub same: usize,
 }
 
@@ -28,12 +29,13 @@ pub struct Progress {
     patience: Patience,
     last: Instant,
     lines: usize,
+    previous: String,
     said: HashMap<String, usize>,
 }
 
 impl Progress {
     pub fn new(patience: Patience, now: Instant) -> Progress {
-        Progress { patience, last: now, lines: 0, said: HashMap::new() }
+        Progress { patience, last: now, lines: 0, previous: String::new(), said: HashMap::new() }
     }
 
     /// How long it may say nothing from now on; `None` when it is over.
@@ -49,18 +51,20 @@ impl Progress {
 
     /// It said this. Answers why it is to be ended, where it is.
     pub fn hear(&mut self, line: &str, now: Instant) -> Option<String> {
-        if line.contains(WAITS) {
-            return None;
-        }
-        self.last = now;
         self.lines += 1;
         if self.lines > MOST_LINES {
             return Some(format!("more than {MOST_LINES} lines on its console"));
         }
         let line = without_time(line);
+        // Of a table of equal lines the first is new.
+        if line.is_empty() || line.contains(WAITS) || line == self.previous {
+            return None;
+        }
+        self.last = now;
+        self.previous = line.into();
         let count = self.said.entry(line.into()).or_default();
         *count += 1;
-        (*count > self.patience.same && !line.is_empty()).then(|| format!("said {count} times: {line}"))
+        (*count > self.patience.same).then(|| format!("said {count} times: {line}"))
     }
 }
 
@@ -94,14 +98,18 @@ fn a_machine_that_says_something_now_and_then_may_take_as_long_as_it_likes() {
 fn a_machine_that_says_nothing_new_is_hung() {
     assert_eq!(heard(PATIENCE, &[(100, "one")], 220), (None, false));
     let waits = "[  *** ] A start job is running for x.service (1min 30s / no limit)";
-    assert_eq!(heard(PATIENCE, &[(100, "one"), (219, waits)], 220), (None, false));
+    for again in ["[  1.5] one", "", waits] {
+        assert_eq!(heard(PATIENCE, &[(100, "one"), (219, again)], 220), (None, false), "{again}");
+    }
 }
 
 #[test]
 fn a_machine_that_goes_round_in_circles_is_hung() {
     let patience = Patience { same: 2, ..PATIENCE };
     let boot = |time| [(time, "[    0.1] Kernel panic - not syncing: x"), (time, ""), (time, "other")];
-    let boots: Vec<(u64, &str)> = [boot(1), boot(2)].concat();
+    let mut boots: Vec<(u64, &str)> = [boot(1), boot(2)].concat();
+    // A table of equal lines is no circle.
+    boots.splice(0..0, [(0, "0000"), (0, "0000"), (0, "0000")]);
     assert_eq!(heard(patience, &boots, 3), (None, true));
     let boots = [&boots[..], &[(3, "[   17.6] Kernel panic - not syncing: x")]].concat();
     let why = Some("said 3 times: Kernel panic - not syncing: x".to_string());
