@@ -127,7 +127,7 @@ fn tell(layout: &Layout, memory: &Memory, debug: bool) {
 /// A dry run: draws the memory with each part where it would lie.
 fn draw(payload: &Payload, route: Route, debug: bool) -> Result<()> {
     let memory = Memory::read()?;
-    let layout = payload.rehearsed(&memory, route)?;
+    let layout = load::rehearse(route, payload, &memory)?;
     if let Some(layout) = &layout {
         tell(layout, &memory, debug);
     }

@@ -156,7 +156,7 @@ fn go_through(request: &load::Request, found: &mut Rehearsal) -> Result<()> {
 
     let memory = Memory::read()?;
     let half = memory.total_pages.saturating_mul(PAGE / 2);
-    let layout = payload.rehearsed(&memory, load::route(request, &payload, calls)?)?;
+    let layout = load::rehearse(load::route(request, &payload, calls)?, &payload, &memory)?;
     found.memory = layout.map(|layout| (layout.plan.memory_size(), half));
     Ok(())
 }

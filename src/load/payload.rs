@@ -5,7 +5,6 @@ use super::initrds::{self, Initrd};
 use super::kernel::Kernel;
 use super::line;
 use super::request::Request;
-use super::route::Route;
 use super::select::Chosen;
 use crate::base::cmdline;
 use crate::base::range::Range;
@@ -165,15 +164,6 @@ impl Payload<'_> {
                 Ok(Layout { plan, hands_on })
             }
             _ => Err(no_plan(NoPlan::OtherMachine).into()),
-        }
-    }
-
-    /// The layout, for a rehearsal of `route`; `None` where kexec_file_load is to place more initrds
-    /// than kexec_load accepts, so that there is nothing to draw. Fails as [`Payload::plan`] does.
-    pub fn rehearsed(&self, memory: &Memory, route: Route) -> Result<Option<Layout<'_>>> {
-        match (self.plan(memory), route) {
-            (Err(failure), Route::File(_)) if matches!(*failure, Failure::TooManyInitrds { .. }) => Ok(None),
-            (layout, _) => layout.map(Some),
         }
     }
 

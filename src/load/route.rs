@@ -1,9 +1,10 @@
 //! Which system call loads: one decision, with its reason.
 
-use super::payload::Payload;
+use super::payload::{Layout, Payload};
 use super::request::{Choice, Key, Request};
 use crate::base::range::Range;
-use crate::failure::{NotDone, Result};
+use crate::failure::{Failure, NotDone, Result};
+use crate::host::memory::Memory;
 use crate::known::call::{Call, Calls};
 
 /// The way into the kernel.
@@ -41,6 +42,15 @@ pub enum Why {
 pub fn route(request: &Request, payload: &Payload, calls: Calls) -> Result<Route> {
     permit(request, calls)?;
     Ok(choose(request.call, needs_load(request, payload), calls))
+}
+
+/// The layout, for a rehearsal of `route`; `None` where kexec_file_load is to place more initrds
+/// than kexec_load accepts, so that there is nothing to draw. Fails as [`Payload::plan`] does.
+pub fn rehearse<'p>(route: Route, payload: &'p Payload, memory: &Memory) -> Result<Option<Layout<'p>>> {
+    match (payload.plan(memory), route) {
+        (Err(failure), Route::File(_)) if matches!(*failure, Failure::TooManyInitrds { .. }) => Ok(None),
+        (layout, _) => layout.map(Some),
+    }
 }
 
 fn choose(choice: Choice, needs_load: bool, calls: Calls) -> Route {
@@ -88,7 +98,6 @@ pub fn permit(request: &Request, calls: Calls) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Failure;
     use crate::load::KeyFile;
 
     #[test]

@@ -1,6 +1,7 @@
 //! Failures: what rc-kexec was doing, to which file, why it failed, and what to do when the facts
 //! decide it. No remedy is a guess: a wrong one is worse than none.
 
+use super::each;
 use super::refusal::why_not;
 use crate::base::text::Shown;
 use crate::failure::{BadKey, Failure, NotDone, Unusable};
@@ -235,11 +236,6 @@ impl Display for NotDone {
             }
         })
     }
-}
-
-/// Writes paths, with a space before each.
-pub fn each(f: &mut Formatter<'_>, paths: &[OsString]) -> fmt::Result {
-    paths.iter().try_for_each(|path| write!(f, " {}", path.shown()))
 }
 
 #[cfg(test)]

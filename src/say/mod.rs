@@ -8,3 +8,12 @@ pub mod load;
 pub mod refusal;
 pub mod report;
 pub mod shutdown;
+
+use crate::base::text::Shown;
+use std::ffi::OsString;
+use std::fmt::{self, Formatter};
+
+/// Writes paths, with a space before each.
+fn each(f: &mut Formatter<'_>, paths: &[OsString]) -> fmt::Result {
+    paths.iter().try_for_each(|path| write!(f, " {}", path.shown()))
+}

@@ -1,6 +1,6 @@
 //! Why the running kernel refuses, and what to do about it.
 
-use super::failure::each;
+use super::each;
 use crate::base::text::{Shown, Size};
 use crate::host::sys::process::strerror;
 use crate::known::boot_loader::{BootLoader, OPTION};

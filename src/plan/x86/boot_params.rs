@@ -1,6 +1,6 @@
 //! struct boot_params, the "zero page": Documentation/arch/x86/zero-page.rst.
 
-use super::{COMMAND_LINE, Inputs, MIB, Parameters, Places, setup_data};
+use super::{COMMAND_LINE, Inputs, MIB, Parameters, Places};
 use crate::base::bytes::{put, u32_at, u64_at};
 use crate::image::bzimage::{BzImage, SETUP_HEADER};
 use crate::plan::memory_map::{Entry, Kind};
@@ -107,12 +107,11 @@ fn put_old_memory_sizes(parameters: &mut Parameters, entries: &[Entry]) -> Optio
     put(parameters, ALT_MEM_K, &alt.to_le_bytes())
 }
 
-/// Fills in the addresses: of the kernel, of the initrds, and of what lies in the
-/// parameters, whose links are offsets until now. `None` if the parameters are too short, or
+/// Fills in the addresses: of the kernel, of the initrds, and of the EFI memory map in the
+/// parameters, whose link is an offset until now. `None` if the parameters are too short, or
 /// an offset in them is wrong.
 pub fn put_pointers(parameters: &mut Parameters, at: Places) -> Option<()> {
     let inside = |offset: u64| at.parameters.checked_add(offset);
-    setup_data::put_addresses(parameters, at.parameters)?;
     let map = u32_at(parameters, EFI_MEMMAP)?;
     if map != 0 {
         put_split(parameters, EFI_MEMMAP, EFI_MEMMAP_HI, inside(u64::from(map))?)?;

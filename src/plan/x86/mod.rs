@@ -164,6 +164,7 @@ fn size_parameters(command_line: &[u8], inputs: &Inputs, efi: EfiState) -> Optio
 /// are too small, or if an address needs more bits than its field has.
 fn fill_parameters(parameters: &mut Parameters, kernel: &BzImage, inputs: &Inputs, at: Places) -> Option<()> {
     boot_params::fill(parameters, kernel, inputs)?;
+    setup_data::put_addresses(parameters, at.parameters)?;
     boot_params::put_pointers(parameters, at)?;
     let trampoline_at = at.parameters.checked_add(TRAMPOLINE as u64)?;
     let target = parameters.get_mut(TRAMPOLINE..)?;
