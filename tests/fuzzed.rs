@@ -1,5 +1,5 @@
-//! What is fuzzed, over the seeds and over every input that once made a target fail: with
-//! the stable compiler, in seconds. `make fuzz` goes on from there.
+//! Runs the fuzz targets over their seeds, and over every input that once made one fail. This
+//! needs only the stable compiler. `make fuzz` searches for new inputs.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -32,7 +32,8 @@ fn what_once_failed_does_not() {
     }
 }
 
-/// Every byte of every seed, changed in a few ways; and every seed cut anywhere.
+/// Runs each target over its seeds with one byte changed, and cut short, at up to 512 places of
+/// each seed.
 #[test]
 fn seeds_with_one_byte_changed_or_cut_short() {
     for (name, target) in fuzz::TARGETS {

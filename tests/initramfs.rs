@@ -1,5 +1,5 @@
-//! The hooks for initramfs generators and rc-kexec-init, as far as no machine has to boot:
-//! what the hooks ask their generators for, and how the command line is read.
+//! What can be tested without a machine: what the hooks ask their initramfs generators for, and
+//! how rc-kexec-init reads the command line.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -11,7 +11,7 @@ fn source(name: &str) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-/// The shells of this machine that /bin/sh may be in an initramfs.
+/// Those shells of this machine that may be /bin/sh in an initramfs.
 fn shells() -> Vec<Vec<&'static str>> {
     let known: [&[&str]; 4] = [&["sh"], &["dash"], &["bash", "--posix"], &["busybox", "ash"]];
     let runs = |shell: &&[&str]| {
@@ -28,11 +28,11 @@ fn run(shell: &[&str], script: &str, argument: &str) -> Output {
     Command::new(program).args(arguments).args(["-c", script, "rc-kexec-init", argument]).output().unwrap()
 }
 
-/// Reads a command line with the functions of rc-kexec-init: the options that were found,
-/// the next kernel's command line, and what was said.
+/// Reads a command line with the functions of rc-kexec-init. Returns the options that they found,
+/// the next kernel's command line, and the messages.
 fn read(shell: &[&str], command_line: &str) -> (String, String, String) {
     let whole = source("rc-kexec-init");
-    // All but its last line.
+    // The last line would run it.
     let functions = whole.strip_suffix("main \"$@\"\n").unwrap();
     let script = format!(
         "{functions}
@@ -56,7 +56,7 @@ fn read(shell: &[&str], command_line: &str) -> (String, String, String) {
 
 #[test]
 fn options_are_read_and_the_rest_is_the_next_kernels() {
-    // The command line, the options, the next kernel's command line.
+    // Each row has the command line, the options, and the next kernel's command line.
     let table = [
         ("", "wait=30", ""),
         ("quiet root=/dev/vda3", "wait=30", "quiet root=/dev/vda3"),
@@ -72,7 +72,8 @@ fn options_are_read_and_the_rest_is_the_next_kernels() {
             "",
         ),
         ("rckexec.dev=PARTUUID=ab-01 rckexec.dir=/", "asked=yes dev=PARTUUID=ab-01 wait=30 dir=/", ""),
-        // Quotes around a value and around a word, and white space as it was between them.
+        // Quotes stand around a value or around a word. White space between words becomes one
+        // space, and white space inside quotes stays.
         (
             "a \"rckexec.dev=LABEL=MY STICK\" b=\"two  words\"\tc rckexec.kernel=\"/a b\"  d",
             "asked=yes dev=LABEL=MY STICK wait=30 kernel=/a b",
@@ -80,14 +81,14 @@ fn options_are_read_and_the_rest_is_the_next_kernels() {
         ),
         ("rckexec.dir=/ x=\"never closed  y", "asked=yes wait=30 dir=/", "x=\"never closed  y"),
         ("rckexec.dir=/ \"x y\"z\" w\"", "asked=yes wait=30 dir=/", "\"x y\"z\" w\""),
-        // Nothing is a pattern, or a backslash to be lost.
+        // The shell expands nothing, and keeps backslashes.
         ("rckexec.dir=/ * a\\nb $HOME `id`", "asked=yes wait=30 dir=/", "* a\\nb $HOME `id`"),
         (
             "a rckexec.dir=/ rckexec.append=\"b c\" d rckexec.append=e",
             "asked=yes wait=30 dir=/ append= b c e",
             "a d b c e",
         ),
-        // Init's words stay init's, and what is added does not become one.
+        // The words for init stay in their place, and added words come before them.
         (
             "a rckexec.dir=/ rckexec.append=b -- c rckexec.dir=/x rdinit=/usr/sbin/rc-kexec-init",
             "asked=yes wait=30 dir=/ append= b",
@@ -95,17 +96,17 @@ fn options_are_read_and_the_rest_is_the_next_kernels() {
         ),
         ("rckexec.dir=/ -- c", "asked=yes wait=30 dir=/", "-- c"),
         ("a -- rckexec.dir=/", "wait=30", "a -- rckexec.dir=/"),
-        // So does the word for a key that kexec-load added, which this initramfs has.
+        // The words that kexec-load added for a key are dropped, but not those of the user.
         ("a rc_kexec.key cryptkey rckexec.dir=/ b", "asked=yes wait=30 dir=/", "a b"),
         ("cryptkey rckexec.dir=/ b", "asked=yes wait=30 dir=/", "cryptkey b"),
-        // What a boot loader put there goes; another's rdinit= stays.
+        // The words of a boot loader are dropped. An rdinit= for another program stays.
         (
             "BOOT_IMAGE=/vmlinuz initrd=\\initramfs rckexec.dir=/ rdinit=/bin/sh noinitrd",
             "asked=yes wait=30 dir=/",
             "rdinit=/bin/sh noinitrd",
         ),
         ("\"rdinit=/opt/x/sbin/rc-kexec-init\" rckexec.dir=/ a", "asked=yes wait=30 dir=/", "a"),
-        // The next kernel is never asked for a kexec, not even by the user.
+        // The next kernel is never asked for a kexec, even if the user asks for it.
         (
             "rckexec.dir=/ rckexec.append=\"rckexec.dir=/ rdinit=/usr/sbin/rc-kexec-init a\"",
             "asked=yes wait=30 dir=/ append= rckexec.dir=/ rdinit=/usr/sbin/rc-kexec-init a",
@@ -178,9 +179,9 @@ fn rc_kexec_init_does_nothing_as_another_process_than_the_first() {
     }
 }
 
-/// Runs a hook's functions with stand-ins for its generator's, which print what they were
-/// asked for. Real generators run in tests/vm/hooks.rs, except mkinitcpio, of which the
-/// tests have no package.
+/// Runs a hook's functions with stand-ins for the functions of its generator, which print their
+/// arguments. tests/vm/hooks.rs runs the real generators, except mkinitcpio, because the tests
+/// have no package of it.
 fn asked_of_stand_ins(hook: &str, stand_ins: &str, calls: &str) -> Vec<String> {
     let text = source(hook).replace(". /usr/share/initramfs-tools/hook-functions", ":");
     let output = run(&["sh"], &format!("set -eu\n{stand_ins}\n{text}\n{calls}"), "");
@@ -193,7 +194,7 @@ const MODULES: &str =
 
 #[test]
 fn what_mkinitcpio_is_asked_for() {
-    // An image in which the hook base has put some of the tools.
+    // An image that already contains some of the tools, from the hook `base`.
     let root = std::env::temp_dir().join(format!("rc-kexec-mkinitcpio-{}", std::process::id()));
     std::fs::create_dir_all(root.join("usr/bin")).unwrap();
     for tool in ["sh", "mkdir", "cat", "sleep"] {
@@ -212,7 +213,7 @@ fn what_mkinitcpio_is_asked_for() {
         "add_symlink /usr/sbin/kexec-exec /usr/sbin/rc-kexec".to_string(),
     ];
     wanted.extend(["findfs", "mount", "umount", "modprobe"].map(|tool| format!("add_binary {tool}")));
-    // With ? it is no error when there is no such module.
+    // The ? makes mkinitcpio ignore a module that does not exist.
     wanted.extend(MODULES.split(' ').map(|module| format!("add_module {module}?")));
     assert_eq!(asked, wanted);
     std::fs::remove_dir_all(root).unwrap();
@@ -258,7 +259,7 @@ fn what_initramfs_tools_are_asked_for() {
             &format!("manual_add_modules {MODULES}"),
         ]
     );
-    // What it is asked first: which hooks come before it. None.
+    // No hook must run before it.
     assert_eq!(asked_of_stand_ins("initramfs-tools", "set -- prereqs", ""), [""; 0]);
 }
 

@@ -1,4 +1,5 @@
-//! `make install` puts what it says where it says, and no more.
+//! `make install` installs what its settings ask for and nothing else, and `make uninstall`
+//! removes it.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -139,7 +140,7 @@ fn under_systemd_the_unit_is_in_the_place_of_the_services() {
     std::fs::remove_dir_all(dir).unwrap();
 }
 
-/// The files and links below a folder, by their paths in it.
+/// The paths of all files and links below a folder, relative to it.
 fn tree(dir: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![dir.to_path_buf()];
@@ -185,7 +186,7 @@ fn the_hooks_of_those_generators_that_are_named() {
         let mut wanted = [wanted, &with_it].concat();
         wanted.sort_unstable();
         assert_eq!(added, wanted, "{named}");
-        // Whatever was asked for then.
+        // `make uninstall` removes all hooks, without INITRAMFS.
         make("uninstall", &dir, &[]);
         assert_eq!(tree(&dir), [""; 0], "{named}");
         assert!(!dir.join("usr/lib/dracut/modules.d/90rc-kexec").exists(), "{named}");

@@ -1,5 +1,5 @@
-//! What the crates and the source may be: deny.toml without cargo-deny, and where the lints
-//! that Cargo.toml denies are allowed all the same. Part of `make lint`.
+//! The rules for crates and source: those of deny.toml, checked without cargo-deny, and the
+//! places where the lints of Cargo.toml are allowed. `make lint` runs these tests.
 
 #![allow(
     missing_docs,
@@ -22,7 +22,7 @@ fn read(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The words in quotation marks of the list that `name` is set to.
+/// The strings of the list `name` in a TOML file.
 fn list(toml: &str, name: &str) -> Vec<String> {
     let begin = format!("\n{name} = [");
     let rest = toml.split_once(&begin).unwrap_or_else(|| panic!("no {name} in\n{toml}")).1;
@@ -30,8 +30,8 @@ fn list(toml: &str, name: &str) -> Vec<String> {
     inside.split('"').skip(1).step_by(2).map(String::from).collect()
 }
 
-/// Whether an SPDX expression can be met with what is allowed. "/" is how crates once wrote
-/// OR. An exception ("WITH") widens what is permitted: the licence without it counts.
+/// Whether the allowed licences satisfy an SPDX expression. A "/" means OR, as crates wrote it in
+/// the past. An exception ("WITH") only permits more, so it is ignored.
 fn met(expression: &str, allowed: &[String]) -> bool {
     let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let mut words = spaced.split_whitespace().peekable();
@@ -90,7 +90,7 @@ fn licence_expressions_are_read() {
     }
 }
 
-/// Each crate that a manifest can come to, on any machine, and its licence.
+/// All crates that a manifest depends on, for any machine, with their licences.
 fn licences(manifest: &str) -> BTreeMap<String, String> {
     let tree = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .current_dir(top())
@@ -112,7 +112,7 @@ fn every_crate_has_a_licence_that_is_allowed() {
     let exception = ["NCSA".to_string()];
     for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
         let licences = licences(manifest);
-        // The tree is not empty by accident.
+        // This fails if cargo prints the tree in another form.
         assert!(licences.keys().any(|name| name.starts_with("libc v")), "{licences:?}");
         let refused: Vec<_> = licences
             .iter()
@@ -125,7 +125,7 @@ fn every_crate_has_a_licence_that_is_allowed() {
     }
 }
 
-/// The packages of a lock file: name, version, source, checksum.
+/// The name, version, source and checksum of each package in a lock file.
 fn locked(file: &str) -> Vec<[String; 4]> {
     let text = read(file);
     let packages = text.split("[[package]]").skip(1).map(|package| {
@@ -167,7 +167,7 @@ fn no_crate_is_there_in_two_versions() {
     }
 }
 
-/// The program's source files, by their paths from the top, and what is in them.
+/// The paths of the program's source files, relative to the top, with their texts.
 fn sources() -> Vec<(String, String)> {
     fn walk(dir: &Path, files: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(dir).unwrap() {
@@ -186,13 +186,13 @@ fn sources() -> Vec<(String, String)> {
     files.iter().map(|path| (name(path), std::fs::read_to_string(path).unwrap())).collect()
 }
 
-/// The words of a source text that are not in comments.
+/// The words of a source text outside comments.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
     code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'))
 }
 
-/// The attributes of a source text, without spaces, and what follows each.
+/// The attributes of a source text without spaces, each with the text after it.
 fn attributes(text: &str) -> Vec<(String, &str)> {
     let starts = text.match_indices("#[").chain(text.match_indices("#!["));
     let attributes = starts.filter_map(|(at, _)| {
@@ -221,16 +221,16 @@ fn unsafe_code_is_in_host_sys_alone() {
     assert!(found > 20, "{found}: is it looked for where it is?");
 }
 
-/// Where the lints of Cargo.toml are lowered: all such places, by file, attribute, and the
-/// first line of what it stands above.
+/// Compares all places that lower a lint of Cargo.toml with a list. A place is a file, an
+/// attribute, and the first line after it.
 #[test]
 fn what_cargo_toml_denies_is_allowed_in_tests_and_for_unsafe_code_alone() {
     let mut lowered = Vec::new();
     for (file, text) in sources() {
         for (attribute, rest) in attributes(&text) {
             let lowers = ["allow(", "warn(", "expect("].iter().any(|level| attribute.contains(level));
-            // A crate's tests may stop at the first surprise, and have a `main` of their own; and
-            // fields that argh alone looks at are dead to the compiler.
+            // A crate's tests may panic and leave the program's code unused. The compiler does
+            // not see that argh uses the fields of its structs.
             let fine = ["#![cfg_attr(test,allow(", "#[expect(dead_code,reason="];
             if lowers && !fine.iter().any(|begin| attribute.starts_with(begin)) {
                 let item = rest.trim_start().lines().next().unwrap_or_default();
@@ -243,7 +243,7 @@ fn what_cargo_toml_denies_is_allowed_in_tests_and_for_unsafe_code_alone() {
         "src/main.rs #[allow(unsafe_code)] mod start;",
     ];
     assert_eq!(lowered, wanted);
-    // start.rs is a file of host/sys/, wherever it is a module of.
+    // start.rs lies in host/sys/, although it is a module of main.rs.
     assert!(
         read("src/main.rs").contains("#[path = \"host/sys/start.rs\"]\n#[allow(unsafe_code)]\nmod start;")
     );

@@ -1,5 +1,5 @@
-//! The same source gives the same bytes, wherever it is built: `make reproducible` builds
-//! here, and this again from the tarball of `make dist`, in another folder.
+//! The same source gives the same bytes in any folder. `make reproducible` builds the program
+//! here, and these tests build it again in another folder, from the tarball of `make dist`.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
@@ -12,8 +12,8 @@ fn from_make(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: run `make reproducible`"))
 }
 
-/// Another home of cargo's, with the crates that are in this one: whatever is unpacked lies
-/// elsewhere, and nothing is fetched.
+/// Another home for cargo with the same crates as this one, so that cargo unpacks them in another
+/// folder and fetches nothing.
 fn cargo_home(dir: &Path) -> PathBuf {
     let home = dir.join("cargo's home");
     let home = PathBuf::from(home.to_str().unwrap().replace([' ', '\''], "-"));
@@ -27,7 +27,8 @@ fn cargo_home(dir: &Path) -> PathBuf {
     home
 }
 
-/// Unpacks the source elsewhere, builds it offline, and compares.
+/// Unpacks the source in another folder, builds it offline, and compares the program with the one
+/// that the variable `here` names.
 fn rebuilt(goal: &str, here: &str) {
     let arch = from_make("ARCH");
     let here = PathBuf::from(from_make(here));
@@ -51,7 +52,7 @@ fn rebuilt(goal: &str, here: &str) {
     let there = dir.0.join("built").join(here.file_name().unwrap());
     let (one, two) = (std::fs::read(&here).unwrap(), std::fs::read(&there).unwrap());
     let differs = one.iter().zip(&two).position(|(one, two)| one != two);
-    // What is a path is the likely difference.
+    // A path in the program is the likely difference.
     let paths =
         String::from_utf8_lossy(&two).lines().filter(|line| line.contains(dir.0.to_str().unwrap())).count();
     assert!(

@@ -1,7 +1,8 @@
-//! The kernel's command line as words. Like the kernel (lib/cmdline.c, next_arg),
-//! white space separates words except between double quotes.
+//! The kernel's command line as words. White space separates words except between double
+//! quotes, as in the kernel (lib/cmdline.c, next_arg). The bytes 0x0b and 0xa0, which are
+//! white space to the kernel, are parts of words here.
 
-/// The words of a command line, quotes and all.
+/// The words of a command line, with their quotes.
 pub fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut quoted = false;
     line.split(move |&byte| {
@@ -13,14 +14,16 @@ pub fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     .filter(|word| !word.is_empty())
 }
 
-/// Whether `wanted` is one of the words before `--`, where the kernel stops reading.
+/// Whether `wanted` is one of the words before `--`. The kernel leaves the words after it to
+/// init.
 pub fn has_word(line: &[u8], wanted: &[u8]) -> bool {
     words(line).take_while(|&word| word != b"--").any(|word| word == wanted)
 }
 
-/// What a key to the root adds: the word for Alpine's initramfs after one that says whose it
-/// is. For a command line that is used again the key's file is not there, and then
-/// nlplug-findfs, told of it, asks for no passphrase either.
+/// The words that `--crypt-key` adds: `cryptkey` is for Alpine's initramfs, and the word
+/// before it marks it as added. The mark lets [`without_marks`] drop both when the command line
+/// is used again: the key file is then missing, and nlplug-findfs, told to use it, would not
+/// ask for the passphrase.
 pub const KEY_WORDS: &[u8] = b" rc_kexec.key cryptkey";
 
 /// The word `cryptkey` or `cryptkey=...`: where Alpine's initramfs finds a key to the root.
@@ -28,23 +31,22 @@ pub fn cryptkey(line: &[u8]) -> Option<&[u8]> {
     words(line).find(|word| *word == b"cryptkey" || word.starts_with(b"cryptkey="))
 }
 
-/// Whether a word is a boot loader's mark and not the user's: it was true for the
-/// boot that is over.
+/// Whether a boot loader added the word. Such a word describes a boot that is over.
 fn is_boot_loaders_mark(word: &[u8]) -> bool {
     let bare = word.strip_prefix(b"\"").unwrap_or(word);
     bare.starts_with(b"BOOT_IMAGE=") || bare.starts_with(b"initrd=")
 }
 
-/// `line` without the marks of the boot loader that started the running kernel and without
-/// [`KEY_WORDS`]; as it was, to the byte, when there are none, so that a chain of kexecs
-/// leaves it unchanged.
+/// `line` without the words that a boot loader added and without [`KEY_WORDS`], and with one
+/// space between words. A line without such words is returned unchanged, to the byte, so that
+/// a chain of kexecs does not change it.
 pub fn without_marks(line: &[u8]) -> Vec<u8> {
     let mut kept = Vec::new();
-    let (mut all, mut of_key) = (true, false);
+    let (mut all, mut key_marked) = (true, false);
     for word in words(line) {
-        if is_boot_loaders_mark(word) || word == b"rc_kexec.key" || of_key && word == b"cryptkey" {
+        if is_boot_loaders_mark(word) || word == b"rc_kexec.key" || key_marked && word == b"cryptkey" {
             all = false;
-            of_key |= word == b"rc_kexec.key";
+            key_marked |= word == b"rc_kexec.key";
             continue;
         }
         if !kept.is_empty() {

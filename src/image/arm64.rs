@@ -1,5 +1,5 @@
-//! The arm64 Image: Documentation/arch/arm64/booting.rst, "4. Call the kernel
-//! image". Offsets are those of the 64-byte header in that text.
+//! The arm64 Image (Documentation/arch/arm64/booting.rst, "4. Call the kernel image"). The
+//! offsets are those of the 64-byte header in that section.
 
 use super::machine::{Defect, range};
 use super::pe;
@@ -14,53 +14,58 @@ const HEADER_SIZE: u64 = 64;
 /// "u32 magic = 0x644d5241; Magic number, little endian, "ARM\x64""
 const ARM64_MAGIC: u32 = 0x644d_5241;
 
-/// No Image is larger: more is a header that cannot be true.
+/// The largest plausible `image_size`, in bytes. A larger one means a damaged header.
 const LARGEST: u64 = 4 << 30;
-/// The Image is placed relative to a multiple of this.
+/// The Image is placed `text_offset` bytes after a multiple of this, in bytes: "The Image must
+/// be placed text_offset bytes from a 2MB aligned base address".
 pub const BASE_ALIGNMENT: u64 = 2 << 20;
 
-/// The longest command line, in bytes, without the NUL: COMMAND_LINE_SIZE is 2048
-/// (arch/arm64/include/uapi/asm/setup.h), and what is longer is cut without a word.
+/// The longest command line, in bytes, without the NUL. COMMAND_LINE_SIZE is 2048
+/// (arch/arm64/include/uapi/asm/setup.h), and the kernel cuts off the rest silently.
 pub const COMMAND_LINE_SIZE: usize = 2047;
 
 /// An Image whose header has been checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Arm64Image<'a> {
     bytes: &'a [u8],
-    /// Where it lies, in bytes from a 2 MiB aligned base address.
+    /// The distance from a 2 MiB aligned base address to the Image, in bytes, below 2 MiB.
     pub text_offset: u64,
-    /// The memory that it takes from its beginning on, in bytes; its data that are
-    /// zero at first are not in the file.
+    /// The memory that the Image occupies from its start, in bytes, at most 4 GiB and not 0. It
+    /// includes the bss, which the file does not contain.
     pub image_size: u64,
-    /// Whether its base may lie anywhere; else it should be as low as possible.
+    /// Whether the base may lie anywhere in RAM. Otherwise it should be as low as possible.
     pub anywhere: bool,
-    /// Kilobytes of its pages: 4, 16 or 64, when the header says so.
+    /// The kernel's page size in KiB, 4, 16 or 64. `None` when the header does not say.
     pub page_kib: Option<u32>,
 }
 
-/// Whether the file announces itself as an arm64 Image, whole or not.
+/// Whether the file has the magic number of an arm64 Image. The file may still be cut short.
 pub fn looks_like(bytes: &[u8]) -> bool {
     u32_at(bytes, MAGIC) == Some(ARM64_MAGIC)
 }
 
 impl<'a> Arm64Image<'a> {
     /// Reads and checks the header of a file that [`looks_like`] an Image.
+    ///
+    /// # Errors
+    ///
+    /// [`Defect::Truncated`] and [`Defect::Header`].
     pub fn parse(bytes: &'a [u8]) -> Result<Arm64Image<'a>, Defect> {
         let header = range(bytes, 0, HEADER_SIZE)?;
         let number = |offset| u64_at(header, offset).unwrap_or(0);
         let (text_offset, image_size, flags) = (number(TEXT_OFFSET), number(IMAGE_SIZE), number(FLAGS));
-        // "Prior to v3.17 [...] image_size is zero": how much memory such a kernel
-        // takes is "effectively unbound", which cannot be planned for.
+        // "Prior to v3.17 [...] image_size is zero". The memory that such a kernel needs is
+        // "effectively unbound", which no plan can provide.
         if image_size == 0 {
             return Err(Defect::Header("image_size is 0, as in kernels before 3.17"));
         }
         if image_size > LARGEST || text_offset >= BASE_ALIGNMENT {
             return Err(Defect::Header("image_size or text_offset is out of range"));
         }
-        // A file is shorter than image_size by the data that are zero at first. Where it has
-        // to end says its PE header, which all but the smallest kernels have.
+        // The file lacks the bss, so it is shorter than image_size. The PE header says where
+        // the file must end. A kernel without CONFIG_EFI has no PE header.
         pe::check_length(bytes)?;
-        // What follows is no kernel: a signature, or padding.
+        // Leave out what follows the Image, such as a signature or padding.
         let length = usize::try_from(image_size).unwrap_or(usize::MAX);
         let bytes = bytes.get(..length).unwrap_or(bytes);
         // "Bit 1-2 Kernel Page size. 0 - Unspecified. 1 - 4K 2 - 16K 3 - 64K"
@@ -75,7 +80,7 @@ impl<'a> Arm64Image<'a> {
         Ok(Arm64Image { bytes, text_offset, image_size, anywhere, page_kib })
     }
 
-    /// What is loaded, and entered at its first byte.
+    /// The bytes to load. The kernel is entered at the first one.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
@@ -85,7 +90,7 @@ impl<'a> Arm64Image<'a> {
 pub(crate) mod tests {
     use super::*;
 
-    /// The header of Debian's 6.12 cloud kernel, over a body of `length` bytes.
+    /// A file of `length` bytes with the header of Debian's 6.12 cloud kernel.
     pub(crate) fn sample(length: usize) -> Vec<u8> {
         let mut file = vec![0u8; length];
         file[..8].copy_from_slice(&[0x4d, 0x5a, 0x40, 0xfa, 0x3b, 0x34, 0x62, 0x14]);
@@ -113,7 +118,7 @@ pub(crate) mod tests {
 
     #[test]
     fn an_image_that_is_cut_is_known_by_its_pe_header() {
-        // As Debian's: the PE header at 64, .text and .data behind each other.
+        // As in Debian's kernel: the PE header at 64, then .text and .data.
         let mut file = sample(0x3000);
         let mut put = |offset: usize, field: &[u8]| file[offset..offset + field.len()].copy_from_slice(field);
         put(0, b"MZ");

@@ -1,178 +1,145 @@
-//! The bzImage of the x86 boot protocol: Documentation/arch/x86/boot.rst,
-//! "Details of Header Fields". Offsets are those of that text.
+//! The bzImage of the x86 boot protocol (Documentation/arch/x86/boot.rst, "Details of Header
+//! Fields"). The names and offsets of fields are those of that section.
 
 use crate::base::bytes::{self, u8_at, u16_at, u32_at, u64_at};
 
-/// A sector, the unit of `setup_sects`.
-const SECTOR: usize = 512;
-/// A paragraph, the unit of `syssize`.
-const PARAGRAPH: u64 = 16;
+/// The unit of `setup_sects`, in bytes: "512-byte sectors".
+pub(super) const SECTOR: usize = 512;
+/// The unit of `syssize`, in bytes: "16-byte paragraphs".
+pub(super) const PARAGRAPH: u64 = 16;
 
-const SETUP_SECTS: usize = 0x1f1;
-const SYSSIZE: usize = 0x1f4;
-const BOOT_FLAG: usize = 0x1fe;
+pub(super) const SETUP_SECTS: usize = 0x1f1;
+pub(super) const ROOT_FLAGS: usize = 0x1f2;
+pub(super) const SYSSIZE: usize = 0x1f4;
+pub(super) const BOOT_FLAG: usize = 0x1fe;
+pub(super) const JUMP_INSTRUCTION: usize = 0x200;
+/// The second byte of the jump instruction.
 const JUMP: usize = 0x201;
-const HEADER: usize = 0x202;
-const VERSION: usize = 0x206;
+pub(super) const HEADER: usize = 0x202;
+pub(super) const VERSION: usize = 0x206;
 const KERNEL_VERSION: usize = 0x20e;
-const LOADFLAGS: usize = 0x211;
-const INITRD_ADDR_MAX: usize = 0x22c;
-const KERNEL_ALIGNMENT: usize = 0x230;
-const RELOCATABLE_KERNEL: usize = 0x234;
-const XLOADFLAGS: usize = 0x236;
-const CMDLINE_SIZE: usize = 0x238;
+pub(super) const LOADFLAGS: usize = 0x211;
+pub(super) const INITRD_ADDR_MAX: usize = 0x22c;
+pub(super) const KERNEL_ALIGNMENT: usize = 0x230;
+pub(super) const RELOCATABLE_KERNEL: usize = 0x234;
+pub(super) const MIN_ALIGNMENT: usize = 0x235;
+pub(super) const XLOADFLAGS: usize = 0x236;
+pub(super) const CMDLINE_SIZE: usize = 0x238;
 const PAYLOAD_OFFSET: usize = 0x248;
 const PAYLOAD_LENGTH: usize = 0x24c;
-const PREF_ADDRESS: usize = 0x258;
-const INIT_SIZE: usize = 0x260;
+pub(super) const PREF_ADDRESS: usize = 0x258;
+pub(super) const INIT_SIZE: usize = 0x260;
 
-/// Where the setup header begins, in the file and in boot_params alike.
+/// The offset of the setup header, both in the file and in boot_params.
 pub const SETUP_HEADER: usize = SETUP_SECTS;
-/// Where the next field of boot_params begins: no setup header is longer.
+/// The offset of the next field of boot_params. No setup header reaches beyond it.
 const SETUP_HEADER_END: usize = 0x290;
 
-/// `loadflags` bit 0: the protected-mode code is loaded at 0x100000 or above.
-const LOADED_HIGH: u8 = 1 << 0;
-/// `xloadflags` bit 0: the kernel has the 64-bit entry point at 0x200.
-const XLF_KERNEL_64: u16 = 1 << 0;
-/// `xloadflags` bit 1: kernel, boot_params, command line and initrd may lie above 4 GiB.
-const XLF_CAN_BE_LOADED_ABOVE_4G: u16 = 1 << 1;
-/// `xloadflags` bit 4: the kernel takes over EFI runtime services from a kexec.
-const XLF_EFI_KEXEC: u16 = 1 << 4;
-/// `xloadflags` bit 5: the kernel can be entered with five-level paging on.
-const XLF_5LEVEL: u16 = 1 << 5;
+/// `loadflags` bit 0: "If 1, the protected-mode code is loaded at 0x100000."
+pub(super) const LOADED_HIGH: u8 = 1 << 0;
+/// `xloadflags` bit 0: "If 1, this kernel has the legacy 64-bit entry point at 0x200."
+pub(super) const XLF_KERNEL_64: u16 = 1 << 0;
+/// `xloadflags` bit 1: "If 1, kernel/boot_params/cmdline/ramdisk can be above 4G."
+pub(super) const XLF_CAN_BE_LOADED_ABOVE_4G: u16 = 1 << 1;
+/// `xloadflags` bit 4: "If 1, the kernel supports kexec EFI boot with EFI runtime support."
+pub(super) const XLF_EFI_KEXEC: u16 = 1 << 4;
+/// `xloadflags` bit 5 (arch/x86/include/uapi/asm/bootparam.h): the kernel can be entered with
+/// five-level paging on.
+pub(super) const XLF_5LEVEL: u16 = 1 << 5;
 
-/// The oldest protocol that is loaded: since 2.06 the header says how long a command
-/// line may be, and everything before it that matters here.
+/// The oldest protocol that is supported. Since 2.06 the header has every field that a load
+/// needs, apart from those below.
 const OLDEST: u16 = 0x206;
-/// Since this protocol the header has `pref_address` and `init_size`.
+/// The first protocol whose header has `pref_address` and `init_size`.
 const WITH_INIT_SIZE: u16 = 0x20a;
-/// Since this protocol the header has `xloadflags`.
+/// The first protocol whose header has `xloadflags`.
 const WITH_XLOADFLAGS: u16 = 0x20c;
 
 /// What is wrong with a bzImage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Defect {
-    /// The file ends before its header says: bytes promised, bytes there.
+    /// The file is shorter than its header says.
     Truncated {
-        /// What the header promises.
+        /// The least length that the header promises, in bytes.
         promised: u64,
-        /// What the file has.
+        /// The file's length, in bytes.
         present: u64,
     },
-    /// The boot protocol is older than 2.06: major and minor.
+    /// The boot protocol, major and minor, is older than 2.06.
     TooOld(u8, u8),
-    /// A zImage, to be loaded low.
+    /// The file is a zImage, which is loaded below 1 MiB.
     LoadedLow,
-    /// A field of the header cannot be true.
+    /// A field of the header is impossible. The text says which and how.
     Header(&'static str),
 }
 
-/// A bzImage whose header has been checked against the file: every range that
-/// the methods below hand out lies inside it.
+/// A bzImage whose header has been checked against the file: the setup header and the
+/// protected-mode code lie inside it.
 #[derive(Clone, Copy, Debug)]
 pub struct BzImage<'a> {
     bytes: &'a [u8],
     setup_header: &'a [u8],
     protected_mode: &'a [u8],
     xloadflags: u16,
-    /// Boot protocol version, major << 8 | minor.
+    /// The version of the boot protocol, "in (major << 8)+minor format", at least 2.06.
     pub protocol: u16,
-    /// The unit the kernel wants to be aligned to, in bytes, a power of two.
+    /// The alignment that the kernel requires, in bytes, a power of two of at least 4096.
     pub kernel_alignment: u64,
-    /// The address the kernel prefers to run at.
+    /// The address that the kernel prefers to run at.
     pub pref_address: u64,
-    /// How much memory the kernel needs from its load address on, in bytes,
-    /// before it can read the memory map.
+    /// The "amount of linear contiguous memory starting at the kernel runtime start address
+    /// that the kernel needs before it is capable of examining its memory map", in bytes.
     pub init_size: u64,
-    /// Whether it may be loaded elsewhere than at `pref_address`.
+    /// Whether the kernel can run at addresses other than `pref_address`.
     pub relocatable: bool,
-    /// The longest command line it takes, in bytes, without the NUL.
+    /// The longest command line that the kernel accepts, in bytes, without the NUL.
     pub cmdline_size: usize,
     /// The highest address that the initrd may occupy.
     pub initrd_addr_max: u64,
 }
 
-/// Whether the file announces itself as a bzImage, whole or not.
+/// Whether the file has the magic numbers of a bzImage. The file may still be cut short.
 pub fn looks_like(bytes: &[u8]) -> bool {
     bytes::array_at(bytes, HEADER) == Some(*b"HdrS") && u16_at(bytes, BOOT_FLAG) == Some(0xaa55)
 }
 
 impl<'a> BzImage<'a> {
     /// Reads and checks the header of a file that [`looks_like`] a bzImage.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Defect`].
     pub fn parse(bytes: &'a [u8]) -> Result<BzImage<'a>, Defect> {
-        let present = bytes.len() as u64;
-        // Every field lies in the first two sectors; 0 stands for none below.
+        // All fields that are read here lie in the first two sectors.
         if bytes.len() < 2 * SECTOR {
-            return Err(Defect::Truncated { promised: (2 * SECTOR) as u64, present });
+            return Err(Defect::Truncated { promised: (2 * SECTOR) as u64, present: bytes.len() as u64 });
         }
-        let version = u16_at(bytes, VERSION).unwrap_or(0);
-        if version < OLDEST {
-            let [minor, major] = version.to_le_bytes();
+        let protocol = u16_at(bytes, VERSION).unwrap_or(0);
+        if protocol < OLDEST {
+            let [minor, major] = protocol.to_le_bytes();
             return Err(Defect::TooOld(major, minor));
         }
-        let byte = |offset| u8_at(bytes, offset).unwrap_or(0);
-        let number = |offset| u64::from(u32_at(bytes, offset).unwrap_or(0));
-        if byte(LOADFLAGS) & LOADED_HIGH == 0 {
+        if byte(bytes, LOADFLAGS) & LOADED_HIGH == 0 {
             return Err(Defect::LoadedLow);
         }
-        let xloadflags = u16_at(bytes, XLOADFLAGS).filter(|_| version >= WITH_XLOADFLAGS).unwrap_or(0);
-
-        // "The size of the setup code in 512-byte sectors. If this field is 0,
-        // the real value is 4. The real-mode code consists of the boot sector
-        // (always one 512-byte sector) plus the setup code."
-        let setup_sects = match byte(SETUP_SECTS) {
-            0 => 4,
-            sectors => usize::from(sectors),
-        };
-        let setup_size = setup_sects.saturating_add(1).saturating_mul(SECTOR);
-        // "The size of the protected-mode code in units of 16-byte paragraphs."
-        let syssize = number(SYSSIZE).saturating_mul(PARAGRAPH);
-        if syssize == 0 {
-            return Err(Defect::Header("syssize is 0"));
-        }
-        let promised = syssize.saturating_add(setup_size as u64);
-        // What follows is no kernel: a signature, or padding.
-        let code = usize::try_from(promised).ok().and_then(|end| bytes.get(setup_size..end));
-        let protected_mode = code.ok_or(Defect::Truncated { promised, present })?;
-
-        if number(PAYLOAD_OFFSET).saturating_add(number(PAYLOAD_LENGTH)) > syssize {
-            return Err(Defect::Header("the payload reaches beyond syssize"));
-        }
-        let (mut pref_address, mut init_size) = (u64_at(bytes, PREF_ADDRESS).unwrap_or(0), number(INIT_SIZE));
-        if version < WITH_INIT_SIZE {
-            // Such a kernel prefers 1 MiB, and does not say how much memory it takes
-            // to unpack itself: what gzip makes of it, with room to spare.
-            (pref_address, init_size) = (1 << 20, syssize.saturating_mul(8));
-        }
-        if init_size < syssize {
-            return Err(Defect::Header("init_size is less than syssize"));
-        }
-        let kernel_alignment = number(KERNEL_ALIGNMENT);
+        let protected_mode = protected_mode(bytes)?;
+        let (pref_address, init_size) = memory(bytes, protocol)?;
+        let kernel_alignment = number(bytes, KERNEL_ALIGNMENT);
         if !kernel_alignment.is_power_of_two() {
-            return Err(Defect::Header("kernel_alignment is no power of two"));
+            return Err(Defect::Header("kernel_alignment is not a power of two"));
         }
-
-        // "The end of setup header can be calculated as follows:
-        // 0x0202 + byte value at offset 0x0201"
-        let header_end = HEADER.saturating_add(usize::from(byte(JUMP)));
-        let last = if version < WITH_INIT_SIZE { CMDLINE_SIZE } else { INIT_SIZE };
-        let long_enough = header_end > last && header_end <= SETUP_HEADER_END;
-        let setup_header = bytes.get(SETUP_HEADER..header_end).filter(|_| long_enough);
-        let setup_header = setup_header.ok_or(Defect::Header("the setup header's length is out of range"))?;
-
         Ok(BzImage {
             bytes,
-            setup_header,
+            setup_header: setup_header(bytes, protocol)?,
             protected_mode,
-            xloadflags,
-            protocol: version,
+            xloadflags: u16_at(bytes, XLOADFLAGS).filter(|_| protocol >= WITH_XLOADFLAGS).unwrap_or(0),
+            protocol,
             kernel_alignment: kernel_alignment.max(4096),
             pref_address,
             init_size,
-            relocatable: byte(RELOCATABLE_KERNEL) != 0,
-            cmdline_size: number(CMDLINE_SIZE) as usize,
-            initrd_addr_max: number(INITRD_ADDR_MAX),
+            relocatable: byte(bytes, RELOCATABLE_KERNEL) != 0,
+            cmdline_size: number(bytes, CMDLINE_SIZE) as usize,
+            initrd_addr_max: number(bytes, INITRD_ADDR_MAX),
         })
     }
 
@@ -181,12 +148,13 @@ impl<'a> BzImage<'a> {
         self.setup_header
     }
 
-    /// The protected-mode code: what is loaded and entered.
+    /// The protected-mode code, which is the part to load.
     pub fn protected_mode(&self) -> &'a [u8] {
         self.protected_mode
     }
 
-    /// Whether it is a 64-bit kernel, with the entry point at 0x200.
+    /// Whether the kernel has the 64-bit entry point, 0x200 bytes after the start of its
+    /// protected-mode code.
     pub fn is_64_bit(&self) -> bool {
         self.xloadflags & XLF_KERNEL_64 != 0
     }
@@ -196,7 +164,7 @@ impl<'a> BzImage<'a> {
         self.xloadflags & XLF_CAN_BE_LOADED_ABOVE_4G != 0
     }
 
-    /// Whether the kernel takes over EFI runtime services from a kexec.
+    /// Whether the kernel can use the EFI runtime services after a kexec.
     pub fn efi_kexec(&self) -> bool {
         self.xloadflags & XLF_EFI_KEXEC != 0
     }
@@ -206,31 +174,94 @@ impl<'a> BzImage<'a> {
         self.xloadflags & XLF_5LEVEL != 0
     }
 
-    /// As [`BzImage::version`], out of a kernel that is not compressed and has no name for
-    /// itself in its header.
+    /// The kernel's version, such as `6.12.31-0-virt`, from the header.
+    pub fn version(&self) -> Option<&'a str> {
+        // "If set to a nonzero value, contains a pointer to a NUL-terminated human-readable
+        // kernel version number string, less 0x200."
+        let pointer = u16_at(self.bytes, KERNEL_VERSION).filter(|&pointer| pointer != 0)?;
+        let text = self.bytes.get(usize::from(pointer).checked_add(0x200)?..)?;
+        super::version(text.split(|&byte| byte == 0 || byte == b' ').next()?)
+    }
+
+    /// The kernel's version from its banner. `None` for a compressed kernel, whose header has
+    /// the version.
     pub fn version_in_code(&self) -> Option<&'a str> {
         let unpacked = u32_at(self.bytes, PAYLOAD_LENGTH) == Some(0);
         if unpacked { super::version_in(self.protected_mode) } else { None }
     }
+}
 
-    /// The kernel's name for itself, such as `6.12.31-0-virt`: the first word of
-    /// the version string, when that is there and printable.
-    pub fn version(&self) -> Option<&'a str> {
-        // "a pointer to a NUL-terminated human-readable kernel version number
-        // string, less 0x200"
-        let pointer = u16_at(self.bytes, KERNEL_VERSION).filter(|&pointer| pointer != 0)?;
-        let text = self.bytes.get(usize::from(pointer).checked_add(0x200)?..)?;
-        let word = text.split(|&byte| byte == 0 || byte == b' ').next()?;
-        let printable = !word.is_empty() && word.len() < 128 && word.iter().all(u8::is_ascii_graphic);
-        core::str::from_utf8(word).ok().filter(|_| printable)
+/// The byte at `offset`, which lies in the first two sectors.
+fn byte(bytes: &[u8], offset: usize) -> u8 {
+    u8_at(bytes, offset).unwrap_or(0)
+}
+
+/// The 32-bit number at `offset`, which lies in the first two sectors.
+fn number(bytes: &[u8], offset: usize) -> u64 {
+    u64::from(u32_at(bytes, offset).unwrap_or(0))
+}
+
+/// The size of the protected-mode code, in bytes.
+fn code_size(bytes: &[u8]) -> u64 {
+    // "The size of the protected-mode code in units of 16-byte paragraphs."
+    number(bytes, SYSSIZE).saturating_mul(PARAGRAPH)
+}
+
+/// The protected-mode code, which lies after the setup code.
+fn protected_mode(bytes: &[u8]) -> Result<&[u8], Defect> {
+    // "The size of the setup code in 512-byte sectors. If this field is 0, the real value is 4.
+    // The real-mode code consists of the boot sector (always one 512-byte sector) plus the
+    // setup code."
+    let setup_sects = match byte(bytes, SETUP_SECTS) {
+        0 => 4,
+        sectors => usize::from(sectors),
+    };
+    let start = setup_sects.saturating_add(1).saturating_mul(SECTOR);
+    let size = code_size(bytes);
+    if size == 0 {
+        return Err(Defect::Header("syssize is 0"));
     }
+    let promised = size.saturating_add(start as u64);
+    // Leave out what follows the code, such as a signature or padding.
+    let code = usize::try_from(promised).ok().and_then(|end| bytes.get(start..end));
+    let code = code.ok_or(Defect::Truncated { promised, present: bytes.len() as u64 })?;
+    if number(bytes, PAYLOAD_OFFSET).saturating_add(number(bytes, PAYLOAD_LENGTH)) > size {
+        return Err(Defect::Header("the payload reaches beyond syssize"));
+    }
+    Ok(code)
+}
+
+/// `pref_address` and `init_size`.
+fn memory(bytes: &[u8], protocol: u16) -> Result<(u64, u64), Defect> {
+    let size = code_size(bytes);
+    if protocol < WITH_INIT_SIZE {
+        // Such a kernel runs at 1 MiB. Its header does not say how much memory it needs to
+        // unpack itself. Eight times its size is more than gzip makes of a kernel.
+        return Ok((1 << 20, size.saturating_mul(8)));
+    }
+    let init_size = number(bytes, INIT_SIZE);
+    if init_size < size {
+        return Err(Defect::Header("init_size is less than syssize"));
+    }
+    Ok((u64_at(bytes, PREF_ADDRESS).unwrap_or(0), init_size))
+}
+
+/// The setup header, which is as long as its protocol needs and boot_params allow.
+fn setup_header(bytes: &[u8], protocol: u16) -> Result<&[u8], Defect> {
+    // "The end of setup header can be calculated as follows:
+    // 0x0202 + byte value at offset 0x0201"
+    let end = HEADER.saturating_add(usize::from(byte(bytes, JUMP)));
+    let last = if protocol < WITH_INIT_SIZE { CMDLINE_SIZE } else { INIT_SIZE };
+    let in_range = end > last && end <= SETUP_HEADER_END;
+    let header = bytes.get(SETUP_HEADER..end).filter(|_| in_range);
+    header.ok_or(Defect::Header("the setup header's length is out of range"))
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
 
-    /// A bzImage small enough to read, with the header of a real one.
+    /// A small bzImage with the header of a real one.
     pub(crate) fn sample() -> Vec<u8> {
         let mut file = vec![0u8; 5 * SECTOR + 64 * 16];
         let fields: &[(usize, &[u8])] = &[
@@ -308,7 +339,7 @@ pub(crate) mod tests {
             (SYSSIZE, &[0xff; 4], Defect::Truncated { promised: 0xffff_ffff * 16 + 2560, present: 3584 }),
             (PAYLOAD_LENGTH, &[0xff; 4], Defect::Header("the payload reaches beyond syssize")),
             (INIT_SIZE, &[0; 4], Defect::Header("init_size is less than syssize")),
-            (KERNEL_ALIGNMENT, &[3, 0, 0, 0], Defect::Header("kernel_alignment is no power of two")),
+            (KERNEL_ALIGNMENT, &[3, 0, 0, 0], Defect::Header("kernel_alignment is not a power of two")),
             (JUMP, &[0xff], Defect::Header("the setup header's length is out of range")),
             (JUMP, &[0x10], Defect::Header("the setup header's length is out of range")),
         ];

@@ -1,45 +1,49 @@
-//! Is this file an initrd that the kernel can unpack?
+//! A check that the kernel can unpack an initrd.
 //!
-//! Documentation/driver-api/early-userspace/buffer-format.rst: the buffer is a
-//! run of archives, each a cpio archive ("070701", "070702" with checksums) or a
-//! compressed one, with any number of zero bytes between. A cpio archive begins
-//! at a multiple of four bytes. Uncompressed archives are walked from header to
-//! header, so a file that is cut short, or followed by something else, is found
-//! out; a compressed one hides its end, and what follows it.
+//! Documentation/driver-api/early-userspace/buffer-format.rst: "the initramfs buffer contains a
+//! collection of compressed and/or uncompressed cpio archives (in the "newc" or "crc" formats);
+//! arbitrary amounts zero bytes (for padding) can be added between members." A cpio archive
+//! begins at a multiple of four bytes.
+//!
+//! The check follows an uncompressed archive from header to header, so it finds a file that is
+//! cut short or has something else after the archive. It ends at the first compressed archive,
+//! whose length is unknown.
 
+use super::newc::{FILESIZE, HEADER_SIZE, MAGIC, MAGIC_WITH_CHECKSUM, NAMESIZE, TRAILER, pad4};
 use crate::base::{bytes, text};
 
 /// What is wrong with an initrd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Defect {
-    /// There is nothing in it, or zero bytes alone.
+    /// The file has no bytes other than zeros.
     Empty,
-    /// No archive begins at this offset; the bytes there.
+    /// An archive, or the next entry of a cpio archive, should begin at `offset` and does not.
     NoArchive {
-        /// Bytes from the beginning of the file.
+        /// The offset in the file, in bytes.
         offset: u64,
-        /// What stands there.
+        /// The first four bytes there. Missing bytes are zeros.
         first: [u8; 4],
     },
-    /// A cpio archive ends before its last header says.
+    /// The file ends inside a cpio archive.
     Truncated {
-        /// Where the file would have to reach to, in bytes.
+        /// The least length that the archive promises, in bytes.
         promised: u64,
-        /// What the file has.
+        /// The file's length, in bytes.
         present: u64,
     },
 }
 
-/// The archives of an initrd, as far as they can be seen.
+/// The archives of an initrd up to the first compressed one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Initrd {
-    /// How many uncompressed cpio archives come first.
+    /// The number of uncompressed cpio archives at the start.
     pub plain: usize,
-    /// The compression of the archive after them.
+    /// The compression of the archive after them, if there is one.
     pub compressed: Option<&'static str>,
 }
 
-/// The compressions of lib/decompress.c, by the two bytes it looks at.
+/// The compressions that the kernel recognises from two bytes (lib/decompress.c,
+/// compressed_formats).
 const COMPRESSED: [(&[u8; 2], &str); 8] = [
     (b"\x1f\x8b", "gzip"),
     (b"\x1f\x9e", "gzip"),
@@ -51,22 +55,21 @@ const COMPRESSED: [(&[u8; 2], &str); 8] = [
     (b"\x28\xb5", "zstd"),
 ];
 
-/// A newc header: the magic and thirteen numbers of eight hexadecimal digits.
-const HEADER_SIZE: usize = 110;
-const FILESIZE: usize = 54;
-const NAMESIZE: usize = 94;
-
-/// An archive with nothing in it: the last header alone, and its name.
+/// A cpio archive without files, which consists of the trailer.
 pub const NOTHING: &[u8] = b"0707010000000000000000000000000000000000000001\
     000000000000000000000000000000000000000000000000\
     0000000b00000000TRAILER!!!\0\0\0\0";
 
-/// The name of a compression by the bytes an archive begins with.
+/// The compression of an archive, from its first two bytes.
 pub fn compression(bytes: &[u8]) -> Option<&'static str> {
     COMPRESSED.iter().find(|(magic, _)| bytes.starts_with(*magic)).map(|&(_, name)| name)
 }
 
-/// Checks an initrd archive by archive.
+/// Checks an initrd, which may end with a bootconfig, one archive after another.
+///
+/// # Errors
+///
+/// Any [`Defect`].
 pub fn check(bytes: &[u8]) -> Result<Initrd, Defect> {
     let (bytes, _) = without_bootconfig(bytes);
     let mut found = Initrd::default();
@@ -79,8 +82,8 @@ pub fn check(bytes: &[u8]) -> Result<Initrd, Defect> {
         if rest.is_empty() {
             return if found.plain == 0 { Err(Defect::Empty) } else { Ok(found) };
         }
-        // After a cpio archive the kernel takes nothing that does not begin at a
-        // multiple of four (init/initramfs.c, do_reset: "broken padding").
+        // After a cpio archive, the kernel rejects an archive that does not begin at a multiple
+        // of four (init/initramfs.c, do_reset: "broken padding").
         let aligned = offset & 3 == 0;
         if let Some(name) = compression(rest).filter(|_| aligned || found.plain == 0) {
             found.compressed = Some(name);
@@ -94,15 +97,18 @@ pub fn check(bytes: &[u8]) -> Result<Initrd, Defect> {
     }
 }
 
-/// The file without the bootconfig that may end it, and that: data, their size and
-/// checksum, and a magic (Documentation/admin-guide/bootconfig.rst, "Boot Kernel With a
-/// Boot Config"), before up to three bytes of padding.
+/// The archives of an initrd, and the bootconfig after them, which may be empty.
+///
+/// Documentation/admin-guide/bootconfig.rst, "Boot Kernel With a Boot Config":
+/// `[initrd][bootconfig][padding][size(le32)][checksum(le32)][#BOOTCONFIG\n]`. A boot loader may
+/// have added up to three bytes.
 pub fn without_bootconfig(bytes: &[u8]) -> (&[u8], &[u8]) {
     for padding in 0..4usize {
         let end = bytes.len().saturating_sub(padding);
         let Some(rest) = bytes.get(..end).and_then(|bytes| bytes.strip_suffix(b"#BOOTCONFIG\n")) else {
             continue;
         };
+        // The offset of the size and the checksum.
         let numbers = rest.len().saturating_sub(8);
         let size = bytes::u32_at(rest, numbers).and_then(|size| usize::try_from(size).ok());
         let start = size.and_then(|size| numbers.checked_sub(size)).unwrap_or(rest.len());
@@ -112,19 +118,19 @@ pub fn without_bootconfig(bytes: &[u8]) -> (&[u8], &[u8]) {
 }
 
 fn is_cpio(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"070701") || bytes.starts_with(b"070702")
+    bytes.starts_with(MAGIC.as_bytes()) || bytes.starts_with(MAGIC_WITH_CHECKSUM.as_bytes())
 }
 
-/// Where the cpio archive at `start` ends: after the entry named `TRAILER!!!`.
+/// The offset after the cpio archive at `start`, which ends with the trailer.
 fn end_of_cpio(bytes: &[u8], start: usize) -> Result<usize, Defect> {
     let present = bytes.len() as u64;
     let mut at = start;
     loop {
         let entry = bytes.get(at..).unwrap_or_default();
-        let cut = Defect::Truncated { promised: (at as u64).saturating_add(HEADER_SIZE as u64), present };
-        // "070701" may be cut as well.
+        // The file may end inside c_magic, so this comes before the check of c_magic.
         if entry.len() < HEADER_SIZE {
-            return Err(cut);
+            let promised = (at as u64).saturating_add(HEADER_SIZE as u64);
+            return Err(Defect::Truncated { promised, present });
         }
         let broken = || Defect::NoArchive { offset: at as u64, first: bytes::first_four(entry) };
         if !is_cpio(entry) {
@@ -132,10 +138,10 @@ fn end_of_cpio(bytes: &[u8], start: usize) -> Result<usize, Defect> {
         }
         let name_size = number(entry, NAMESIZE).ok_or_else(broken)?;
         let file_size = number(entry, FILESIZE).ok_or_else(broken)?;
-        // The name and the file are each padded to four bytes.
         let name_at = at.saturating_add(HEADER_SIZE);
         let name_end = name_at.saturating_add(name_size);
-        if bytes.get(name_at..name_end) == Some(b"TRAILER!!!\0") {
+        let name = bytes.get(name_at..name_end).and_then(|name| name.strip_suffix(b"\0"));
+        if name == Some(TRAILER) {
             return Ok(pad4(name_end));
         }
         let data_end = pad4(name_end).saturating_add(file_size);
@@ -146,11 +152,7 @@ fn end_of_cpio(bytes: &[u8], start: usize) -> Result<usize, Defect> {
     }
 }
 
-fn pad4(offset: usize) -> usize {
-    offset.saturating_add(3) & !3
-}
-
-/// A number of a newc header: eight hexadecimal digits.
+/// The number at `offset` of a newc header, eight hexadecimal digits.
 fn number(entry: &[u8], offset: usize) -> Option<usize> {
     let digits = bytes::array_at::<8>(entry, offset)?;
     text::parse_hex(&digits).and_then(|value| usize::try_from(value).ok())
@@ -201,7 +203,7 @@ mod tests {
         let end = file.len() as u64;
         file.extend_from_slice(b"junk");
         assert_eq!(check(&file), Err(Defect::NoArchive { offset: end, first: *b"junk" }));
-        // A cpio archive at an odd offset is one that the kernel does not see.
+        // The kernel rejects a cpio archive at an unaligned offset.
         let mut odd = vec![0u8; 2];
         odd.extend_from_slice(&cpio(&[]));
         assert!(matches!(check(&odd), Err(Defect::NoArchive { offset: 2, .. })));
@@ -211,7 +213,7 @@ mod tests {
     fn a_plain_archive_cut_anywhere_is_refused() {
         let file = cpio(&[("a", b"12345"), ("b/c", &[1; 300])]);
         for length in 1..file.len() {
-            // The padding after the trailer's name is not missed.
+            // The padding after the trailer's name may be missing.
             let wanted = length >= file.len() - 3;
             assert_eq!(check(&file[..length]).is_ok(), wanted, "{length} of {}", file.len());
         }

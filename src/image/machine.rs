@@ -1,5 +1,5 @@
-//! Which machine is a file for? And what may be wrong with a file that holds a
-//! kernel: both are the same for [`super::pe`] and [`super::elf`].
+//! The machine that a kernel is for, and the defects that kernel files of several formats
+//! share.
 
 use core::fmt;
 
@@ -12,12 +12,12 @@ pub enum Machine {
     X86_64,
     /// 64-bit Arm.
     Arm64,
-    /// Another, by its number in the header.
+    /// Another machine, with its number from the header.
     Other(u16),
 }
 
 impl Machine {
-    /// By the Machine field of a COFF header (PE Format, "Machine Types").
+    /// The machine for the Machine field of a COFF header (PE Format, "Machine Types").
     pub fn from_coff(number: u16) -> Machine {
         match number {
             0x014c => Machine::X86,
@@ -27,7 +27,7 @@ impl Machine {
         }
     }
 
-    /// By `e_machine` of an ELF header (System V ABI, "ELF Header").
+    /// The machine for `e_machine` of an ELF header (System V ABI, "ELF Header").
     pub fn from_elf(number: u16) -> Machine {
         match number {
             3 => Machine::X86,
@@ -49,23 +49,23 @@ impl fmt::Display for Machine {
     }
 }
 
-/// What is wrong with a file that holds a kernel.
+/// What is wrong with a kernel file other than a bzImage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Defect {
-    /// The file ends before its headers say: bytes promised, bytes there.
+    /// The file is shorter than its headers say.
     Truncated {
-        /// What the headers promise.
+        /// The least length that the headers promise, in bytes.
         promised: u64,
-        /// What the file has.
+        /// The file's length, in bytes.
         present: u64,
     },
-    /// A field of a header cannot be true, or is not supported.
+    /// A header's field is impossible or not supported. The text says which and how.
     Header(&'static str),
-    /// A kernel for a machine that this program does not start.
+    /// The file is for a machine whose kernels are not loaded from this format.
     Machine(Machine),
 }
 
-/// The `size` bytes at `offset`, or how much the file falls short of them.
+/// The `size` bytes at `offset` of a file, or [`Defect::Truncated`].
 pub fn range(bytes: &[u8], offset: u64, size: u64) -> Result<&[u8], Defect> {
     let promised = offset.saturating_add(size);
     let found = match (usize::try_from(offset), usize::try_from(promised)) {

@@ -1,4 +1,5 @@
-//! What is this file? Bytes in, a description out: nothing on the system is touched.
+//! The formats of kernels and initrds. Everything here works on bytes in memory and touches
+//! nothing of the system.
 
 pub mod arm64;
 pub mod bzimage;
@@ -17,7 +18,7 @@ use elf::Vmlinux;
 use machine::{Defect, Machine};
 use pe::{Unified, Zboot};
 
-/// A kernel that can be laid out as it is.
+/// A kernel that can be placed in memory as it is.
 #[derive(Clone, Copy, Debug)]
 pub enum Image<'a> {
     /// The x86 boot protocol's bzImage (Documentation/arch/x86/boot.rst).
@@ -26,7 +27,7 @@ pub enum Image<'a> {
     Arm64(Arm64Image<'a>),
 }
 
-/// What a file holds: a kernel, or one that has to be taken out of it first.
+/// The content of a file: a kernel, or a wrapper that a kernel must be taken out of first.
 #[derive(Clone, Copy, Debug)]
 pub enum Content<'a> {
     /// A kernel.
@@ -35,32 +36,33 @@ pub enum Content<'a> {
     Unified(Unified<'a>),
     /// An EFI zboot image.
     Zboot(Zboot<'a>),
-    /// A compressed file.
+    /// A compressed file, which may hold anything.
     Compressed(Compression),
-    /// An ELF file.
+    /// An ELF file, which may be any program.
     Vmlinux(Vmlinux<'a>),
 }
 
-/// Why a file is no kernel that can be loaded here.
+/// Why a file cannot be loaded as a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotLoadable {
-    /// There is nothing in it.
+    /// The file has no bytes.
     Empty,
-    /// A format with a name, but no kernel's.
+    /// A known format that kernels do not come in, with the format's name and its article.
     Known(&'static str),
-    /// No format that this program knows; its first bytes.
+    /// An unknown format, with the first four bytes. Missing bytes are zeros.
     Unknown([u8; 4]),
-    /// A bzImage with something wrong in it.
+    /// A defective bzImage.
     BzImage(bzimage::Defect),
-    /// Another kernel with something wrong in it.
+    /// A defective kernel of another format.
     Damaged(Defect),
-    /// A compressed kernel that does not decode.
+    /// A compressed kernel that cannot be decoded.
     Packed(Compression, decode::Defect),
-    /// It unpacks to more than there is memory for, in bytes.
+    /// The kernel unpacks to more than this many bytes, the memory that is available.
     TooLarge(u64),
-    /// One kernel inside another inside another.
+    /// The kernel is wrapped in too many layers.
     Nested,
-    /// A kernel for another machine: what it is, whose it is, and this machine.
+    /// A kernel for another machine: the format's name with its article, the kernel's machine,
+    /// and this machine.
     OtherMachine(&'static str, Machine, Machine),
 }
 
@@ -71,7 +73,7 @@ impl From<Defect> for NotLoadable {
 }
 
 impl<'a> Image<'a> {
-    /// The machine that it is for.
+    /// The machine that the kernel is for.
     pub fn machine(&self) -> Machine {
         match self {
             Image::BzImage(image) if image.is_64_bit() => Machine::X86_64,
@@ -80,7 +82,7 @@ impl<'a> Image<'a> {
         }
     }
 
-    /// The longest command line that it takes, in bytes, without the NUL.
+    /// The longest command line that the kernel accepts, in bytes, without the NUL.
     pub fn cmdline_size(&self) -> usize {
         match self {
             Image::BzImage(image) => image.cmdline_size,
@@ -88,8 +90,8 @@ impl<'a> Image<'a> {
         }
     }
 
-    /// The kernel's name for itself, such as `6.12.31-0-virt`. Where no header has it, it
-    /// is looked for in the kernel, which takes a moment.
+    /// The kernel's version, such as `6.12.31-0-virt`. When the header does not contain it,
+    /// the whole kernel is searched for it.
     pub fn version(&self) -> Option<&'a str> {
         match self {
             Image::BzImage(image) => image.version().or_else(|| image.version_in_code()),
@@ -98,23 +100,29 @@ impl<'a> Image<'a> {
     }
 }
 
-/// The version in the banner that a kernel prints first (init/version-timestamp.c,
-/// linux_banner), looked for in one that is not compressed.
+/// `word` as a version, if it is 1 to 127 printable ASCII characters.
+fn version(word: &[u8]) -> Option<&str> {
+    let printable = !word.is_empty() && word.len() < 128 && word.iter().all(u8::is_ascii_graphic);
+    core::str::from_utf8(word).ok().filter(|_| printable)
+}
+
+/// The version in the banner of an uncompressed kernel, which it prints first
+/// (init/version-timestamp.c, linux_banner). Searches all of `bytes`.
 pub fn version_in(bytes: &[u8]) -> Option<&str> {
     const BANNER: &[u8] = b"Linux version ";
     let mut at = 0usize;
     loop {
         let rest = bytes.get(at..)?;
         let window = rest.get(..BANNER.len())?;
-        // As far as the last byte of the window says that no banner can begin sooner.
+        // The window's last byte tells where a banner can begin next.
         let last = window.last()?;
         let step = match BANNER.iter().rev().position(|byte| byte == last) {
             None => BANNER.len(),
             Some(0) if window == BANNER => {
                 let word = rest.get(BANNER.len()..)?.split(|&byte| byte == b' ').next()?;
-                let first = word.first().is_some_and(u8::is_ascii_digit);
-                if first && word.len() < 128 && word.iter().all(u8::is_ascii_graphic) {
-                    return core::str::from_utf8(word).ok();
+                if let Some(version) = version(word).filter(|_| word.first().is_some_and(u8::is_ascii_digit))
+                {
+                    return Some(version);
                 }
                 1
             }
@@ -124,7 +132,12 @@ pub fn version_in(bytes: &[u8]) -> Option<&str> {
     }
 }
 
-/// Recognises a file by its content, never by its name.
+/// Recognises a file from its content, never from its name, and checks its headers.
+///
+/// # Errors
+///
+/// [`NotLoadable`] when the file has no known format, or when its headers are defective or
+/// promise more bytes than it has.
 pub fn recognise(bytes: &[u8]) -> Result<Content<'_>, NotLoadable> {
     if bytes.is_empty() {
         return Err(NotLoadable::Empty);
@@ -151,12 +164,12 @@ pub fn recognise(bytes: &[u8]) -> Result<Content<'_>, NotLoadable> {
     Err(name_of(bytes).map_or(NotLoadable::Unknown(first_four(bytes)), NotLoadable::Known))
 }
 
-/// The name of a format that no kernel comes in.
+/// The name of a known format that kernels do not come in.
 fn name_of(bytes: &[u8]) -> Option<&'static str> {
     const KNOWN: [(&[u8], &str); 5] = [
-        (b"MZ", "an EFI program, without a Linux kernel in it"),
-        (b"070701", "a cpio archive, as an initrd is"),
-        (b"070702", "a cpio archive, as an initrd is"),
+        (b"MZ", "an EFI program without a Linux kernel"),
+        (newc::MAGIC.as_bytes(), "a cpio archive, such as an initrd"),
+        (newc::MAGIC_WITH_CHECKSUM.as_bytes(), "a cpio archive, such as an initrd"),
         (b"BZh", "a bzip2 file"),
         (b"#!", "a script"),
     ];
@@ -176,8 +189,8 @@ mod tests {
         assert!(matches!(recognise(b"\x1f\x8b\x08"), Ok(Content::Compressed(Compression::Gzip))));
         let table: &[(&[u8], NotLoadable)] = &[
             (b"", NotLoadable::Empty),
-            (b"070701", NotLoadable::Known("a cpio archive, as an initrd is")),
-            (b"MZ", NotLoadable::Known("an EFI program, without a Linux kernel in it")),
+            (b"070701", NotLoadable::Known("a cpio archive, such as an initrd")),
+            (b"MZ", NotLoadable::Known("an EFI program without a Linux kernel")),
             (b"Hi", NotLoadable::Unknown(*b"Hi\0\0")),
         ];
         for (bytes, wanted) in table {

@@ -1,30 +1,41 @@
-//! A cpio archive in the newc form, made: files and the directories above them, all of
-//! them root's. Pure.
+//! The newc form of cpio archives, and a writer of such archives: files and the directories
+//! above them, all owned by root.
 //!
-//! Documentation/driver-api/early-userspace/buffer-format.rst says what the kernel
-//! takes; what it does with it is init/initramfs.c.
+//! The format is in Documentation/driver-api/early-userspace/buffer-format.rst. The kernel
+//! unpacks it in init/initramfs.c.
 
 use crate::base::bytes::parts;
 use core::fmt::Write;
 
-/// init/initramfs.c, do_header: an entry whose name, with its NUL, is longer than
-/// PATH_MAX is left out.
-const LONGEST_NAME: usize = 4095;
-/// NAME_MAX (linux/limits.h): the longest name in a directory.
-const LONGEST_PART: usize = 255;
-/// The name that ends an archive.
-const TRAILER: &[u8] = b"TRAILER!!!";
+/// c_magic of an entry without a checksum, "070701", which this module writes.
+pub(super) const MAGIC: &str = "070701";
+/// c_magic of an entry whose c_chksum is set.
+pub(super) const MAGIC_WITH_CHECKSUM: &str = "070702";
+/// The length of a header, in bytes: c_magic and thirteen numbers of eight digits.
+pub(super) const HEADER_SIZE: usize = 110;
+/// The offset of c_filesize in the header.
+pub(super) const FILESIZE: usize = 54;
+/// The offset of c_namesize in the header.
+pub(super) const NAMESIZE: usize = 94;
+/// The name of the entry that ends an archive.
+pub(super) const TRAILER: &[u8] = b"TRAILER!!!";
 
-/// A file's type in its mode (inode(7)).
+/// The longest name, in bytes, without its NUL. The kernel skips an entry whose name, with the
+/// NUL, is longer than PATH_MAX, 4096 (init/initramfs.c, do_header).
+const LONGEST_NAME: usize = 4095;
+/// The longest name of a file in its directory, in bytes: NAME_MAX (linux/limits.h).
+const LONGEST_PART: usize = 255;
+
+/// The file types in c_mode, which "matches the contents of st_mode" (inode(7)).
 const REGULAR: u32 = 0o100_000;
 const DIRECTORY: u32 = 0o040_000;
 const LINK: u32 = 0o120_000;
 
-/// Every directory above a file; one that is there already becomes so, too.
+/// c_mode of every directory above a file. The kernel also sets it on a directory that exists.
 const DIRECTORY_MODE: u32 = DIRECTORY | 0o755;
 
-/// A path in the next kernel's initramfs, without the slash before it: `None` for what
-/// the kernel would leave out without a word, or put elsewhere.
+/// The name for a path in the next kernel's initramfs: the path without the slash at its
+/// start. `None` if the kernel would skip the name silently or put the file elsewhere.
 pub fn name(path: &[u8]) -> Option<&[u8]> {
     let name = path.strip_prefix(b"/").unwrap_or(path);
     let plain = |part: &[u8]| !matches!(part, b"" | b"." | b"..") && part.len() <= LONGEST_PART;
@@ -32,27 +43,29 @@ pub fn name(path: &[u8]) -> Option<&[u8]> {
     (fits && parts(name, b'/').all(plain)).then_some(name)
 }
 
-/// Where the next entry of an archive begins.
+/// An archive that is being written.
 #[derive(Default)]
 pub struct Archive {
-    /// Bytes from its beginning; a multiple of four between entries.
+    /// The length so far, in bytes, a multiple of four.
     pub length: usize,
 }
 
-/// Takes bytes and the offset where they belong; what it does not take is zeros.
+/// Stores bytes at an offset of the archive. All bytes that are never stored must be zeros.
 pub type Put<'p> = &'p mut dyn FnMut(usize, &[u8]);
 
 impl Archive {
-    /// Adds a file, and the directories above it: the offset of its `size` bytes.
+    /// Adds a file and the directories above it. Returns the offset where the caller must store
+    /// the file's `size` bytes. `name` comes from [`name`], and `mode` counts without its file
+    /// type.
     pub fn file(&mut self, name: &[u8], mode: u32, size: u32, put: Put) -> usize {
         for (at, _) in name.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
-            // With its slash: for a name without one the kernel takes away what is
-            // there and is no directory, such as the link from /lib to usr/lib
-            // (clean_path). This one follows the link.
+            // The directory's name keeps its slash. The kernel removes what has the name and is
+            // not a directory, such as the link from /lib to usr/lib (clean_path). A name with a
+            // slash makes it follow the link instead.
             self.entry(name.get(..=at).unwrap_or_default(), DIRECTORY_MODE, 0, put);
         }
-        // A link first, for which the kernel takes away what has the name: it writes a file
-        // into one that is there, and so into all its names, which BusyBox may have many of.
+        // The kernel writes into a file that exists, and so changes all its other names, of
+        // which BusyBox may have many. A link with the same name makes it remove the file first.
         let target = self.entry(name, LINK | 0o777, 1, put);
         put(target, b"-");
         self.entry(name, REGULAR | mode & 0o7777, size, put)
@@ -63,26 +76,28 @@ impl Archive {
         self.entry(TRAILER, 0, 0, put);
     }
 
+    /// Adds an entry, and returns the offset of its data.
     fn entry(&mut self, name: &[u8], mode: u32, size: u32, put: Put) -> usize {
-        // "The cpio header": c_magic, then c_ino, c_mode, c_uid, c_gid, c_nlink, c_mtime,
-        // c_filesize, c_maj, c_min, c_rmaj, c_rmin, c_namesize (with the NUL), c_chksum,
-        // each "Zero-padded ... hexadecimal".
+        // c_magic, then c_ino, c_mode, c_uid, c_gid, c_nlink, c_mtime, c_filesize, c_maj, c_min,
+        // c_rmaj, c_rmin, c_namesize ("including final \0") and c_chksum: "hexadecimal ASCII
+        // numbers fully padded with '0' on the left to the full width of the field".
         let name_size = name.len().saturating_add(1);
-        let mut header = String::from("070701");
+        let mut header = String::from(MAGIC);
         for field in [0, mode as usize, 0, 0, 1, 0, size as usize, 0, 0, 0, 0, name_size, 0] {
             let _ = write!(header, "{field:08x}");
         }
         put(self.length, header.as_bytes());
         let name_at = self.length.saturating_add(header.len());
         put(name_at, name);
-        // The name with its NUL and the file are each padded to four bytes.
         let data_at = pad4(name_at.saturating_add(name_size));
         self.length = pad4(data_at.saturating_add(size as usize));
         data_at
     }
 }
 
-fn pad4(offset: usize) -> usize {
+/// `offset` rounded up to a multiple of four, where an entry's data and the next entry begin:
+/// "ALGN(4)".
+pub(super) fn pad4(offset: usize) -> usize {
     offset.saturating_add(3) & !3
 }
 

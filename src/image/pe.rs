@@ -1,13 +1,15 @@
-//! Kernels inside EFI programs: the EFI zboot image, which unpacks itself, and the
-//! unified kernel image, which carries kernel, initrd and command line as sections.
-//! Both are PE/COFF files (PE Format, learn.microsoft.com/windows/win32/debug).
+//! Kernels inside EFI programs: the EFI zboot image, which unpacks itself, and the unified
+//! kernel image, which has the kernel, initrd and command line in sections. Both are PE/COFF
+//! files (PE Format, learn.microsoft.com/windows/win32/debug).
 
 use super::decode::Compression;
 pub use super::machine::Defect;
 use super::machine::{Machine, range};
-use crate::base::bytes::{array_at, u16_at, u32_at};
+use crate::base::bytes::{array_at, parts, u16_at, u32_at};
 
-/// Where the COFF header begins, behind the signature whose offset is at 0x3c.
+const NO_PE_HEADER: Defect = Defect::Header("the PE header is missing");
+
+/// The offset of the COFF header, which follows the PE signature.
 fn coff(bytes: &[u8]) -> Option<usize> {
     // "At location 0x3c, the stub has the file offset to the PE signature."
     let signature = usize::try_from(u32_at(bytes, 0x3c)?).ok()?;
@@ -15,51 +17,56 @@ fn coff(bytes: &[u8]) -> Option<usize> {
     signature.checked_add(4).filter(|_| found)
 }
 
-/// The machine in the COFF header, its first field.
+/// The machine in the first field of the COFF header.
 fn machine(bytes: &[u8]) -> Result<Machine, Defect> {
     let number = coff(bytes).and_then(|coff| u16_at(bytes, coff));
-    number.map(Machine::from_coff).ok_or(Defect::Header("the PE header is not there"))
+    number.map(Machine::from_coff).ok_or(NO_PE_HEADER)
 }
 
-/// An EFI zboot image (drivers/firmware/efi/libstub/zboot-header.S), its payload checked
-/// to lie in the file.
+/// An EFI zboot image (drivers/firmware/efi/libstub/zboot-header.S) whose payload lies inside
+/// the file.
 #[derive(Clone, Copy, Debug)]
 pub struct Zboot<'a> {
-    /// The machine it is for.
+    /// The machine that the kernel is for.
     pub machine: Machine,
-    /// How the payload is compressed.
+    /// The compression of the payload.
     pub compression: Compression,
-    /// The kernel, compressed: on arm64 an Image.
+    /// The compressed kernel, on arm64 an Image.
     pub payload: &'a [u8],
-    /// What the payload decodes to, in bytes, by what follows it: a hint, for between 6.1
-    /// and 6.4 there were kernels that put sizes of the PE header there, except with gzip.
+    /// The size of the decoded payload as the file states it, in bytes. It may be wrong: some
+    /// kernels between 6.1 and 6.4 that did not use gzip had sizes of the PE header there.
     pub size: Option<u64>,
 }
 
 impl<'a> Zboot<'a> {
-    /// Whether the file announces itself as an EFI zboot image, whole or not.
+    /// Whether the file has the magic number of an EFI zboot image. The file may still be cut
+    /// short.
     pub fn looks_like(bytes: &[u8]) -> bool {
         bytes.starts_with(b"MZ") && array_at(bytes, 4) == Some(*b"zimg")
     }
 
-    /// Reads and checks the header of a file that [`Zboot::looks_like`] one.
+    /// Reads and checks the header of a file that [`Zboot::looks_like`] a zboot image.
+    ///
+    /// # Errors
+    ///
+    /// [`Defect::Truncated`] and [`Defect::Header`].
     pub fn parse(bytes: &'a [u8]) -> Result<Zboot<'a>, Defect> {
-        // Up to the offset of the PE header.
+        // The fields up to the offset of the PE header.
         let header = range(bytes, 0, 0x40)?;
         let number = |offset| u64::from(u32_at(header, offset).unwrap_or(0));
-        // "payload offset", "payload size", two reserved, "compression type"
+        // "payload offset", "payload size", "reserved" (two numbers), "compression type"
         let (offset, length) = (number(8), number(12));
-        let name = header.get(24..0x38).unwrap_or_default();
-        let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
+        let name = before_nul(header.get(24..0x38).unwrap_or_default());
         let compression =
             Compression::named(name).ok_or(Defect::Header("the payload's compression is not supported"))?;
         let payload = range(bytes, offset, length)?;
         if payload.is_empty() {
             return Err(Defect::Header("the payload is empty"));
         }
-        // Makefile.zboot: "in GZIP, the appended le32 carrying the uncompressed size is
-        // part of the format, but in other cases, we just append it at the end", and the
-        // payload's size leaves it out.
+        // Makefile.zboot: "in GZIP, the appended le32 carrying the uncompressed size is part of
+        // the format, but in other cases, we just append it at the end for convenience, causing
+        // the original tools to complain when checking image integrity. So disregard it when
+        // calculating the payload size in the zimage header."
         let end = offset.saturating_add(length);
         let size = match compression {
             Compression::Gzip => range(bytes, end.saturating_sub(4), 4)?,
@@ -69,28 +76,30 @@ impl<'a> Zboot<'a> {
     }
 }
 
-/// A unified kernel image (UAPI.5), its sections checked to lie in the file.
+/// A unified kernel image (UAPI.5) whose sections below lie inside the file.
 #[derive(Clone, Copy, Debug)]
 pub struct Unified<'a> {
-    /// The machine it is for.
+    /// The machine that the kernel is for.
     pub machine: Machine,
-    /// `.linux`: the kernel, in any format.
+    /// `.linux`: the kernel, in any format, not empty.
     pub linux: &'a [u8],
-    /// `.initrd`
+    /// `.initrd`: the initrd, unchecked.
     pub initrd: Option<&'a [u8]>,
-    /// `.cmdline`, up to the first NUL and without the space around it. Control
-    /// characters inside stand for spaces: [`command_line_byte`].
+    /// `.cmdline`: the command line up to the first NUL, without white space around it. It may
+    /// contain control characters: see [`command_line_byte`].
     pub cmdline: Option<&'a [u8]>,
-    /// `.ucode`: an uncompressed initrd with microcode, to be loaded before `.initrd`.
+    /// `.ucode`: an initrd with microcode, unchecked, "to be handed to the kernel before any
+    /// other initrd".
     pub ucode: Option<&'a [u8]>,
-    /// `.dtb`: a device tree.
+    /// `.dtb`: a device tree, unchecked. The last one counts if there are several.
     pub dtb: Option<&'a [u8]>,
-    /// `.uname`: what `uname -r` says under the kernel.
+    /// `.uname`: the "kernel release information (i.e. `uname -r` output)".
     pub uname: Option<&'a str>,
 }
 
 impl<'a> Unified<'a> {
-    /// Whether the file is an EFI program with a `.linux` section, whole or not.
+    /// Whether the file is an EFI program with a `.linux` section. The file may still be cut
+    /// short.
     pub fn looks_like(bytes: &[u8]) -> bool {
         let mut found = false;
         let _ = each_section(bytes, &mut |header| {
@@ -100,16 +109,23 @@ impl<'a> Unified<'a> {
         found
     }
 
-    /// Reads the sections of a file that [`Unified::looks_like`] one: those of all
-    /// profiles, and those of the first where there are several.
+    /// Reads the sections of a file that [`Unified::looks_like`] a unified image.
+    ///
+    /// If the image has several profiles, the first one counts (UAPI.5, "Multi-Profile UKIs"):
+    /// "If a multi-profile UKI is invoked without specification of a profile selector on its
+    /// command line, profile `@0` is automatically selected as default."
+    ///
+    /// # Errors
+    ///
+    /// [`Defect::Truncated`] and [`Defect::Header`].
     pub fn parse(bytes: &'a [u8]) -> Result<Unified<'a>, Defect> {
         // linux, initrd, cmdline, ucode, dtb, uname
         let [mut linux, mut initrd, mut cmdline, mut ucode, mut dtb, mut uname] = [None; 6];
         let mut profiles = 0u32;
         each_section(bytes, &mut |header| {
             let name = header.first_chunk::<8>().unwrap_or(&[0; 8]);
-            // UAPI.5, "Multi-Profile UKIs": the sections before the first .profile belong
-            // to all profiles; each .profile begins one, whose sections take precedence.
+            // "sections associated with specific profiles comprehensively override those of the
+            // same name in the base profile", which lie before the first .profile.
             if name == b".profile" {
                 profiles = profiles.saturating_add(1);
             }
@@ -142,15 +158,20 @@ impl<'a> Unified<'a> {
     }
 }
 
-/// A byte of `.cmdline` as systemd-stub hands it to the kernel: control characters, line
-/// ends among them, become spaces.
+/// A byte of `.cmdline` as systemd-stub passes it to the kernel: a control character, such as
+/// the end of a line, becomes a space.
 pub fn command_line_byte(byte: u8) -> u8 {
     byte.max(b' ')
 }
 
-/// A text section up to the first NUL, without the space and control characters around it.
+/// The bytes before the first NUL, or all of them.
+fn before_nul(bytes: &[u8]) -> &[u8] {
+    parts(bytes, 0).next().unwrap_or_default()
+}
+
+/// The text in a section, without spaces and control characters around it.
 fn text(section: &[u8]) -> &[u8] {
-    let mut text = section.split(|&byte| byte == 0).next().unwrap_or_default();
+    let mut text = before_nul(section);
     while let Some((&(0..=b' '), rest)) = text.split_first() {
         text = rest;
     }
@@ -160,13 +181,14 @@ fn text(section: &[u8]) -> &[u8] {
     text
 }
 
-/// Offers each section's header to `with`, in order. Its first eight bytes are the name.
+/// Calls `with` for the header of each section, in order, until it fails. The first eight
+/// bytes of a header are the section's name.
 fn each_section(bytes: &[u8], with: &mut dyn FnMut(&[u8]) -> Result<(), Defect>) -> Result<(), Defect> {
     /// PE Format, "Section Table (Section Headers)": "Each section header (section table
     /// entry) has the following format, for a total of 40 bytes per entry."
     const ENTRY: u64 = 40;
 
-    let coff = coff(bytes).ok_or(Defect::Header("the PE header is not there"))?;
+    let coff = coff(bytes).ok_or(NO_PE_HEADER)?;
     let header = range(bytes, coff as u64, 20)?;
     let sections = u16_at(header, 2).unwrap_or(0);
     // "This table immediately follows the optional header, if any."
@@ -178,24 +200,28 @@ fn each_section(bytes: &[u8], with: &mut dyn FnMut(&[u8]) -> Result<(), Defect>)
     Ok(())
 }
 
-/// Whether a PE file is as long as its sections say; one without a PE header is.
+/// Checks that a PE file contains all bytes of its sections. A file without a PE header passes.
+///
+/// # Errors
+///
+/// [`Defect::Truncated`].
 pub fn check_length(bytes: &[u8]) -> Result<(), Defect> {
     if coff(bytes).is_none() {
         return Ok(());
     }
     each_section(bytes, &mut |header| {
         let number = |offset| u64::from(u32_at(header, offset).unwrap_or(0));
-        // PointerToRawData and SizeOfRawData: all of what is in the file.
+        // PointerToRawData and SizeOfRawData: the section's bytes in the file.
         range(bytes, number(20), number(16)).map(drop)
     })
 }
 
-/// What a section holds, by its header.
+/// The content of the section with this header.
 fn section<'a>(bytes: &'a [u8], header: &[u8]) -> Result<&'a [u8], Defect> {
     let number = |offset| u64::from(u32_at(header, offset).unwrap_or(0));
-    // VirtualSize: "If this value is greater than SizeOfRawData, the section is
-    // zero-padded." SizeOfRawData is a multiple of FileAlignment, so it may be the greater
-    // one. objcopy may leave VirtualSize 0.
+    // VirtualSize: "If this value is greater than SizeOfRawData, the section is zero-padded."
+    // SizeOfRawData may be the greater one, because it is a multiple of FileAlignment. objcopy
+    // may leave VirtualSize 0.
     let (virtual_size, raw_size, pointer) = (number(8), number(16), number(20));
     let size = if virtual_size == 0 { raw_size } else { virtual_size.min(raw_size) };
     range(bytes, pointer, size)
@@ -231,7 +257,7 @@ mod tests {
         let image = Zboot::parse(&file).unwrap();
         assert_eq!((image.machine, image.compression), (Machine::Arm64, Compression::Zstd));
         assert_eq!((image.payload, image.size), (&b"payload"[..], Some(7000)));
-        // gzip's payload ends with the size.
+        // The payload of gzip ends with the size.
         let file = zboot(b"gzip", b"payload\x01\x02\0\0", b"");
         let image = Zboot::parse(&file).unwrap();
         assert_eq!((image.compression, image.size), (Compression::Gzip, Some(0x201)));
@@ -249,7 +275,7 @@ mod tests {
         }
     }
 
-    /// An EFI program for x86_64 with these sections: name, contents, VirtualSize.
+    /// An EFI program for x86_64 with these sections: name, content, VirtualSize.
     fn program(sections: &[(&[u8], &[u8], u32)]) -> Vec<u8> {
         const ALIGNMENT: usize = 64;
         let mut file = vec![0u8; 0x58 + 16 + 40 * sections.len()];

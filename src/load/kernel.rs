@@ -189,7 +189,7 @@ fn flattened<'f>(files: &'f Files, path: &OsStr, mut vmlinux: Vmlinux, bytes: &[
     let refused = |why| Failure::Kernel { path: path.to_os_string(), why };
     // Any program is an ELF file; the banner says that this one is a Linux.
     let version = image::version_in(bytes)
-        .ok_or_else(|| refused(NotLoadable::Known("an ELF file, without a Linux in it")))?;
+        .ok_or_else(|| refused(NotLoadable::Known("an ELF file without a Linux kernel")))?;
     let limit = memory::memory_for_images()?;
     if vmlinux.flat_size() > limit {
         return Err(refused(NotLoadable::TooLarge(limit)).into());

@@ -1,20 +1,21 @@
-//! The checks that gzip and .xz files carry.
+//! The checksums of gzip and .xz files.
 
-/// A cyclic redundancy check of 32 or 64 bits whose polynomial is reflected, with its
-/// table made when it is needed.
+/// A reflected cyclic redundancy check of 32 or 64 bits.
 pub struct Crc {
+    /// The checks of all bytes, computed when the `Crc` is made.
     table: [u64; 256],
+    /// All bits of the check set.
     ones: u64,
     value: u64,
 }
 
 impl Crc {
-    /// RFC 1952, section 8; The .xz File Format, section 6.
+    /// CRC32 (RFC 1952, section 8; The .xz File Format, section 6).
     pub fn new_32() -> Crc {
         Crc::new(0xedb8_8320, u64::from(u32::MAX))
     }
 
-    /// The .xz File Format, section 6.
+    /// CRC64 (The .xz File Format, section 6).
     pub fn new_64() -> Crc {
         Crc::new(0xc96c_5795_d787_0f42, u64::MAX)
     }
@@ -27,7 +28,7 @@ impl Crc {
         Crc { table, ones, value: ones }
     }
 
-    /// Goes on with these bytes.
+    /// Adds bytes to the check.
     pub fn update(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             let index = (self.value as u8) ^ byte;
@@ -35,12 +36,12 @@ impl Crc {
         }
     }
 
-    /// The check of the bytes since the last one.
+    /// The check of the bytes added since the last `finish`.
     pub fn finish(&mut self) -> u64 {
         core::mem::replace(&mut self.value, self.ones) ^ self.ones
     }
 
-    /// The check of these bytes.
+    /// The check of `bytes`.
     pub fn of(&mut self, bytes: &[u8]) -> u64 {
         self.update(bytes);
         self.finish()
