@@ -1,19 +1,19 @@
 #!/bin/bash
-# rc-kexec in dracut's images: add_dracutmodules+=" rc-kexec ".
+# Adds rc-kexec to dracut's images if its configuration has add_dracutmodules+=" rc-kexec ".
 # shellcheck disable=SC2034 # dracut reads hostonly
 
-# 255: only when it is asked for.
+# 255: add it only if the configuration names it.
 check() {
     require_binaries findfs mount umount mkdir cat sleep modprobe /usr/sbin/rc-kexec || return 1
     return 255
 }
 
-# The shell.
+# The module base brings the shell.
 depends() {
     echo base
 }
 
-# Those of a disk that is not plugged in now, too.
+# Drivers of disks that may not be plugged in now.
 installkernel() {
     hostonly='' instmods ext4 vfat nls_ascii nls_cp437 nls_iso8859-1 nls_utf8 \
         sd_mod usb_storage uas xhci_pci ehci_pci

@@ -3,15 +3,18 @@
 use rc_kexec::base::text::Shown;
 use rc_kexec::cli::{Command, Jump, Load};
 use rc_kexec::failure::{Failure, Result};
+use rc_kexec::host::files;
 use rc_kexec::host::memory::{self, Memory};
-use rc_kexec::host::stdio::{eprint, eprint_with, print, print_with};
+use rc_kexec::host::stdio::{eprint, eprint_with, print, print_whole, print_with};
 use rc_kexec::host::sys::process;
+use rc_kexec::known::boot_options;
 use rc_kexec::known::call::Call;
 use rc_kexec::load::{self, After, Files, Goal, KernelChoice, Layout, Payload, Route};
 use rc_kexec::say;
 use rc_kexec::shutdown::{self, Outcome};
 use rc_kexec::{doctor, jump, status};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 
 /// Runs a command; its exit status.
 pub fn run(command: Command) -> Result<u8> {
@@ -30,6 +33,7 @@ pub fn run(command: Command) -> Result<u8> {
             print_with(&mut |out| say::report::report(out, format, &findings));
             Ok(doctor::exit_status(&findings))
         }
+        Command::BootOptions(line) => boot_options(line.as_deref()),
         Command::Print(text) => {
             print(format_args!("{}\n", text.trim_ascii_end()));
             Ok(0)
@@ -167,6 +171,30 @@ fn going_down(action: shutdown::Action) -> Result<u8> {
     }
     print(format_args!("{outcome}"));
     Ok(outcome.exit_status())
+}
+
+/// Prints what a command line, or else the running kernel's, asks rc-kexec-init for.
+fn boot_options(line: Option<&OsStr>) -> Result<u8> {
+    let unreadable = |errno| Failure::SystemFile { path: "/proc/cmdline", errno };
+    let line = match line {
+        Some(line) => line.as_bytes().to_vec(),
+        None => files::command_line().map_err(unreadable)?,
+    };
+    match boot_options::parse(&line) {
+        Ok(options) => match print_whole(&say::boot_options::assignments(&options)) {
+            Ok(()) => return Ok(0),
+            Err(errno) => {
+                let why = process::strerror(errno);
+                eprint(format_args!("rc-kexec boot-options: unable to print the options: {why}\n"));
+            }
+        },
+        Err(problems) => {
+            for problem in problems {
+                eprint(format_args!("rc-kexec boot-options: {problem}\n"));
+            }
+        }
+    }
+    Ok(1)
 }
 
 /// Names each option that rc-kexec accepts only because kexec(8) has it.

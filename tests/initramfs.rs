@@ -1,8 +1,13 @@
-//! What can be tested without a machine: what the hooks ask their initramfs generators for, and
-//! how rc-kexec-init reads the command line.
+//! The hooks for initramfs generators and rc-kexec-init, as far as no machine has to boot:
+//! what the hooks ask their generators for, and what the script does with its options. How
+//! the options are read from a command line is tested in src/known/boot_options.rs.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use std::ffi::OsStr;
+use std::fs::Permissions;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -11,7 +16,7 @@ fn source(name: &str) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-/// Those shells of this machine that may be /bin/sh in an initramfs.
+/// The shells of this machine that /bin/sh may be in an initramfs.
 fn shells() -> Vec<Vec<&'static str>> {
     let known: [&[&str]; 4] = [&["sh"], &["dash"], &["bash", "--posix"], &["busybox", "ash"]];
     let runs = |shell: &&[&str]| {
@@ -23,153 +28,172 @@ fn shells() -> Vec<Vec<&'static str>> {
     found
 }
 
-fn run(shell: &[&str], script: &str, argument: &str) -> Output {
+fn run(shell: &[&str], script: &str, line: &[u8]) -> Output {
     let (program, arguments) = shell.split_first().unwrap();
-    Command::new(program).args(arguments).args(["-c", script, "rc-kexec-init", argument]).output().unwrap()
+    Command::new(program)
+        .args(arguments)
+        .args(["-c", script, "rc-kexec-init"])
+        .env("LINE", OsStr::from_bytes(line))
+        .output()
+        .unwrap()
 }
 
-/// Reads a command line with the functions of rc-kexec-init. Returns the options that they found,
-/// the next kernel's command line, and the messages.
-fn read(shell: &[&str], command_line: &str) -> (String, String, String) {
+/// The program under test: the one that is shipped, when `make` says which.
+fn program() -> PathBuf {
+    std::env::var_os("RC_KEXEC").map_or_else(|| env!("CARGO_BIN_EXE_rc-kexec").into(), PathBuf::from)
+}
+
+/// A folder for PATH, removed at the end: the program, which reads $LINE instead of
+/// /proc/cmdline, and a kexec-load that only prints its arguments.
+struct Bin(PathBuf);
+
+impl Bin {
+    fn new(test: &str) -> Bin {
+        let dir = std::env::temp_dir().join(format!("rc-kexec-init-{test}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let reads_line = format!("exec '{}' \"$@\" -- \"$LINE\"", program().display());
+        for (name, does) in [("rc-kexec", reads_line.as_str()), ("kexec-load", "printf '<%s>' \"$@\"")] {
+            let file = dir.join(name);
+            std::fs::write(&file, format!("#!/bin/sh\n{does}\n")).unwrap();
+            std::fs::set_permissions(file, Permissions::from_mode(0o755)).unwrap();
+        }
+        Bin(dir)
+    }
+}
+
+impl Drop for Bin {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs commands after the functions of rc-kexec-init, for a command line.
+fn call(shell: &[&str], path: &str, commands: &str, line: &[u8]) -> Output {
     let whole = source("rc-kexec-init");
-    // The last line would run it.
     let functions = whole.strip_suffix("main \"$@\"\n").unwrap();
-    let script = format!(
-        "{functions}
-        read_options \"$1\"
-        echo \"$?\"
-        for name in asked dev wait fstype kernel dir initrds append; do
-            eval \"value=\\$$name\"
-            [ -z \"$value\" ] || printf '%s ' \"$name=$value\"
-        done
-        printf '\\n%s' \"$line\""
-    );
-    let output = run(shell, &script, command_line);
-    assert!(output.status.success(), "{shell:?}: {command_line}: {output:?}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    let mut parts = text.splitn(3, '\n');
-    let (status, options, line) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
+    run(shell, &format!("{functions}\nPATH={path}\n{commands}"), line)
+}
+
+const NAMES: [&str; 8] = ["asked", "dev", "wait", "fstype", "kernel", "dir", "initrds", "line"];
+
+/// Reads a command line as rc-kexec-init does: what was set, and what was said.
+fn read(shell: &[&str], path: &str, line: &[u8]) -> (Vec<(&'static str, Vec<u8>)>, String) {
+    let values = NAMES.map(|name| format!("\"${name}\"")).join(" ");
+    let commands = format!("read_options; status=$?; printf '%s\\0' \"$status\" {values}");
+    let output = call(shell, path, &commands, line);
+    let shown = line.escape_ascii();
+    assert!(output.status.success(), "{shell:?}: {shown}: {output:?}");
+    let mut values = output.stdout.split(|&byte| byte == 0).map(<[u8]>::to_vec);
+    let status = values.next().unwrap();
+    let set = NAMES.into_iter().zip(values).filter(|(_, value)| !value.is_empty()).collect();
     let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(status == "0", said.is_empty(), "{shell:?}: {command_line}: {status}: {said}");
-    (options.trim_end().to_string(), line.to_string(), said)
+    assert_eq!(status == b"0", said.is_empty(), "{shell:?}: {shown}: {said}");
+    (set, said)
 }
 
 #[test]
-fn options_are_read_and_the_rest_is_the_next_kernels() {
-    // Each row has the command line, the options, and the next kernel's command line.
-    let table = [
-        ("", "wait=30", ""),
-        ("quiet root=/dev/vda3", "wait=30", "quiet root=/dev/vda3"),
+fn a_shell_reads_back_what_the_program_prints() {
+    type Row = (&'static [u8], &'static [(&'static str, &'static [u8])]);
+    let table: &[Row] = &[
+        (b"", &[("wait", b"30")]),
+        (b"quiet -- rckexec.dir=/", &[("wait", b"30"), ("line", b"quiet -- rckexec.dir=/")]),
         (
-            "rdinit=/usr/sbin/rc-kexec-init quiet rckexec.dev=LABEL=BOOT rckexec.kernel=/vmlinuz",
-            "asked=yes dev=LABEL=BOOT wait=30 kernel=/vmlinuz",
-            "quiet",
+            b"a \"rckexec.dev=LABEL=IT'S MINE\" rckexec.kernel=/k* rckexec.fstype=a;b rckexec.initrd=b,$c b=\"two  words\"\tc rckexec.wait=5",
+            &[
+                ("asked", b"yes"),
+                ("dev", b"LABEL=IT'S MINE"),
+                ("wait", b"5"),
+                ("fstype", b"a;b"),
+                ("kernel", b"/k*"),
+                ("initrds", b"b,$c"),
+                ("line", b"a b=\"two  words\" c"),
+            ],
         ),
-        ("rckexec.dir=/boot rckexec.wait=5", "asked=yes wait=5 dir=/boot", ""),
+        // Nothing of it is the shell's: no quote, pattern, backslash or line's end.
         (
-            "rckexec.dev=UUID=1234-ABCD rckexec.fstype=vfat rckexec.kernel=a rckexec.initrd=b,c rckexec.initrd=d",
-            "asked=yes dev=UUID=1234-ABCD wait=30 fstype=vfat kernel=a initrds=,b,c,d",
-            "",
+            b"rckexec.dir=/'' ' * a\\nb\\ $HOME ${x} `id` $(id) ; & # ~ \"x\ny\" '",
+            &[
+                ("asked", b"yes"),
+                ("wait", b"30"),
+                ("dir", b"/''"),
+                ("line", b"' * a\\nb\\ $HOME ${x} `id` $(id) ; & # ~ \"x\ny\" '"),
+            ],
         ),
-        ("rckexec.dev=PARTUUID=ab-01 rckexec.dir=/", "asked=yes dev=PARTUUID=ab-01 wait=30 dir=/", ""),
-        // Quotes stand around a value or around a word. White space between words becomes one
-        // space, and white space inside quotes stays.
+        // Bytes that are no text, some of which are marks inside of some shells.
         (
-            "a \"rckexec.dev=LABEL=MY STICK\" b=\"two  words\"\tc rckexec.kernel=\"/a b\"  d",
-            "asked=yes dev=LABEL=MY STICK wait=30 kernel=/a b",
-            "a b=\"two  words\" c d",
-        ),
-        ("rckexec.dir=/ x=\"never closed  y", "asked=yes wait=30 dir=/", "x=\"never closed  y"),
-        ("rckexec.dir=/ \"x y\"z\" w\"", "asked=yes wait=30 dir=/", "\"x y\"z\" w\""),
-        // The shell expands nothing, and keeps backslashes.
-        ("rckexec.dir=/ * a\\nb $HOME `id`", "asked=yes wait=30 dir=/", "* a\\nb $HOME `id`"),
-        (
-            "a rckexec.dir=/ rckexec.append=\"b c\" d rckexec.append=e",
-            "asked=yes wait=30 dir=/ append= b c e",
-            "a d b c e",
-        ),
-        // The words for init stay in their place, and added words come before them.
-        (
-            "a rckexec.dir=/ rckexec.append=b -- c rckexec.dir=/x rdinit=/usr/sbin/rc-kexec-init",
-            "asked=yes wait=30 dir=/ append= b",
-            "a b -- c rckexec.dir=/x rdinit=/usr/sbin/rc-kexec-init",
-        ),
-        ("rckexec.dir=/ -- c", "asked=yes wait=30 dir=/", "-- c"),
-        ("a -- rckexec.dir=/", "wait=30", "a -- rckexec.dir=/"),
-        // The words that kexec-load added for a key are dropped, but not those of the user.
-        ("a rc_kexec.key cryptkey rckexec.dir=/ b", "asked=yes wait=30 dir=/", "a b"),
-        ("cryptkey rckexec.dir=/ b", "asked=yes wait=30 dir=/", "cryptkey b"),
-        // The words of a boot loader are dropped. An rdinit= for another program stays.
-        (
-            "BOOT_IMAGE=/vmlinuz initrd=\\initramfs rckexec.dir=/ rdinit=/bin/sh noinitrd",
-            "asked=yes wait=30 dir=/",
-            "rdinit=/bin/sh noinitrd",
-        ),
-        ("\"rdinit=/opt/x/sbin/rc-kexec-init\" rckexec.dir=/ a", "asked=yes wait=30 dir=/", "a"),
-        // The next kernel is never asked for a kexec, even if the user asks for it.
-        (
-            "rckexec.dir=/ rckexec.append=\"rckexec.dir=/ rdinit=/usr/sbin/rc-kexec-init a\"",
-            "asked=yes wait=30 dir=/ append= rckexec.dir=/ rdinit=/usr/sbin/rc-kexec-init a",
-            "a",
+            b"rckexec.dir=/\x81\x82\x88 \xff\xfe\x83'\x84",
+            &[
+                ("asked", b"yes"),
+                ("wait", b"30"),
+                ("dir", b"/\x81\x82\x88"),
+                ("line", b"\xff\xfe\x83'\x84"),
+            ],
         ),
     ];
+    let bin = Bin::new("read");
     for shell in shells() {
-        for (command_line, options, line) in table {
-            let found = read(&shell, command_line);
-            let wanted = (options.to_string(), line.to_string(), String::new());
-            assert_eq!(found, wanted, "{shell:?}: {command_line}");
-            let again = read(&shell, line);
-            assert_eq!(
-                (again.0.as_str(), again.1.as_str()),
-                ("wait=30", line),
-                "{shell:?}: twice: {command_line}"
-            );
+        for (line, wanted) in table {
+            let wanted: Vec<(&str, Vec<u8>)> =
+                wanted.iter().map(|(name, value)| (*name, value.to_vec())).collect();
+            let found = read(&shell, &format!("{}:$PATH", bin.0.display()), line);
+            assert_eq!(found, (wanted, String::new()), "{shell:?}: {}", line.escape_ascii());
         }
     }
 }
 
 #[test]
-fn words_that_make_no_sense_are_named() {
+fn wrong_options_are_named_and_nothing_is_set() {
+    let bin = Bin::new("wrong");
+    for shell in shells() {
+        let line = b"rckexec.kernel rckexec.wait=soon rckexec.dir=/ a";
+        let (set, said) = read(&shell, &format!("{}:$PATH", bin.0.display()), line);
+        assert_eq!(set, [], "{shell:?}");
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "rc-kexec boot-options: unable to use rckexec.kernel: it has no value",
+                "rc-kexec boot-options: unable to use rckexec.wait=soon: it is a number of seconds",
+            ],
+            "{shell:?}"
+        );
+        // Nor is anything without the program.
+        let (set, said) = read(&shell, "/nowhere", b"rckexec.dir=/");
+        assert!(set.is_empty() && said.contains("rc-kexec"), "{shell:?}: {set:?}: {said}");
+    }
+}
+
+#[test]
+fn what_kexec_load_is_run_with() {
     let table = [
-        ("rckexec.kernel", "unable to use rckexec.kernel: it has no value"),
-        ("rckexec.kernel=", "unable to use rckexec.kernel: it has no value"),
-        ("rckexec.kernel=\"\"", "unable to use rckexec.kernel: it has no value"),
-        ("rckexec.dir=/ rckexec.kernal=/x", "unable to use rckexec.kernal: it is none of dev, wait,"),
-        ("rckexec.dir=/ rckexec.wait=soon", "unable to use rckexec.wait=soon: it is a number of seconds"),
-        ("rckexec.dir=/ rckexec.wait=-1", "unable to use rckexec.wait=-1: it is a number of seconds"),
+        ("rckexec.dir=/boot", "<--command-line><><--boot></boot>"),
+        ("a  b rckexec.dev=LABEL=X rckexec.dir=/", "<--command-line><a b><--boot></rckexec.dev/>"),
         (
-            "rckexec.dir=/ rckexec.dev=sda1",
-            "unable to use rckexec.dev=sda1: it is LABEL=, UUID=, PARTUUID= or",
+            "rckexec.dev=/dev/x rckexec.kernel=k rckexec.initrd=a,/b,,c a",
+            "<--command-line><a></rckexec.dev/k><--boot></rckexec.dev/>\
+             <--initrd></rckexec.dev/a><--initrd></rckexec.dev/b><--initrd></rckexec.dev/c>",
         ),
-        ("rckexec.dir=/ rckexec.dev=LABEL=", "unable to use rckexec.dev=LABEL=: it is LABEL=,"),
+        ("rckexec.kernel=/b/k rckexec.initrd=none", "<--command-line><></b/k><--boot></b/><--initrd><none>"),
         (
-            "rckexec.dev=LABEL=x",
-            "unable to choose a kernel: neither rckexec.kernel= nor rckexec.dir= is there",
-        ),
-        (
-            "rckexec.dir=/ rckexec.kernel=/x",
-            "unable to choose a kernel: rckexec.kernel= and rckexec.dir= are both",
+            "rckexec.kernel=\"/my *\" rckexec.initrd=\"/bin/* ?\" *",
+            "<--command-line><*></my *><--boot></><--initrd></bin/* ?>",
         ),
     ];
+    let bin = Bin::new("load");
     for shell in shells() {
-        for (command_line, wanted) in table {
-            let (options, _, said) = read(&shell, command_line);
-            assert!(options.starts_with("asked=yes"), "{shell:?}: {command_line}: {options}");
-            assert!(
-                said.starts_with(&format!("rc-kexec-init: {wanted}")),
-                "{shell:?}: {command_line}: {said}"
-            );
-            assert_eq!(said.lines().count(), 1, "{shell:?}: {command_line}: {said}");
+        for (line, wanted) in table {
+            let path = format!("{}:$PATH", bin.0.display());
+            let output = call(&shell, &path, "read_options && load", line.as_bytes());
+            assert!(output.status.success() && output.stderr.is_empty(), "{shell:?}: {line}: {output:?}");
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), wanted, "{shell:?}: {line}");
         }
-        let all = "rckexec.kernel rckexec.wait=x rckexec.nothing=1";
-        assert_eq!(read(&shell, all).2.lines().count(), 3, "{shell:?}: {:?}", read(&shell, all));
     }
 }
 
 #[test]
 fn rc_kexec_init_does_nothing_as_another_process_than_the_first() {
     for shell in shells() {
-        let output = run(&shell, &source("rc-kexec-init"), "");
+        let output = run(&shell, &source("rc-kexec-init"), b"");
         assert_eq!(output.status.code(), Some(2), "{shell:?}: {output:?}");
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(
@@ -179,12 +203,12 @@ fn rc_kexec_init_does_nothing_as_another_process_than_the_first() {
     }
 }
 
-/// Runs a hook's functions with stand-ins for the functions of its generator, which print their
-/// arguments. tests/vm/hooks.rs runs the real generators, except mkinitcpio, because the tests
-/// have no package of it.
+/// Runs a hook's functions with stand-ins for its generator's, which print what they were
+/// asked for. Real generators run in tests/vm/hooks.rs, except mkinitcpio, of which the
+/// tests have no package.
 fn asked_of_stand_ins(hook: &str, stand_ins: &str, calls: &str) -> Vec<String> {
     let text = source(hook).replace(". /usr/share/initramfs-tools/hook-functions", ":");
-    let output = run(&["sh"], &format!("set -eu\n{stand_ins}\n{text}\n{calls}"), "");
+    let output = run(&["sh"], &format!("set -eu\n{stand_ins}\n{text}\n{calls}"), b"");
     assert!(output.status.success(), "{hook}: {output:?}");
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_string).collect()
 }
@@ -194,7 +218,7 @@ const MODULES: &str =
 
 #[test]
 fn what_mkinitcpio_is_asked_for() {
-    // An image that already contains some of the tools, from the hook `base`.
+    // An image in which the hook base has put some of the tools.
     let root = std::env::temp_dir().join(format!("rc-kexec-mkinitcpio-{}", std::process::id()));
     std::fs::create_dir_all(root.join("usr/bin")).unwrap();
     for tool in ["sh", "mkdir", "cat", "sleep"] {
@@ -213,7 +237,7 @@ fn what_mkinitcpio_is_asked_for() {
         "add_symlink /usr/sbin/kexec-exec /usr/sbin/rc-kexec".to_string(),
     ];
     wanted.extend(["findfs", "mount", "umount", "modprobe"].map(|tool| format!("add_binary {tool}")));
-    // The ? makes mkinitcpio ignore a module that does not exist.
+    // With ? it is no error when there is no such module.
     wanted.extend(MODULES.split(' ').map(|module| format!("add_module {module}?")));
     assert_eq!(asked, wanted);
     std::fs::remove_dir_all(root).unwrap();
@@ -259,18 +283,17 @@ fn what_initramfs_tools_are_asked_for() {
             &format!("manual_add_modules {MODULES}"),
         ]
     );
-    // No hook must run before it.
+    // What it is asked first: which hooks come before it. None.
     assert_eq!(asked_of_stand_ins("initramfs-tools", "set -- prereqs", ""), [""; 0]);
 }
 
 #[test]
 fn each_file_of_the_feature_is_one_that_the_installation_makes() {
     let dir = std::env::temp_dir().join(format!("rc-kexec-feature-{}", std::process::id()));
-    let binary = std::env::var("RC_KEXEC").unwrap_or_else(|_| env!("CARGO_BIN_EXE_rc-kexec").into());
     let made = Command::new("make")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .args(["install", "INITRAMFS=mkinitfs", "PREFIX=/opt/x"])
-        .args([format!("DESTDIR={}", dir.display()), format!("BINARY={binary}")])
+        .args([format!("DESTDIR={}", dir.display()), format!("BINARY={}", program().display())])
         .env_remove("MAKEFLAGS")
         .output()
         .unwrap();

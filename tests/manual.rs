@@ -44,7 +44,7 @@ fn applets() -> Vec<String> {
     let help = said(&["--help"]);
     let names = help.lines().filter_map(|line| line.strip_prefix("  rc-kexec ")?.split_whitespace().next());
     let names: Vec<String> = names.map(str::to_string).collect();
-    assert!(names.len() >= 5, "{help}");
+    assert!(names.len() >= 6, "{help}");
     names
 }
 
@@ -226,8 +226,12 @@ fn bash_offers_values_that_are_taken() {
     let files = bash_offers(&["kexec-load", "--initrd", "./Makef"]);
     assert_eq!(files, BTreeSet::from(["./Makefile".to_string()]));
     assert_eq!(bash_offers(&["kexec-load", "./Makef"]), files);
-    for nothing in [&["kexec-load", "--append", ""][..], &["kexec-exec", ""], &["rc-kexec", "going-down", ""]]
-    {
+    for nothing in [
+        &["kexec-load", "--append", ""][..],
+        &["kexec-exec", ""],
+        &["rc-kexec", "going-down", ""],
+        &["rc-kexec", "boot-options", ""],
+    ] {
         assert_eq!(bash_offers(nothing), BTreeSet::new(), "{nothing:?}");
     }
 }
@@ -278,7 +282,7 @@ fn boot_options<'t>(lines: impl Iterator<Item = &'t str>) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_boot_options_of_the_page_are_those_of_the_document_and_of_rc_kexec_init() {
+fn the_boot_options_of_the_page_are_those_of_the_document_and_of_the_program() {
     let beginning =
         |text: &str, start: &str| boot_options(text.lines().filter(|line| line.starts_with(start)));
     let page = file("man/rc-kexec-init.8");
@@ -286,9 +290,17 @@ fn the_boot_options_of_the_page_are_those_of_the_document_and_of_rc_kexec_init()
     assert!(on_page.len() >= 7, "{on_page:?}");
     assert_eq!(on_page, boot_options(page.lines()), "man/rc-kexec-init.8: its items and its text");
     assert_eq!(on_page, beginning(&file("docs/initramfs.md"), "| `rckexec."), "docs/initramfs.md");
-    let script = file("initramfs-hook/rc-kexec-init");
-    let arms = boot_options(script.lines().filter(|line| line.contains(") ")));
-    assert_eq!(on_page, arms, "initramfs-hook/rc-kexec-init");
+    let refusal = |name: &str| {
+        let output = run(&["boot-options", &format!("rckexec.{name}=1")]);
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let unknown = refusal("unknown");
+    let (_, names) = unknown.trim_end().split_once("it is none of ").unwrap();
+    let names: BTreeSet<String> = names.replace(" and ", ", ").split(", ").map(str::to_string).collect();
+    assert_eq!(on_page, names, "rc-kexec boot-options");
+    for name in names {
+        assert!(!refusal(&name).contains("none of"), "rc-kexec boot-options rckexec.{name}=1");
+    }
     let (_, items) = page.split_once("\n.Sh OPTIONS\n").unwrap();
     for item in items.split("\n.It Cm ").skip(1) {
         assert!(item.contains("\nDefault: "), "man/rc-kexec-init.8: an option has no default\n{item}");

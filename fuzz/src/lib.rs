@@ -24,7 +24,7 @@ use rc_kexec::image::decode::{Compression, Defect, unpack};
 use rc_kexec::image::elf::Vmlinux;
 use rc_kexec::image::pe::{self, Unified, Zboot};
 use rc_kexec::image::{Content, Image, initrd, newc, recognise};
-use rc_kexec::known::init;
+use rc_kexec::known::{boot_options, init};
 use rc_kexec::plan::device_tree::{self, Chosen};
 use rc_kexec::plan::memory_map::{self, Iomem, MemoryMap, parse_memmap_entry};
 use rc_kexec::plan::placer::{END, MAX_INITRDS};
@@ -294,6 +294,12 @@ pub fn kernel_command_line(data: &[u8]) -> bool {
     let once = cmdline::without_marks(data);
     assert_eq!(cmdline::without_marks(&once), once);
     let _ = cmdline::has_word(data, b"quiet");
+    if let Ok(options) = boot_options::parse(data) {
+        // Whatever the words, the next kernel is not asked for another kexec.
+        let next = boot_options::parse(&options.line).unwrap();
+        assert!(!next.asked);
+        assert_eq!(next.line, options.line);
+    }
     true
 }
 

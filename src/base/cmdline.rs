@@ -31,28 +31,47 @@ pub fn cryptkey(line: &[u8]) -> Option<&[u8]> {
     words(line).find(|word| *word == b"cryptkey" || word.starts_with(b"cryptkey="))
 }
 
+/// Finds the words that were true for one boot only: the marks of the boot loader, and
+/// [`KEY_WORDS`]. It needs every word of a command line, in their order.
+#[derive(Debug, Default)]
+pub struct Marks {
+    of_key: bool,
+}
+
+impl Marks {
+    /// Whether this word, the next one of the line, is such a mark.
+    pub fn is_one(&mut self, word: &[u8]) -> bool {
+        let is_of_key = word == b"rc_kexec.key";
+        self.of_key |= is_of_key;
+        is_boot_loaders_mark(word) || is_of_key || self.of_key && word == b"cryptkey"
+    }
+}
+
 /// Whether a boot loader added the word. Such a word describes a boot that is over.
 fn is_boot_loaders_mark(word: &[u8]) -> bool {
     let bare = word.strip_prefix(b"\"").unwrap_or(word);
     bare.starts_with(b"BOOT_IMAGE=") || bare.starts_with(b"initrd=")
 }
 
-/// `line` without the words that a boot loader added and without [`KEY_WORDS`], and with one
-/// space between words. A line without such words is returned unchanged, to the byte, so that
-/// a chain of kexecs does not change it.
+/// Adds a word to a line, after a space unless it is the first.
+pub fn push(line: &mut Vec<u8>, word: &[u8]) {
+    if !line.is_empty() {
+        line.push(b' ');
+    }
+    line.extend_from_slice(word);
+}
+
+/// `line` without the [`Marks`] in it, and with one space between words. A line without such words
+/// is returned unchanged, to the byte, so that a chain of kexecs does not change it.
 pub fn without_marks(line: &[u8]) -> Vec<u8> {
     let mut kept = Vec::new();
-    let (mut all, mut key_marked) = (true, false);
+    let (mut all, mut marks) = (true, Marks::default());
     for word in words(line) {
-        if is_boot_loaders_mark(word) || word == b"rc_kexec.key" || key_marked && word == b"cryptkey" {
+        if marks.is_one(word) {
             all = false;
-            key_marked |= word == b"rc_kexec.key";
-            continue;
+        } else {
+            push(&mut kept, word);
         }
-        if !kept.is_empty() {
-            kept.push(b' ');
-        }
-        kept.extend_from_slice(word);
     }
     if all { line.to_vec() } else { kept }
 }

@@ -1,5 +1,6 @@
 //! From words to a [`Command`]. Pure: reads and changes nothing on the system.
 
+mod boot_options;
 mod doctor;
 mod exec;
 mod going_down;
@@ -39,6 +40,8 @@ pub enum Command {
     Shutdown(Action),
     /// What stands between this machine and a kexec?
     Doctor(DoctorRequest),
+    /// What does this command line, or else the running kernel's, ask rc-kexec-init for?
+    BootOptions(Option<OsString>),
     /// Print this, on standard output.
     Print(String),
 }
@@ -79,7 +82,7 @@ struct Applet {
     command: fn(&Words) -> Result<Command>,
 }
 
-const APPLETS: [Applet; 5] = [
+const APPLETS: [Applet; 6] = [
     Applet {
         name: "kexec-load",
         speaks_as: "kexec-load",
@@ -114,6 +117,13 @@ const APPLETS: [Applet; 5] = [
         purpose: "say whether the machine is rebooting, for services",
         options: going_down::Options::get_args_info,
         command: going_down::command,
+    },
+    Applet {
+        name: "boot-options",
+        speaks_as: "rc-kexec boot-options",
+        purpose: "read the rckexec.* boot options, for rc-kexec-init",
+        options: boot_options::Options::get_args_info,
+        command: boot_options::command,
     },
 ];
 
@@ -161,7 +171,7 @@ impl Applet {
 fn list_of_applets() -> String {
     let mut text = String::from("rc-kexec loads a Linux kernel and starts it without the firmware.\n\n");
     for applet in &APPLETS {
-        let _ = writeln!(text, "  rc-kexec {:<11} {}", applet.name, applet.purpose);
+        let _ = writeln!(text, "  rc-kexec {:<12} {}", applet.name, applet.purpose);
     }
     text.push_str("\nYou can also call the first three by name. For the options: rc-kexec APPLET --help\n");
     text
@@ -452,6 +462,7 @@ mod tests {
             ("kexec-exec --when-unknown now", "--when-unknown: it must be reboot or kexec"),
             ("rc-kexec going-down --when-unknown reboot 7", "unable to use 7"),
             ("rc-kexec going-down --arm --disarm", "one of them"),
+            ("rc-kexec boot-options a b", "2 command lines"),
             ("rc-kexec doctor --porcelain --warn", "one of"),
             ("rc-kexec doctor --append a --command-line b", "the whole command line"),
         ];

@@ -154,8 +154,11 @@ fn letter_of(row: &FlagInfo) -> Option<char> {
 
 /// The help text of an applet.
 pub fn help(applet: &str, info: &CommandInfoWithArgs) -> String {
-    let operand = if info.positionals.is_empty() { "" } else { " [KERNEL]" };
-    let mut text = format!("Usage: {applet} [OPTION...]{operand}\n\n");
+    let mut text = format!("Usage: {applet} [OPTION...]");
+    for operand in info.positionals {
+        let _ = write!(text, " [{}]", operand.name.to_ascii_uppercase());
+    }
+    text.push_str("\n\n");
     wrap(&mut text, info.description, 0, 0);
     text.push_str("\nOptions:\n");
     for row in info.flags.iter().filter(|row| !row.hidden) {

@@ -2,6 +2,7 @@
 
 use super::sys::file::write_standard;
 use core::fmt::{self, Write};
+use nix::errno::Errno;
 
 /// A buffered standard stream. Errors are ignored: when nobody reads, the work goes on.
 struct Stream {
@@ -40,6 +41,11 @@ pub fn print(text: fmt::Arguments) {
 /// Writes to standard error.
 pub fn eprint(text: fmt::Arguments) {
     stream(2, &mut |out| out.write_fmt(text));
+}
+
+/// Writes all of it to standard output, for a reader that must not miss a part.
+pub fn print_whole(bytes: &[u8]) -> Result<(), Errno> {
+    write_standard(1, bytes)
 }
 
 /// Lets `with` write to standard output, piece by piece.

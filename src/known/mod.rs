@@ -2,6 +2,7 @@
 //! or makes a system call: `host` gathers the facts, and `say` has words for the conclusions.
 
 pub mod boot_loader;
+pub mod boot_options;
 pub mod call;
 pub mod exposure;
 pub mod init;

@@ -1,6 +1,7 @@
 //! The words for what the program reports: each type has its `Display` here. The help stands with its
 //! options, and the doctor's findings stand with their checks.
 
+pub mod boot_options;
 pub mod defect;
 pub mod draw;
 pub mod failure;

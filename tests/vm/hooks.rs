@@ -319,6 +319,23 @@ fn a_kernel_in_the_initramfs_itself() {
     console.has("starting /fetched/boot/vmlinuz-virt of the initramfs");
 }
 
+/// Where the kernel can open no console, it gives process 1 no standard streams.
+#[test]
+fn without_a_console_the_kernel_is_started_as_well() {
+    let folder = mkinitfs(Kernel::Alpine);
+    symlink("/nowhere", folder.path("image/dev/console")).unwrap();
+    let disk = ext4(&folder, "BOOT", "f2a1c4de-98e8-4f7a-9d40-6c3f3c6f2b11");
+    let options = format!("kexec_load_disabled=0 {RDINIT} rckexec.dev=LABEL=BOOT rckexec.dir=/boot");
+    let console = boot(Kernel::Alpine, &pack(&folder.path("image")), &options, &[&disk]);
+    console.has_not("rc-kexec-init:");
+    assert_eq!(
+        console.only("CMDLINE"),
+        "console=ttyS0 panic=-1 loglevel=1 kexec_load_disabled=0",
+        "{}",
+        console.shown()
+    );
+}
+
 /// What the ordinary /init found.
 fn found(console: &Console) -> Vec<&str> {
     let mut found = console.marked("FOUND");
