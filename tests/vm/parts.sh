@@ -105,6 +105,27 @@ for package in openrc librc1t64 libeinfo1 libpam0g libaudit1 libselinux1 libpcre
 done
 unpack sysvinit-core sysvinit
 
+# OpenRC's rc-depend with valgrind and a shell, in a root of its own: of this release, and the
+# newest (rc_depend.rs). With what valgrind knows the C library's loader by, and the services
+# that Debian has.
+for suite in trixie testing; do
+    root=$vm/rc-depend/$suite
+    [ ! -e "$root/.whole" ] || continue
+    # librc and libeinfo, by the names that they have in that release.
+    libraries=$(apt apt-cache depends openrc | sed -n 's/^ *Depends: \(lib\(rc\|einfo\)[0-9][^ ]*\)$/\1/p')
+    [ -n "$libraries" ] || fail "no librc for openrc ($suite)"
+    for package in openrc $libraries libc6 libc6-dbg valgrind busybox-static initscripts insserv; do
+        unpack "$package" "rc-depend/$suite"
+    done
+    for dir in bin sbin lib lib64; do ln -sfn "usr/$dir" "$root/$dir"; done
+    mkdir -p "$root/etc" "$root/run" "$root/proc" "$root/tmp"
+    for name in $("$root/usr/bin/busybox" --list); do
+        [ -e "$root/usr/bin/$name" ] || ln -sf busybox "$root/usr/bin/$name"
+    done
+    : >"$root/.whole"
+done
+suite=trixie
+
 # What unlocks an encrypted root, with its libraries.
 for package in cryptsetup-bin libcryptsetup12 libdevmapper1.02.1 libjson-c5 libssl3t64 libblkid1 \
     libuuid1 libpopt0 libudev1 libcap2 libselinux1 libpcre2-8-0 zlib1g libzstd1 libc6; do
