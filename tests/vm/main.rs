@@ -31,6 +31,7 @@ mod machine;
 mod openrc;
 mod oracle;
 mod progress;
+mod rc_depend;
 mod script;
 mod seeds;
 mod selftests;

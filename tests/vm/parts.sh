@@ -105,13 +105,12 @@ for package in openrc librc1t64 libeinfo1 libpam0g libaudit1 libselinux1 libpcre
 done
 unpack sysvinit-core sysvinit
 
-# OpenRC's rc-depend with valgrind and a shell, in a root of its own: of this release, and the
-# newest (rc_depend.rs). With what valgrind knows the C library's loader by, and the services
-# that Debian has.
+# For rc_depend.rs: OpenRC's rc-depend of this release and of the newest, each in a root of its
+# own with valgrind, a shell, and Debian's services. valgrind needs libc6-dbg.
 for suite in trixie testing; do
     root=$vm/rc-depend/$suite
     [ ! -e "$root/.whole" ] || continue
-    # librc and libeinfo, by the names that they have in that release.
+    # The names of librc and libeinfo differ between releases.
     libraries=$(apt apt-cache depends openrc | sed -n 's/^ *Depends: \(lib\(rc\|einfo\)[0-9][^ ]*\)$/\1/p')
     [ -n "$libraries" ] || fail "no librc for openrc ($suite)"
     for package in openrc $libraries libc6 libc6-dbg valgrind busybox-static initscripts insserv; do
