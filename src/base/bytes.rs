@@ -1,7 +1,8 @@
-//! Reading and writing little-endian fields at offsets that come from a file.
+//! Little-endian fields of files, at offsets that come from the files themselves, and slices
+//! cut into parts.
 //!
-//! Every function answers `None` when the field does not lie inside the slice:
-//! the callers turn that into a refusal that names the field.
+//! The functions that read or write a field return `None` when it does not lie inside the
+//! slice. The callers turn that into an error that names the field.
 
 /// The `N` bytes at `offset`.
 pub fn array_at<const N: usize>(bytes: &[u8], offset: usize) -> Option<[u8; N]> {
@@ -28,7 +29,7 @@ pub fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
     array_at(bytes, offset).map(u64::from_le_bytes)
 }
 
-/// Writes `field` at `offset`; `None`, and nothing written, when it does not fit.
+/// Writes `field` at `offset`. Writes nothing and returns `None` when it does not fit.
 #[inline(never)]
 pub fn put(bytes: &mut [u8], offset: usize, field: &[u8]) -> Option<()> {
     let end = offset.checked_add(field.len())?;
@@ -36,8 +37,8 @@ pub fn put(bytes: &mut [u8], offset: usize, field: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// The parts of `bytes` between separators, as `split` has them. One iterator for all:
-/// each closure of `split` is code of its own.
+/// The parts of `bytes` between separators, the same as those of `split`. All callers share
+/// this iterator, because the compiler makes a copy of `split` for each closure.
 pub fn parts(bytes: &[u8], separator: u8) -> Parts<'_> {
     Parts { rest: Some(bytes), separator }
 }
@@ -62,7 +63,7 @@ impl<'b> Iterator for Parts<'b> {
     }
 }
 
-/// The first four bytes, for a message; zeros stand for those that are not there.
+/// The first four bytes, for a message. Missing bytes are zeros.
 pub fn first_four(bytes: &[u8]) -> [u8; 4] {
     let mut first = [0u8; 4];
     first.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);

@@ -1,12 +1,12 @@
-//! Text: names and sizes as messages show them, and numbers as /proc and /sys print them.
+//! Text: names and sizes for messages, and numbers as /proc and /sys print them.
 
 use core::fmt::{self, Display, Formatter, Write};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-/// What may be no text, made fit for a message.
+/// Bytes that may not be valid text, shown safely in a message.
 pub trait Shown {
-    /// Its bytes, for a message.
+    /// The bytes, ready to be displayed.
     fn shown(&self) -> ShownBytes<'_>;
 }
 
@@ -22,9 +22,9 @@ impl Shown for OsStr {
     }
 }
 
-/// Bytes that are written as the text that they are; for each that is none, and for each
-/// control character, stands U+FFFD: a name cannot move a terminal's cursor or pass for a
-/// line of a message.
+/// Bytes that are displayed as UTF-8. U+FFFD replaces each byte that is not UTF-8 and each
+/// control character, so a name cannot move the terminal's cursor or imitate a line of a
+/// message.
 #[derive(Clone, Copy, Debug)]
 pub struct ShownBytes<'b>(&'b [u8]);
 
@@ -51,7 +51,8 @@ impl Display for ShownBytes<'_> {
     }
 }
 
-/// A number of bytes in the unit that people read: `1.5 MiB`.
+/// A number of bytes, displayed in the largest binary unit that fits, such as `1.5 MiB`. It
+/// is rounded down to tenths, or to a whole number from 100 on.
 #[derive(Clone, Copy, Debug)]
 pub struct Size(pub u64);
 
@@ -72,7 +73,8 @@ impl Display for Size {
     }
 }
 
-/// A number in hexadecimal, with or without `0x`, as sysfs prints them.
+/// A hexadecimal number of up to 16 digits, with or without `0x`, as sysfs prints them. White
+/// space around it is ignored. `None` for anything else.
 pub fn parse_hex(text: &[u8]) -> Option<u64> {
     let text = text.trim_ascii();
     let digits = text.strip_prefix(b"0x").unwrap_or(text);
@@ -87,7 +89,7 @@ pub fn parse_hex(text: &[u8]) -> Option<u64> {
     Some(value)
 }
 
-/// A number in octal, as modes are written.
+/// An octal number of up to 10 digits, such as a file's mode. `None` for anything else.
 pub fn parse_octal(text: &[u8]) -> Option<u32> {
     if text.is_empty() || text.len() > 10 {
         return None;
@@ -99,7 +101,8 @@ pub fn parse_octal(text: &[u8]) -> Option<u32> {
     Some(value)
 }
 
-/// A number in decimal, as procfs prints them.
+/// A decimal number that fits in 64 bits, as procfs prints them. White space around it is
+/// ignored. `None` for anything else.
 pub fn parse_decimal(text: &[u8]) -> Option<u64> {
     let text = text.trim_ascii();
     if text.is_empty() {

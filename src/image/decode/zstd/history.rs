@@ -16,7 +16,7 @@ pub struct History {
     /// The decoded bytes up to `end`. The rest is room for the current block.
     bytes: Vec<u8>,
     end: usize,
-    /// The start of the current block, and where it must end.
+    /// The start of the current block, and the greatest end that it may have.
     start: usize,
     limit: usize,
     hash: Hash,
@@ -75,7 +75,7 @@ impl History {
         Some(())
     }
 
-    /// Appends the first `length` bytes of `literals`, after which [`STEP`] more must lie.
+    /// Appends the first `length` bytes of `literals`. At least [`STEP`] more must follow them.
     pub fn append_literals(&mut self, literals: &[u8], length: usize) -> Option<()> {
         let end = self.end_after(length)?;
         let to = self.bytes.get_mut(self.end..)?;
