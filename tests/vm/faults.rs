@@ -40,6 +40,14 @@ fn assert_table(name: &str, head: &str, rows: &[String], console: &Console) {
     );
 }
 
+/// A machine in which one program runs a thousand times, at the same addresses each time
+/// (norandmaps). QEMU keeps the code that it translated for each address, and looks through all
+/// of a page's for every byte that is written to the page. With random addresses that was so
+/// much that the next kernel could clear memory at ten bytes a second, and the jump never ended.
+fn machine(kernel: Kernel) -> Vm {
+    Vm::new(kernel).append("norandmaps").file("bin/injector", &guest("vm-injector"))
+}
+
 /// What the injector says of a run that must not be.
 const BAD: [&str; 8] = ["CHANGED", "DIED", "SAYS so", "SILENT", "JUMPED", "UNKNOWN", "BAD", "panicked"];
 
@@ -121,8 +129,7 @@ echo LOADED $(cat /sys/kernel/kexec_loaded)
 kexec -e
 "#,
     );
-    Vm::new(Kernel::Alpine)
-        .file("bin/injector", &guest("vm-injector"))
+    machine(Kernel::Alpine)
         .file("one", &marked_archive(1))
         .file("two", &marked_archive(2))
         .file("key", b"secret")
@@ -165,13 +172,8 @@ fn each_reading_of_efis_files_fails_in_turn() {
          echo \"SWEEP {command}\"\nrun injector sweep /sys/firmware/efi {command}\n\
          echo LOADED $(cat /sys/kernel/kexec_loaded)\nkexec -e\n"
     );
-    let console = Vm::new(Kernel::Alpine)
-        .uefi()
-        .file("bin/injector", &guest("vm-injector"))
-        .file("one", &marked_archive(1))
-        .stage(1, &first)
-        .stage(2, SAY)
-        .run();
+    let console =
+        machine(Kernel::Alpine).uefi().file("one", &marked_archive(1)).stage(1, &first).stage(2, SAY).run();
     assert_earlier_one_starts(&console);
     console.has("EXIT 0 of injector");
     assert_table("efi", CALLS, &rows(&console), &console);
@@ -291,8 +293,7 @@ fault "a load without CAP_SYS_BOOT" injector drop 22 $load
 kexec-exec
 "#
     );
-    let console = Vm::new(Kernel::Alpine)
-        .file("bin/injector", &guest("vm-injector"))
+    let console = machine(Kernel::Alpine)
         .file("one", &marked_archive(1))
         .stage(1, &first)
         // The ordinary reboot ends it.
@@ -374,12 +375,7 @@ fault "a jump without CAP_SYS_BOOT" injector drop 22 kexec-exec --now
 dmesg -n 8
 "#
     );
-    let console = Vm::new(Kernel::Debian)
-        .processors(2)
-        .file("bin/injector", &guest("vm-injector"))
-        .stage(1, &first)
-        .stage(2, &second)
-        .run();
+    let console = machine(Kernel::Debian).processors(2).stage(1, &first).stage(2, &second).run();
     console.has("EXIT 0 of load").has_not("BAD").has_not("panicked");
     let at_once = console.marked("ATONCE");
     assert!(at_once.contains(&"loaded"), "{}", console.shown());
@@ -460,11 +456,7 @@ echo LOADED $(cat /sys/kernel/kexec_loaded)
 kexec -e
 "#
     );
-    let console = Vm::new(Kernel::Debian)
-        .file("bin/injector", &guest("vm-injector"))
-        .stage(1, &first)
-        .stage(2, SAY)
-        .run();
+    let console = machine(Kernel::Debian).stage(1, &first).stage(2, SAY).run();
     assert_earlier_one_starts(&console);
     console.has("ASKED BY /sbin/reboot").has_not("EVIL").has_not("ENV LD_").has_not("ENV PATH=/mnt");
     let rows = faults(&console);
