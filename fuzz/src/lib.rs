@@ -113,7 +113,7 @@ pub fn portable_executable(data: &[u8]) -> bool {
     found
 }
 
-/// As kernel_file.rs goes through a file, but in a few MiB.
+/// As load/kernel.rs goes through a file, but in a few MiB.
 pub fn kernel_file(data: &[u8]) -> bool {
     let mut bytes = data.to_vec();
     for _ in 0..3 {
