@@ -183,7 +183,7 @@ check: all tiny sizes
 
 ## lint: check style, and the policy for crates and unsafe code
 lint:
-	@sh tests/toolchain.sh $(TARGET) lint $(out)
+	@sh tests/toolchain.sh $(TARGET) lint
 	$(CARGO) fmt --check
 	rustfmt --check --edition 2024 fuzz/src/main.rs
 	$(CARGO) clippy --locked --quiet --target $(TARGET) --all-targets -- -D warnings
