@@ -63,6 +63,7 @@ fn load(command: Load) -> Result<()> {
         Goal::Draw => None,
         Goal::Load(after) => Some(after),
     };
+    let chosen = load::initrds::settle(chosen, &kernel)?;
     if is_found {
         name_initrds(&load::initrds::names(&chosen, &kernel)?);
     }

@@ -138,6 +138,7 @@ fn go_through(request: &load::Request, found: &mut Rehearsal) -> Result<()> {
     found.files.push(chosen.kernel.clone());
     let kernel = load::kernel(&files, &chosen.kernel, request.kind.as_deref())?;
     found.kernel = Some(format!("{}, {kernel}", kernel.path.shown()));
+    let chosen = load::initrds::settle(chosen, &kernel)?;
     found.files.extend(load::initrds::names(&chosen, &kernel)?);
     found.files.extend(request.added.iter().map(|added| added.source.clone()));
 

@@ -86,6 +86,17 @@ pub fn open<'f>(
     Ok(initrds)
 }
 
+/// The choice with the names of the initrds looked up, now that the kernel is open: what is shown
+/// is then what [`open`] opens. Fails as [`names`] does.
+pub fn settle(chosen: Chosen, kernel: &Kernel) -> Result<Chosen> {
+    let initrds = match chosen.initrds {
+        Source::OwnElse(_) if kernel.unified.is_some() => Source::Own,
+        Source::OwnElse(beside) => Source::Named(beside.initrds(&chosen.kernel)?),
+        settled => settled,
+    };
+    Ok(Chosen { initrds, ..chosen })
+}
+
 /// The names of the initrds that are files; a unified image has its own inside. Fails with
 /// [`Failure::NoInitrdFound`].
 pub fn names(chosen: &Chosen, kernel: &Kernel) -> Result<Vec<OsString>> {
