@@ -3,12 +3,13 @@
 use rc_kexec::base::text::Shown;
 use rc_kexec::cli::{Command, Jump, Load};
 use rc_kexec::failure::{Failure, Result};
+use rc_kexec::host;
 use rc_kexec::host::files;
 use rc_kexec::host::memory::{self, Memory};
 use rc_kexec::host::stdio::{eprint, eprint_with, print, print_whole, print_with};
 use rc_kexec::host::sys::process;
 use rc_kexec::known::boot_options;
-use rc_kexec::known::call::Call;
+use rc_kexec::known::call::{Call, Calls};
 use rc_kexec::load::{self, After, Files, Goal, KernelChoice, Layout, Payload, Route};
 use rc_kexec::say;
 use rc_kexec::shutdown::{self, Outcome};
@@ -68,7 +69,8 @@ fn load(command: Load) -> Result<()> {
         name_initrds(&load::initrds::names(&chosen, &kernel)?);
     }
     let payload = load::open(&files, &chosen, &request, kernel)?;
-    let route = load::route(&request, &payload, rc_kexec::host::calls())?;
+    let calls = if load::asks_for_calls(&request) { host::calls() } else { Calls::default() };
+    let route = load::route(&request, &payload, calls)?;
     eprint_with(&mut |out| say::load::notes(out, &request, &payload));
     explain_ignored(debug, &ignored);
     if debug {

@@ -46,7 +46,7 @@ mod select;
 pub use files::Files;
 pub use payload::{HandsOn, Layout, Payload, kernel, open, with_initrds};
 pub use request::{AddedFile, After, Base, Choice, Goal, Initrds, KernelChoice, Key, KeyFile, Line, Request};
-pub use route::{Route, Why, permit, rehearse, route};
+pub use route::{Route, Why, asks_for_calls, permit, rehearse, route};
 pub use select::{Chosen, select};
 
 use crate::failure::{Failure, Result};

@@ -77,6 +77,12 @@ fn needs_load(request: &Request, payload: &Payload) -> bool {
         || payload.kernel.only_by_segments()
 }
 
+/// Whether it matters for a request which calls the kernel has. Otherwise it is not asked: a filter
+/// on system calls may end the program for the question.
+pub fn asks_for_calls(request: &Request) -> bool {
+    request.call == Choice::Auto || request.key != Key::Absent
+}
+
 /// Fails with [`Failure::NotDone`](crate::failure::Failure::NotDone) for a request that the
 /// permitted calls cannot meet, whatever is in the files.
 pub fn permit(request: &Request, calls: Calls) -> Result<()> {
