@@ -23,10 +23,10 @@ use machine::{Console, Kernel, Vm, part, parts};
 use openrc::{End, INITRAMFS, Init, Installed, initramfs_with};
 use plot::{Panel, Point, Series};
 
-/// Loads of each kind, taken in turns; the median is what is shown.
+/// Loads of each kind, in turns; the table shows the median.
 const LOADS: usize = 5;
 
-/// A load that takes longer than this is measured once; at its limit it is ended.
+/// The bench measures a load that needs longer than this only once, and ends it at its limit.
 const SLOW_LOAD: u64 = 10;
 const LOAD_TIME: u64 = 60;
 
@@ -234,7 +234,7 @@ fn probe(place: Place) -> Vec<u8> {
     std::fs::read(path).unwrap()
 }
 
-/// The peer's, but for its dynamic loader.
+/// The peer's files, without its dynamic loader.
 fn libraries(place: Place) -> Vec<(String, Vec<u8>)> {
     let folder = parts().join(place.peer).join("usr").join(place.libraries);
     let files = std::fs::read_dir(folder).unwrap().flatten();
@@ -355,7 +355,7 @@ fn loads(report: &mut Report, place: Place, asked: &Wanted) {
         }
         stage.push_str("kexec -u\nrm /initrd\n");
     }
-    // What any process takes that does nothing.
+    // What a process needs that does nothing.
     for _ in 0..asked.loads {
         stage.push_str("echo \"T-nothing $(probe time 60 /sbin/kexec --version)\"\n");
     }

@@ -381,7 +381,7 @@ dmesg -n 8
     assert!(at_once.contains(&"loaded"), "{}", console.shown());
     let busy = "kexec-load: unable to load /boot/vmlinuz with kexec_load: another load is running";
     assert!(at_once.iter().all(|line| [busy, "loaded"].contains(line)), "{}", console.shown());
-    // Killed they are, and some of them inside of the call: it takes longer than the least wait.
+    // All are killed, some of them inside the call, which lasts longer than the shortest wait.
     let ended = console.marked("ENDED");
     assert!(ended.contains(&"137"), "{}", console.shown());
     assert!(ended.iter().all(|status| ["137", "0"].contains(status)), "{}", console.shown());

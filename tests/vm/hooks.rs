@@ -85,7 +85,7 @@ fn install(folder: &Folder, name: &str, initramfs: &str) -> PathBuf {
     dir
 }
 
-/// A tree as an archive, but for what is left out.
+/// A tree as an archive.
 fn pack(top: &Path) -> Vec<u8> {
     let mut cpio = Cpio::default();
     let list = run(Command::new("find").current_dir(top).args([".", "-mindepth", "1"]));
@@ -106,8 +106,8 @@ fn pack(top: &Path) -> Vec<u8> {
     cpio.finish()
 }
 
-/// The globs of a feature over a tree: a folder stands for the files in it, a glob that
-/// nothing is found for for none.
+/// The globs of a feature over a tree: a folder stands for the files in it, and a glob without a
+/// match for none.
 const EXPAND: &str = r#"
 cd "$1"
 sed -e '/^$/d' -e '/^#/d' -e 's|^/*||' "$2" | while read -r glob; do
@@ -168,7 +168,7 @@ fn mkinitfs(kernel: Kernel) -> Folder {
 fn boot(kernel: Kernel, initramfs: &[u8], options: &str, disks: &[&Path]) -> Console {
     let folder = Folder::new();
     folder.write("initramfs", initramfs, 0o644);
-    // The kernel's own lines would fall into the middle of ours.
+    // Otherwise the kernel's lines would cut ours in two.
     let line = format!("console=ttyS0 panic=-1 loglevel=1 {options}");
     let mut qemu = qemu(kernel, &folder.path("initramfs"), &line, "tcg");
     qemu.args(["-m", "512M", "-smp", "1", "-no-reboot"]);
@@ -360,7 +360,7 @@ fn whatever_fails_is_said_and_the_ordinary_init_runs() {
     let disk = ext4(&folder, "BOOT", "f2a1c4de-98e8-4f7a-9d40-6c3f3c6f2b11");
     let image = pack(&mkinitfs(Kernel::Alpine).path("image"));
     let ordinary = boot(Kernel::Alpine, &image, "-- for init", &[]);
-    // The boot options, and what is said of them.
+    // The boot options, and the message about them.
     let table: &[(&str, &[&str])] = &[
         (
             "rckexec.dev=LABEL=NOWHERE rckexec.wait=2 rckexec.dir=/",
@@ -488,7 +488,7 @@ fn an_image_of_initramfs_tools_with_klibc_alone() {
     for dir in ["bin", "sbin", "lib", "lib64"] {
         symlink(format!("usr/{dir}"), image.join(dir)).unwrap();
     }
-    // A release of which there are no modules.
+    // A release without modules.
     run(Command::new(folder.path("hook"))
         .env("DESTDIR", &image)
         .env("version", "0-none")

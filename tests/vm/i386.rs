@@ -29,7 +29,7 @@ fn from_a_32_bit_kernel_to_itself() {
 #[test]
 fn from_a_64_bit_kernel_to_a_32_bit_one() {
     // The root file system of the second is the first's: its programs are 64-bit, so
-    // what is packed is a BusyBox that runs there.
+    // the archive holds a BusyBox that runs there.
     let first = load_and_jump("/boot/kernel32")
         .before("cp /busybox32 /bin/busybox.new && mv /bin/busybox.new /bin/busybox");
     for kernel in [Kernel::Debian, Kernel::Alpine] {

@@ -61,7 +61,7 @@ fn five_initrds_by_the_file_call() {
     several_initrds(Kernel::Debian, "file", 5);
 }
 
-/// kexec_load has segments for 14; kexec_file_load takes them as one.
+/// kexec_load has segments for 14; kexec_file_load gets one file with all of them.
 #[test]
 fn sixteen_initrds_by_the_file_call() {
     several_initrds(Kernel::Debian, "file", 16);

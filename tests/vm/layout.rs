@@ -73,7 +73,7 @@ fn ranges_that_the_user_reserved_are_not_written() {
     );
     let console = Vm::new(Kernel::Debian).append(&many_ranges()).stage(1, first).stage(2, SAY).run();
     assert_second(&console);
-    // Between the reserved ranges there is no place for a kernel.
+    // No kernel fits between the reserved ranges.
     console.has("there is no free range of");
 }
 

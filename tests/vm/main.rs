@@ -49,7 +49,7 @@ const SECOND: &str = "console=ttyS0 panic=-1 stage=2 mark=second";
 /// What the second kernel says of itself.
 const SAY: &str = "echo CMDLINE $(cat /proc/cmdline)\nmemmap THEN\n";
 
-/// A program of ours that runs inside of machines, which the Makefile builds.
+/// A program of the tests that runs inside machines. The Makefile builds it.
 fn guest(name: &str) -> Vec<u8> {
     let test = std::env::current_exe().unwrap();
     let path = test.ancestors().nth(2).unwrap().join("examples").join(name);

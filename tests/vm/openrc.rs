@@ -137,7 +137,7 @@ sync && cryptsetup close root && echo ENCRYPTED
 poweroff -f
 "#;
 
-/// The user: types what is written down for this boot, once the machine is up.
+/// The user, who types the commands of this boot once the machine is up.
 const USER: &str = r##"#!/bin/sh
 boot=$(($(cat /boots 2>/dev/null || echo 0) + 1))
 echo $boot >/boots
@@ -561,7 +561,7 @@ pub fn is_last(boots: usize) -> impl FnMut(&str) -> bool {
     }
 }
 
-/// Cuts the console at the user's first words, and holds each end against what is wanted.
+/// Cuts the console at the user's first words, and compares each end with the expected one.
 #[track_caller]
 pub fn boots(console: &Console, wanted: &[End]) -> Vec<Boot> {
     let mut boots = Vec::new();

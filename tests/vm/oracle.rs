@@ -188,7 +188,7 @@ fn field(name: &str) -> (usize, usize) {
     (found.1, found.2)
 }
 
-/// A part of what was loaded.
+/// A part of a loaded image.
 struct Segment {
     /// Bytes that are copied, their sum, and all of them when they are not many.
     size: u64,
@@ -301,7 +301,7 @@ impl<'a> Decoder<'a> {
             |segment: &&Segment| segment.bytes.len() >= SIZE && &segment.bytes[0x202..0x206] == b"HdrS";
         let parameters: Vec<_> = load.segments.iter().filter(is_parameters).collect();
         assert_eq!(parameters.len(), 1, "segments that begin with boot_params");
-        // No other takes as much memory as the kernel here.
+        // Here no other segment is as large as the kernel.
         let most = (0..load.segments.len()).max_by_key(|&index| load.segments[index].room).unwrap();
         let (page, at) = (parameters[0].bytes[..SIZE].to_vec(), parameters[0].at);
         Decoder { load, file, initrd, page, at, kernel: most }
@@ -622,7 +622,7 @@ struct Case {
 }
 
 impl Case {
-    /// The words by which the table means it.
+    /// The table's words for it.
     fn words(self) -> [&'static str; 4] {
         [
             if self.kernel == Kernel::Debian { "debian" } else { "alpine" },
@@ -761,7 +761,7 @@ fn running(console: &Console) -> Vec<u8> {
     bytes
 }
 
-/// Compares and writes the comparison down; answers what is wrong with it.
+/// Compares, and writes the comparison to a file; returns the differences that are wrong.
 fn compare(case: Case, console: &Console, rows: &[Row]) -> Vec<String> {
     let (file, initrd) = (case.kernel.image(), initrd());
     let initrd = case.initrd.then_some(&initrd[..]);

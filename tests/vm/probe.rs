@@ -158,7 +158,7 @@ fn map(path: &str) -> &'static [u8] {
 fn floor(kernel: &str, initrd: &str, places: [usize; 3]) {
     let (kernel, initrd) = (map(kernel), map(initrd));
     let pages = |size: usize| size.next_multiple_of(4096);
-    // A bzImage's code, or an arm64 Image: what is copied, and the memory it takes.
+    // A bzImage's code, or an arm64 Image: the bytes to copy, and the memory that they need.
     let number = |at: usize| u32::from_le_bytes(kernel[at..at + 4].try_into().unwrap()) as usize;
     let (code, size) = if &kernel[56..60] == b"ARM\x64" {
         (kernel, number(16))

@@ -1,5 +1,5 @@
 //! When a machine is hung: by what it says, not by how long it takes. On a busy computer it
-//! takes three times as long, and says as much.
+//! needs three times as long, and says as much.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

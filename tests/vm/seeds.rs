@@ -63,7 +63,7 @@ fn vmlinux() -> Vec<u8> {
 }
 
 /// The numbers that fuzz/src/lib.rs takes from the front: a map of RAM at 1 MiB and 4 GiB
-/// with something reserved between, and enough of it all.
+/// with a reserved range between them, and enough of each.
 fn machine() -> Vec<u8> {
     let mut bytes = vec![3];
     for (kind, start, size) in
@@ -81,7 +81,7 @@ fn machine() -> Vec<u8> {
 #[test]
 #[ignore = "make seeds"]
 fn seeds() {
-    // All the longest tests together are no reason to change the tree.
+    // make vm-test-long runs every ignored test, and must not change the tree.
     if std::env::var_os("RC_KEXEC_SEEDS").is_none() {
         return;
     }

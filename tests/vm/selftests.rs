@@ -1,5 +1,5 @@
 //! The kernel's own tests of kexec (tools/testing/selftests/kexec), unchanged, with this
-//! program in the place of kexec-tools. What they say last is theirs: 0 is a pass, 1 a
+//! program instead of kexec-tools. What they say last is theirs: 0 is a pass, 1 a
 //! failure, 4 a test that was skipped.
 
 use crate::machine::{Console, Kernel, Vm, part, parts};

@@ -91,7 +91,7 @@ fn life(init: Init, kernel: Kernel) {
         .has_not("Loading a kernel")
         .has_not("Starting the loaded kernel");
     // The trace's instance is there for BusyBox alone, and gone after the stop; so is
-    // tracefs, which nobody else had mounted.
+    // tracefs, which no other program had mounted.
     let instance = boots[5].count("\nrc-kexec\n");
     assert_eq!(instance, usize::from(init == Init::BusyBox), "{}", boots[5].whole());
     boots[6].has_not("Loading a kernel").has_not("Starting the loaded kernel");
@@ -120,7 +120,7 @@ fn trouble(init: Init, kernel: Kernel) {
         )
         // As the settings have it unless told otherwise: mounted for as long as it takes.
         .boot(&format!("sed -i /mount_boot=no/d /etc/conf.d/kexec-load\numount /boot\nrc-kexec doctor\nrc-service kexec-load doctor\nmountinfo /boot\n{reboot}"), End::Kexec)
-        // What somebody loaded by hand is what starts, and not what is in /boot.
+        // A kernel that was loaded by hand starts, not the one in /boot.
         .boot(
             &format!("kexec-load --reuse-cmdline --append by=hand >/dev/null\nmv /boot/{vmlinuz} /boot/kept\n{reboot}"),
             End::Kexec,
@@ -254,7 +254,7 @@ fn openrc_shutdown_kexec() {
     }
 }
 
-/// Where a reboot cannot be told from a poweroff there is no kexec, unless it is wanted.
+/// No kexec happens where a reboot cannot be told from a poweroff, unless the settings ask for it.
 #[test]
 fn what_is_unknown_is_no_kexec_unless_the_settings_say_so() {
     let blind = "echo 0 >/sys/kernel/tracing/instances/rc-kexec/events/signal/signal_generate/enable";
@@ -421,10 +421,10 @@ fn an_encrypted_root_is_unlocked_without_a_passphrase_after_a_kexec() {
         .encrypted(encrypted)
         .boot(&first, End::Kexec)
         .boot(&format!("{again}reboot"), End::Kexec)
-        // With the setting gone the word for it is, too: else nobody would be asked.
+        // Without the setting its word is gone, too: otherwise no passphrase would be asked for.
         .boot(&format!("{again}{bare}{}reboot", setting("")), End::Kexec)
         .boot(&format!("cat /proc/cmdline\n{}reboot", setting(&at_start)), End::Kexec)
-        // Nobody else may be given it: the ordinary reboot is what is left.
+        // The key must not go anywhere else: the machine reboots in the ordinary way.
         .boot(&format!("cat /proc/cmdline\n{}chmod 440 {KEY_FILE}\nreboot", setting(&back)), End::Firmware)
         .boot("cat /proc/cmdline\npoweroff", End::PowerOff)
         .run();

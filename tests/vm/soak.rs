@@ -6,7 +6,7 @@ use crate::openrc::{ACCELERATOR, attach, file_system, initramfs_with};
 use crate::progress::{PATIENCE, Patience};
 
 /// Says what must not change, loads, and starts the next one. No forks where the shell can do
-/// it: they are what takes time in an emulated machine.
+/// it: they need most of the time in an emulated machine.
 const INIT: &str = r#"#!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t sysfs sysfs /sys

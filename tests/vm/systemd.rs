@@ -16,7 +16,7 @@ use std::process::Command;
 /// What follows the version in the name of Debian's kernel.
 const FLAVOUR: &str = "cloud-amd64";
 
-/// The user: types what is written down for this boot, once the machine is up.
+/// The user, who types the commands of this boot once the machine is up.
 const USER: &str = r##"exec >/dev/console 2>&1
 boot=$(($(cat /boots 2>/dev/null || echo 0) + 1))
 echo $boot >/boots
@@ -88,7 +88,7 @@ impl Machine {
         std::fs::write(&image, &initramfs).unwrap();
         self.fill_root(&dir.join("root"));
         self.fill_boot(&dir.join("boot"), &initramfs);
-        // There is nobody to log in, and nothing to be brought up to date at the first boot.
+        // No user logs in, and nothing needs an update at the first boot.
         let line = "console=ttyS0 panic=-1 quiet root=/dev/vda systemd.getty_auto=no systemd.condition_needs_update=no";
         let mut qemu = qemu(Kernel::Debian, &image, line, ACCELERATOR);
         qemu.args(["-m", "512M", "-smp", "1"]);

@@ -412,7 +412,7 @@ fn may_load(pid: pid_t) -> bool {
     u64::from_str_radix(line, 16).unwrap() >> CAP_SYS_BOOT & 1 == 1
 }
 
-/// What a kexec_load would load: the places, and the bytes of what is small.
+/// What a kexec_load would load: the places, and the bytes of small segments.
 fn segments(pid: pid_t, regs: &user_regs_struct) -> u64 {
     let mut state = sum::START;
     sum::add(&mut state, &regs.rdi.to_le_bytes());
@@ -524,7 +524,7 @@ fn outcome(run: &Run, good: &Run, call: &Call, errno: c_int) -> String {
     let is_told = said.ends_with("the kernel is loaded");
     let is_changed = run.unloads > good.unloads || !run.loads.is_empty() && run.end != good.end && !is_told;
     let lost = call.on == "standard error";
-    // What a kernel without kexec answers; what is said then is right.
+    // A kernel without kexec answers so, and the message is right.
     let no_kexec = call.on == "/sys/kernel/kexec_loaded" && errno == ENOENT;
     match run.end {
         _ if is_changed => format!("CHANGED what is loaded, {:?}: {said}", run.end),
