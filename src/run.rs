@@ -66,7 +66,7 @@ fn load(command: Load) -> Result<()> {
     };
     let chosen = load::initrds::settle(chosen, &kernel)?;
     if is_found {
-        name_initrds(&load::initrds::names(&chosen, &kernel)?);
+        name_initrds(load::initrds::names(&chosen));
     }
     let payload = load::open(&files, &chosen, &request, kernel)?;
     let calls = if load::asks_for_calls(&request) { host::calls() } else { Calls::default() };

@@ -95,14 +95,15 @@ pub fn gather(request: Request) -> Facts {
         WhenUnknown::Kexec => WhenUnknown::Kexec,
         WhenUnknown::Reboot => request.when_unknown,
     };
-    let rehearsal = rehearse(&load.rehearsed());
+    let calls = crate::host::calls();
+    let rehearsal = rehearse(&load.rehearsed(), calls);
     let (flavour, release) = kernel::release().unwrap_or_default();
     let mut own_settings = exposure(settings::FILE.as_ref());
     // The settings file is optional.
     own_settings.unseen = own_settings.unseen.filter(|errno| *errno != Errno::ENOENT);
     Facts {
         refusal: refusal::known(),
-        calls: crate::host::calls(),
+        calls,
         loaded: kernel::is_loaded(false).unwrap_or(false),
         secure_boot: machine::secure_boot(),
         installed: kernel::installed(flavour.as_deref()),
@@ -126,25 +127,24 @@ pub fn gather(request: Request) -> Facts {
 }
 
 /// Goes through a load, up to the system call.
-fn rehearse(request: &load::Request) -> Rehearsal {
+fn rehearse(request: &load::Request, calls: Calls) -> Rehearsal {
     let mut found = Rehearsal::default();
-    found.failure = go_through(request, &mut found).err();
+    found.failure = go_through(request, calls, &mut found).err();
     found
 }
 
-fn go_through(request: &load::Request, found: &mut Rehearsal) -> Result<()> {
+fn go_through(request: &load::Request, calls: Calls, found: &mut Rehearsal) -> Result<()> {
     let files = Files::new();
     let chosen = load::select(request)?;
     found.files.push(chosen.kernel.clone());
     let kernel = load::kernel(&files, &chosen.kernel, request.kind.as_deref())?;
     found.kernel = Some(format!("{}, {kernel}", kernel.path.shown()));
     let chosen = load::initrds::settle(chosen, &kernel)?;
-    found.files.extend(load::initrds::names(&chosen, &kernel)?);
+    found.files.extend_from_slice(load::initrds::names(&chosen));
     found.files.extend(request.added.iter().map(|added| added.source.clone()));
 
     kernel.check_machine(process::machine())?;
     let initrds = load::initrds::open(&files, &chosen, request, &kernel)?;
-    let calls = crate::host::calls();
     load::permit(request, calls)?;
     let texts: Vec<String> = initrds.iter().map(ToString::to_string).collect();
     found.initrds = Some(if texts.is_empty() { "none".to_string() } else { texts.join("; ") });

@@ -63,13 +63,11 @@ pub fn open<'f>(
     request: &Request,
     kernel: &Kernel<'f>,
 ) -> Result<Vec<Initrd<'f>>> {
-    let mut initrds = match &chosen.initrds {
-        Source::Own | Source::OwnElse(_) => of_unified(kernel),
-        Source::Named(_) => Vec::new(),
-    };
-    for path in names(chosen, kernel)? {
-        let input = files.open(&path)?;
-        initrds.push(Initrd::mapped(path, input.bytes(), Some(&input.file)));
+    let chosen = settle(chosen.clone(), kernel)?;
+    let mut initrds = if chosen.initrds == Source::Own { of_unified(kernel) } else { Vec::new() };
+    for path in names(&chosen) {
+        let input = files.open(path)?;
+        initrds.push(Initrd::mapped(path.clone(), input.bytes(), Some(&input.file)));
     }
     // Without an initrd the next kernel would use the initrd of the first boot, from a table of
     // EFI's (drivers/firmware/efi/efi.c, LINUX_EFI_INITRD_MEDIA_GUID). Anything may be in that
@@ -87,7 +85,8 @@ pub fn open<'f>(
 }
 
 /// The choice with the names of the initrds looked up, now that the kernel is open: what is shown
-/// is then what [`open`] opens. Fails as [`names`] does.
+/// is then what [`open`] opens. A unified image brings its own. Fails with
+/// [`Failure::NoInitrdFound`].
 pub fn settle(chosen: Chosen, kernel: &Kernel) -> Result<Chosen> {
     let initrds = match chosen.initrds {
         Source::OwnElse(_) if kernel.unified.is_some() => Source::Own,
@@ -97,13 +96,11 @@ pub fn settle(chosen: Chosen, kernel: &Kernel) -> Result<Chosen> {
     Ok(Chosen { initrds, ..chosen })
 }
 
-/// The names of the initrds that are files; a unified image has its own inside. Fails with
-/// [`Failure::NoInitrdFound`].
-pub fn names(chosen: &Chosen, kernel: &Kernel) -> Result<Vec<OsString>> {
+/// The names of the initrds that are files, in a choice that [`settle`] has settled.
+pub fn names(chosen: &Chosen) -> &[OsString] {
     match &chosen.initrds {
-        Source::Named(paths) => Ok(paths.clone()),
-        Source::OwnElse(beside) if kernel.unified.is_none() => beside.initrds(&kernel.path),
-        Source::Own | Source::OwnElse(_) => Ok(Vec::new()),
+        Source::Named(paths) => paths,
+        Source::Own | Source::OwnElse(_) => &[],
     }
 }
 
