@@ -5,6 +5,7 @@ use crate::image::{NotLoadable, initrd};
 use crate::known::call::Call;
 use crate::known::refusal::{Attempt, Refusal};
 use crate::known::shutdown::Decision;
+use crate::known::xen::Xen;
 use crate::plan::NoPlan;
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
@@ -202,6 +203,8 @@ pub enum BadKey {
 /// A request that cannot be met, whatever the files are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotDone {
+    /// A kexec under Xen, where it would switch the machine off.
+    Xen(Xen),
     /// `kexec -p`
     CrashKernel,
     /// `--dtb` for a kernel that is not for arm64.
@@ -255,8 +258,25 @@ impl Failure {
         Box::new(Failure::Unusable { path: path.to_os_string(), why })
     }
 
-    /// Whether the kernel does not have the call that was made, so that another one may load.
-    pub fn is_missing_call(&self) -> bool {
-        matches!(self, Failure::Refused { errno: Errno::ENOSYS, .. })
+    /// Whether kexec_file_load failed for a reason that kexec_load may not have: the kernel lacks the
+    /// call, found no place in its own order, needs memory for the files beside the segments (also
+    /// where this program found that it would), trusts no signature of the image, or has no loader
+    /// for it (kernel/kexec_file.c).
+    pub fn is_for_kexec_load(&self) -> bool {
+        let errno = match self {
+            Failure::Refused { call: Call::FileLoad, errno, .. } => *errno,
+            _ => return false,
+        };
+        matches!(
+            errno,
+            Errno::ENOSYS
+                | Errno::EADDRNOTAVAIL
+                | Errno::ENOMEM
+                | Errno::ENODATA
+                | Errno::ENOKEY
+                | Errno::EKEYREJECTED
+                | Errno::EBADMSG
+                | Errno::ENOEXEC
+        )
     }
 }

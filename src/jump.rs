@@ -1,7 +1,7 @@
 //! Starts the loaded kernel: checks that one is loaded and that the machine is rebooting, then calls
 //! sync(2) and reboot(2). It returns only with a failure; the ordinary reboot then goes on.
 
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, NotDone, Result};
 use crate::host::sys::kexec::{self, reboot_kexec};
 use crate::host::{init, kernel, refusal};
 use crate::known::shutdown::{Evidence, Verdict, WhenUnknown, decide};
@@ -54,8 +54,13 @@ fn permit(evidence: &Evidence, when_unknown: WhenUnknown) -> Result<()> {
     }
 }
 
-/// Writes cached data to the disks, if `sync` says so, and jumps.
+/// Writes cached data to the disks, if `sync` says so, and jumps. Fails where a jump would switch the
+/// machine off, whoever loaded the kernel.
 pub fn jump(sync: bool) -> Box<Failure> {
+    let xen = kernel::xen();
+    if xen.forbids_kexec() {
+        return NotDone::Xen(xen).into();
+    }
     if sync {
         kexec::sync();
     }

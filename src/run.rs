@@ -69,7 +69,7 @@ fn load(command: Load) -> Result<()> {
         name_initrds(load::initrds::names(&chosen));
     }
     let payload = load::open(&files, &chosen, &request, kernel)?;
-    let calls = if load::asks_for_calls(&request) { host::calls() } else { Calls::default() };
+    let calls = host::calls(load::asks_for_calls(&request));
     let route = load::route(&request, &payload, calls)?;
     eprint_with(&mut |out| say::load::notes(out, &request, &payload));
     explain_ignored(debug, &ignored);
@@ -77,7 +77,7 @@ fn load(command: Load) -> Result<()> {
         eprint_with(&mut |out| say::load::describe(out, &payload));
     }
     let Some(after) = after else { return draw(&payload, route, debug) };
-    let call = commit(&payload, route, debug)?;
+    let call = commit(&payload, route, calls, debug)?;
     // This wipes a key, before anything else happens.
     drop(payload);
     report(call, announce, debug);
@@ -99,16 +99,18 @@ fn name_initrds(names: &[OsString]) {
     }
 }
 
-/// Makes the one call that changes something; says which it was.
-fn commit(payload: &Payload, route: Route, debug: bool) -> Result<Call> {
-    match route {
-        Route::File(_) => file(payload).map(|()| Call::FileLoad),
-        Route::Segments(_) => segments(payload, debug).map(|()| Call::Load),
-        Route::FileElseSegments => match file(payload) {
-            Err(refusal) if refusal.is_missing_call() => segments(payload, debug).map(|()| Call::Load),
-            other => other.map(|()| Call::FileLoad),
-        },
+/// Makes the call that changes something, as [`load::commit`] does, and tells of it; says which call
+/// it was.
+fn commit(payload: &Payload, route: Route, calls: Calls, debug: bool) -> Result<Call> {
+    if let Route::File(_) = route {
+        match file(payload) {
+            Err(failure) if route.goes_on_after(&failure, calls) => {
+                eprint_with(&mut |out| say::load::goes_on(out, &failure));
+            }
+            other => return other.map(|()| Call::FileLoad),
+        }
     }
+    segments(payload, debug).map(|()| Call::Load)
 }
 
 fn file(payload: &Payload) -> Result<()> {

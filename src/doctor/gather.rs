@@ -95,7 +95,7 @@ pub fn gather(request: Request) -> Facts {
         WhenUnknown::Kexec => WhenUnknown::Kexec,
         WhenUnknown::Reboot => request.when_unknown,
     };
-    let calls = crate::host::calls();
+    let calls = crate::host::calls(true);
     let rehearsal = rehearse(&load.rehearsed(), calls);
     let (flavour, release) = kernel::release().unwrap_or_default();
     let mut own_settings = exposure(settings::FILE.as_ref());
@@ -157,7 +157,8 @@ fn go_through(request: &load::Request, calls: Calls, found: &mut Rehearsal) -> R
 
     let memory = Memory::read()?;
     let half = memory.total_pages.saturating_mul(PAGE / 2);
-    let layout = load::rehearse(load::route(request, &payload, calls)?, &payload, &memory)?;
-    found.memory = layout.map(|layout| (layout.plan.memory_size(), half));
+    let route = load::route(request, &payload, calls)?;
+    let layout = load::rehearse(route, &payload, &memory)?;
+    found.memory = Some((load::memory_size(route, &payload, layout.as_ref(), calls), half));
     Ok(())
 }

@@ -76,6 +76,7 @@ impl Finding {
 pub fn examine(facts: &Facts) -> Vec<Finding> {
     let mut found = vec![
         kernel::container(facts),
+        kernel::hypervisor(facts),
         kernel::privilege(facts),
         kernel::calls(facts),
         kernel::load_lock(facts),

@@ -7,6 +7,7 @@ use crate::known::call::Calls;
 use crate::known::exposure::Exposure;
 use crate::known::init::{Init, RebootAction, Signal, Trace};
 use crate::known::refusal::Refusal;
+use crate::known::xen::Xen;
 use crate::settings;
 use nix::errno::Errno;
 
@@ -14,7 +15,7 @@ use nix::errno::Errno;
 fn ready() -> Facts {
     Facts {
         refusal: Refusal { cap_sys_boot: Some(true), is_root: true, ..Refusal::default() },
-        calls: Calls { load: Some(true), file_load: Some(false), locked_down: false },
+        calls: Calls { load: Some(true), file_load: Some(false), ..Calls::default() },
         release: "6.12.31-0-virt".into(),
         flavour: Some("virt".into()),
         has_tracefs: true,
@@ -92,6 +93,14 @@ fn the_names_of_checks_are_words_and_each_is_there_once() {
 #[test]
 fn each_thing_that_can_be_in_the_way() {
     stands_in_the_way("container", "lxc", |facts| facts.container = Some("lxc".into()));
+    for (xen, word) in [
+        (Xen::ControlDomain, "switch the whole host off"),
+        (Xen::Paravirtual, "switch it off"),
+        (Xen::Unknown, "may switch the machine off"),
+    ] {
+        stands_in_the_way("hypervisor", word, |facts| facts.calls.xen = xen);
+    }
+    is_a_note("hypervisor", "soft reset", |facts| facts.calls.xen = Xen::Machine);
     stands_in_the_way("privilege", "run it as root", |facts| {
         facts.refusal.cap_sys_boot = Some(false);
         facts.refusal.is_root = false;

@@ -174,6 +174,11 @@ pub fn read_or_empty(path: &str) -> Vec<u8> {
     read(path).unwrap_or_default()
 }
 
+/// As [`read()`], with no bytes for a file that does not exist; `None` for one that cannot be read.
+pub fn read_if_there(path: &str) -> Option<Vec<u8>> {
+    read(path).or_else(|errno| if is_absent(errno) { Ok(Vec::new()) } else { Err(errno) }).ok()
+}
+
 /// The value in a file of sysfs, at most 128 bytes.
 pub type Value = heapless::Vec<u8, 128>;
 

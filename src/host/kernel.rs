@@ -3,6 +3,7 @@
 use super::files::{self, is_dir, read, read_or_empty, read_whole, value};
 use crate::base::bytes::parts;
 use crate::failure::{Failure, Result};
+use crate::known::xen::Xen;
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -50,6 +51,14 @@ pub fn container() -> Option<OsString> {
     let environment = read_or_empty("/proc/1/environ");
     let name = parts(&environment, 0).find_map(|word| word.strip_prefix(b"container="))?;
     Some(OsStr::from_bytes(name).to_os_string())
+}
+
+/// What this kernel is to Xen.
+pub fn xen() -> Xen {
+    let file = files::read_if_there;
+    let [kind, guest, capabilities] =
+        ["/sys/hypervisor/type", "/sys/hypervisor/guest_type", "/proc/xen/capabilities"].map(file);
+    Xen::of(kind.as_deref(), guest.as_deref(), capabilities.as_deref())
 }
 
 /// The installed release of a flavour, from the file in Alpine's kernel packages; `None` elsewhere.

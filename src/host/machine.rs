@@ -97,6 +97,13 @@ pub fn is_efi() -> bool {
     files::may_exist("/sys/firmware/efi")
 }
 
+/// Whether the firmware's EFI is 32-bit, as it may be under a 64-bit kernel.
+pub fn has_32_bit_efi() -> bool {
+    value(format_args!("{EFI_SIZE}")).is_some_and(|text| text.trim_ascii() == b"32")
+}
+
+const EFI_SIZE: &str = "/sys/firmware/efi/fw_platform_size";
+
 /// Whether the processor has 64-bit mode (/proc/cpuinfo), whichever the kernel runs in.
 pub fn has_long_mode() -> bool {
     has_flag(b"lm")
@@ -153,7 +160,7 @@ fn efi() -> Result<Option<Efi>> {
         other => other.map_err(|errno| Failure::SystemFile { path, errno })?,
     };
     let table = |name: &[u8]| value_of(&systab, name).and_then(parse_hex);
-    efi.is_64_bit = field("fw_platform_size").is_some_and(|text| text.trim_ascii() == b"64");
+    efi.is_64_bit = value(format_args!("{EFI_SIZE}")).is_some_and(|text| text.trim_ascii() == b"64");
     efi.fw_vendor = address("fw_vendor");
     efi.config_table = address("config_table");
     efi.smbios = table(b"SMBIOS=");

@@ -14,9 +14,24 @@ pub mod storage;
 #[allow(unsafe_code)]
 pub mod sys;
 
-use crate::known::call::Calls;
+use crate::known::call::{Calls, Limit};
+use crate::plan::x86::E820_MAX_ENTRIES_ZEROPAGE;
 
-/// Which calls the running kernel has, and whether a lockdown forbids kexec_load.
-pub fn calls() -> Calls {
-    Calls { locked_down: refusal::lockdown().is_some(), ..sys::kexec::calls() }
+/// Which calls the running kernel has, if `ask`; and what forbids or limits them.
+pub fn calls(ask: bool) -> Calls {
+    let asked = if ask { sys::kexec::calls() } else { Calls::default() };
+    Calls { locked_down: refusal::lockdown().is_some(), limit: limit(), xen: kernel::xen(), ..asked }
+}
+
+/// What kexec_file_load cannot do here.
+fn limit() -> Option<Limit> {
+    if !cfg!(target_arch = "x86_64") {
+        None
+    } else if machine::has_32_bit_efi() {
+        Some(Limit::Efi32)
+    } else if files::names("/sys/firmware/memmap").len() > E820_MAX_ENTRIES_ZEROPAGE {
+        Some(Limit::MemoryMap)
+    } else {
+        None
+    }
 }

@@ -90,6 +90,14 @@ impl<'a> Image<'a> {
         }
     }
 
+    /// The memory that the kernel needs in one piece until it knows the memory map, in bytes.
+    pub fn memory_size(&self) -> u64 {
+        match self {
+            Image::BzImage(image) => image.init_size,
+            Image::Arm64(image) => image.image_size,
+        }
+    }
+
     /// The kernel's version, such as `6.12.31-0-virt`. When the header does not contain it,
     /// the whole kernel is searched for it.
     pub fn version(&self) -> Option<&'a str> {

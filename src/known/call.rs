@@ -1,5 +1,7 @@
-//! The two system calls that load a kernel, and which of them the running kernel has.
+//! The two system calls that load a kernel: which of them the running kernel has, and what forbids or
+//! limits them.
 
+use super::xen::Xen;
 use core::fmt::{self, Display, Formatter};
 
 /// A system call that loads a kernel.
@@ -21,8 +23,8 @@ impl Display for Call {
     }
 }
 
-/// Which calls the running kernel has, `None` when a filter on system calls hides the answer; and
-/// whether a lockdown forbids one.
+/// Which calls the running kernel has, `None` when a filter on system calls hides the answer, or
+/// nobody asked; and what forbids or limits them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Calls {
     /// Whether it has kexec_load(2).
@@ -31,4 +33,19 @@ pub struct Calls {
     pub file_load: Option<bool>,
     /// Whether a lockdown forbids kexec_load (kernel_lockdown(7)).
     pub locked_down: bool,
+    /// What kexec_file_load cannot do on this machine, and kexec_load can.
+    pub limit: Option<Limit>,
+    /// Xen, which can forbid both.
+    pub xen: Xen,
+}
+
+/// What kexec_file_load cannot do on a machine, by its own rules (x86).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// It tells the next kernel of only the first 128 ranges of the memory map
+    /// (arch/x86/kernel/kexec-bzimage64.c, setup_e820_entries).
+    MemoryMap,
+    /// It loads nothing where the firmware's EFI is 32-bit
+    /// (arch/x86/kernel/kexec-bzimage64.c, bzImage64_probe).
+    Efi32,
 }

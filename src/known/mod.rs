@@ -8,3 +8,4 @@ pub mod exposure;
 pub mod init;
 pub mod refusal;
 pub mod shutdown;
+pub mod xen;

@@ -13,6 +13,19 @@ pub struct Attempt {
     pub command_line_limit: usize,
     /// The memory that the load needs, in bytes; 0 when it is not the reason.
     pub size: u64,
+    /// The room that the load needs and has; `None` when it is not the reason, or not known.
+    pub room: Option<Room>,
+}
+
+/// The room in memory that a load needs, and the room that there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// The largest piece that the load needs, in bytes.
+    pub wanted: u64,
+    /// The largest piece of RAM that a segment may overwrite, in bytes.
+    pub largest: u64,
+    /// Where the highest such RAM ends.
+    pub end: u64,
 }
 
 /// The facts about a refusal, read after it.

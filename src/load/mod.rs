@@ -19,8 +19,9 @@
 //!     let chosen = load::select(&request)?;
 //!     let kernel = load::kernel(&files, &chosen.kernel, None)?;
 //!     let payload = load::open(&files, &chosen, &request, kernel)?;
-//!     let route = load::route(&request, &payload, host::calls())?;
-//!     let call = load::commit(&payload, route)?;
+//!     let calls = host::calls(true);
+//!     let route = load::route(&request, &payload, calls)?;
+//!     let call = load::commit(&payload, route, calls)?;
 //!     println!("{} is loaded with {call}", payload.kernel);
 //!     Ok(())
 //! }
@@ -46,7 +47,7 @@ mod select;
 pub use files::Files;
 pub use payload::{HandsOn, Layout, Payload, kernel, open, with_initrds};
 pub use request::{AddedFile, After, Base, Choice, Goal, Initrds, KernelChoice, Key, KeyFile, Line, Request};
-pub use route::{Route, Why, asks_for_calls, permit, rehearse, route};
+pub use route::{Route, Why, asks_for_calls, memory_size, permit, rehearse, route};
 pub use select::{Chosen, select};
 
 use crate::failure::{Failure, Result};
@@ -55,7 +56,7 @@ use crate::host::sys::file::write_all;
 use crate::host::sys::kexec::{kexec_file_load, kexec_file_unload, kexec_load, kexec_unload};
 use crate::host::sys::memory::{memfd, seal};
 use crate::host::{self, refusal};
-use crate::known::call::Call;
+use crate::known::call::{Call, Calls};
 use crate::plan::{PAGE, Plan, placer};
 use initrds::Initrd;
 use nix::errno::Errno;
@@ -63,20 +64,16 @@ use std::os::fd::OwnedFd;
 
 /// Loads along `route`, and returns the call that loaded. Fails where [`file()`], [`Payload::plan`]
 /// or [`segments`] fails.
-pub fn commit(payload: &Payload, route: Route) -> Result<Call> {
-    let plan_and_load = || {
-        let memory = Memory::read()?;
-        let layout = payload.plan(&memory)?;
-        segments(payload, &layout.plan, &memory).map(|()| Call::Load)
-    };
-    match route {
-        Route::File(_) => file(payload).map(|()| Call::FileLoad),
-        Route::Segments(_) => plan_and_load(),
-        Route::FileElseSegments => match file(payload) {
-            Err(failure) if failure.is_missing_call() => plan_and_load(),
-            other => other.map(|()| Call::FileLoad),
-        },
+pub fn commit(payload: &Payload, route: Route, calls: Calls) -> Result<Call> {
+    if let Route::File(_) = route {
+        match file(payload) {
+            Err(failure) if route.goes_on_after(&failure, calls) => {}
+            other => return other.map(|()| Call::FileLoad),
+        }
     }
+    let memory = Memory::read()?;
+    let layout = payload.plan(&memory)?;
+    segments(payload, &layout.plan, &memory).map(|()| Call::Load)
 }
 
 /// Loads with kexec_file_load(2): the kernel's own loader reads the files.
@@ -88,20 +85,16 @@ pub fn file(payload: &Payload) -> Result<()> {
     let kernel = payload.kernel.file(payload.files)?;
     let initrd = one_initrd(&payload.initrds).map_err(Failure::JoinInitrds)?;
     // The kernel reads the files again: they have to be the files that were checked.
-    let mut length = payload.kernel.length();
     let check = host::files::check_length;
-    check(kernel, length).map_err(|why| Failure::unusable(&payload.kernel.path, why))?;
+    check(kernel, payload.kernel.length()).map_err(|why| Failure::unusable(&payload.kernel.path, why))?;
     for initrd in &payload.initrds {
-        let bytes = initrd.bytes().len();
-        length = length.saturating_add(bytes);
         if let Some(file) = initrd.file() {
-            check(file, bytes).map_err(|why| Failure::unusable(&initrd.name, why))?;
+            check(file, initrd.bytes().len()).map_err(|why| Failure::unusable(&initrd.name, why))?;
         }
     }
-    // The kernel reads them into memory first, and copies them from there (kernel/kexec_file.c,
-    // kimage_file_prepare_segments). For more memory than is available it would end other
-    // programs.
-    let size = (length as u64).saturating_mul(2);
+    // For more memory than is available the kernel would end other programs, or panic
+    // (mm/oom_kill.c).
+    let size = payload.size_by_file();
     if memory::memory_available().is_some_and(|available| size > available) {
         return Err(payload.refused(Call::FileLoad, Errno::ENOMEM, size));
     }

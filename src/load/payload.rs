@@ -15,7 +15,7 @@ use crate::host::{files, machine};
 use crate::image::Image;
 use crate::image::machine::Machine;
 use crate::known::call::Call;
-use crate::known::refusal::Attempt;
+use crate::known::refusal::{Attempt, Room};
 use crate::plan::placer::MAX_INITRDS;
 use crate::plan::x86::EfiState;
 use crate::plan::{NoPlan, Plan, arm64, x86};
@@ -167,6 +167,28 @@ impl Payload<'_> {
         }
     }
 
+    /// The memory that kexec_file_load needs for this payload, in bytes: the kernel reads the files
+    /// whole (kernel/kexec_file.c, kimage_file_prepare_segments), and then it allocates the memory
+    /// of the segments beside them (kimage_load_segment); the kernel's segment is as large as its
+    /// init_size (arch/x86/kernel/kexec-bzimage64.c, bzImage64_load).
+    pub fn size_by_file(&self) -> u64 {
+        let initrds = self.initrds.iter().map(|initrd| initrd.bytes().len() as u64);
+        let initrds = initrds.fold(0, u64::saturating_add);
+        let files = initrds.saturating_add(self.kernel.length() as u64);
+        files.saturating_add(initrds).saturating_add(self.kernel.image.memory_size())
+    }
+
+    /// The room that the load needs and has; `None` when the memory map cannot be read.
+    fn room(&self) -> Option<Room> {
+        let usable = Memory::read().ok()?.usable;
+        let initrds = self.initrds.iter().map(|initrd| initrd.bytes().len() as u64);
+        Some(Room {
+            wanted: self.kernel.image.memory_size().max(initrds.fold(0, u64::saturating_add)),
+            largest: usable.iter().map(Range::size).max()?,
+            end: usable.iter().next_back()?.end(),
+        })
+    }
+
     /// The running kernel's refusal of this load, with all that the machine says about it. `size`
     /// is the memory that the load needs, in bytes; 0 when memory is not the reason.
     pub fn refused(&self, call: Call, errno: Errno, size: u64) -> Box<Failure> {
@@ -178,6 +200,7 @@ impl Payload<'_> {
                 command_line: self.line.as_bytes().len(),
                 command_line_limit: self.kernel.image.cmdline_size(),
                 size,
+                room: if errno == Errno::EADDRNOTAVAIL { self.room() } else { None },
             },
             facts: Box::new(crate::host::refusal::known()),
         })

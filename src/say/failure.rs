@@ -52,7 +52,12 @@ impl Display for Failure {
             Failure::Key { path, why } => bad_key(f, path, *why),
             Failure::Refused { path, call, errno, load, facts } => {
                 write!(f, "unable to load {} with {call}: ", path.shown())?;
-                why_not(f, *call, *errno, load, facts)
+                why_not(f, *call, *errno, load, facts)?;
+                // For ENOSYS, why_not says it.
+                if self.is_for_kexec_load() && facts.lockdown.is_none() && *errno != Errno::ENOSYS {
+                    f.write_str("\n  kexec_load may load it: --syscall load (kexec -c)")?;
+                }
+                Ok(())
             }
             Failure::UnloadRefused { errno, facts } => {
                 f.write_str("unable to unload the loaded kernel: ")?;
@@ -218,6 +223,7 @@ fn exec_refused(f: &mut Formatter<'_>, errno: Errno, facts: &Refusal) -> fmt::Re
 impl Display for NotDone {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            NotDone::Xen(xen) => return write!(f, "unable to use kexec: {xen}"),
             NotDone::CrashKernel => {
                 "unable to load or unload a crash kernel (-p): rc-kexec loads only kernels for a reboot\n  use kexec-tools for a crash kernel"
             }

@@ -2,15 +2,18 @@
 
 use super::draw::draw;
 use crate::base::text::{Shown, Size};
+use crate::failure::Failure;
 use crate::host::memory::{MapSource, Memory};
 use crate::host::sys::process::page_size;
 use crate::image::arm64::Arm64Image;
 use crate::image::{Image, initrd};
+use crate::known::call::Limit;
 use crate::load::initrds::Initrd;
 use crate::load::kernel::{Kernel, Layer};
 use crate::load::line::own_line;
 use crate::load::{HandsOn, Layout, Payload, Request, Route, Why};
 use crate::plan::x86::EfiState;
+use nix::errno::Errno;
 use std::fmt::{self, Display, Formatter, Write};
 
 /// The last line of a dry run.
@@ -70,15 +73,23 @@ impl Display for Route {
         f.write_str(match self {
             Route::File(Why::Asked) => "kexec_file_load, as asked for",
             Route::Segments(Why::Asked) => "kexec_load, as asked for",
-            Route::File(_) => "kexec_file_load, which this kernel has; it places the segments by its own rules",
+            Route::File(Why::Hidden) => {
+                "kexec_file_load or, if this kernel lacks it, kexec_load; a filter on system calls hides which"
+            }
+            Route::File(_) => {
+                "kexec_file_load, which this kernel has; it places the segments by its own rules; kexec_load, if it finds no place or not enough memory, or trusts no signature"
+            }
+            Route::Segments(Why::Limited(Limit::MemoryMap)) => {
+                "kexec_load; kexec_file_load would hide a part of the memory map, which has more than 128 ranges"
+            }
+            Route::Segments(Why::Limited(Limit::Efi32)) => {
+                "kexec_load; kexec_file_load loads nothing on a machine with 32-bit EFI"
+            }
             Route::Segments(Why::NoCallAtAll) => {
                 "none: this kernel has neither kexec_file_load nor kexec_load"
             }
             Route::Segments(Why::NoFileLoad) => "kexec_load; this kernel has no kexec_file_load",
             Route::Segments(_) => "kexec_load, the only call that can do this",
-            Route::FileElseSegments => {
-                "kexec_file_load or, if this kernel lacks it, kexec_load; a filter on system calls hides which"
-            }
         })
     }
 }
@@ -113,6 +124,20 @@ pub fn notes(out: &mut dyn Write, request: &Request, payload: &Payload) -> fmt::
         out.write_str("note: the new command line has no root=, but the running kernel's has one\n")?;
     }
     Ok(())
+}
+
+/// That kexec_load is tried after this failure of kexec_file_load.
+pub fn goes_on(out: &mut dyn Write, failure: &Failure) -> fmt::Result {
+    match failure {
+        // A kernel that does not have the call did not refuse anything.
+        Failure::Refused { errno: Errno::ENOSYS, .. } => Ok(()),
+        // The next line would name the remedy that is applied now.
+        failure => {
+            let text = failure.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            writeln!(out, "note: {first}\nnote: kexec_load is tried instead")
+        }
+    }
 }
 
 /// The part of a payload that kexec_file_load leaves out.

@@ -5,7 +5,8 @@ use crate::base::text::{Shown, Size};
 use crate::host::sys::process::strerror;
 use crate::known::boot_loader::{BootLoader, OPTION};
 use crate::known::call::Call;
-use crate::known::refusal::{Attempt, Obstacle, Refusal};
+use crate::known::refusal::{Attempt, Obstacle, Refusal, Room};
+use crate::known::xen::Xen;
 use nix::errno::Errno;
 use std::fmt::{self, Display, Formatter};
 
@@ -19,6 +20,27 @@ impl Display for Obstacle<'_> {
             ),
             Obstacle::LockedDown(call, facts) => locked_down(f, *call, facts),
         }
+    }
+}
+
+impl Display for Xen {
+    /// What this kernel is to Xen, and what a kexec would do to it.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Xen::Absent => "no Xen",
+            Xen::Machine => {
+                "this is a guest of Xen: where the host's tools know no soft reset, a kexec ends the guest\n  try it while somebody can start the guest again"
+            }
+            Xen::ControlDomain => {
+                "this is Xen's control domain (dom0): a kexec would switch the whole host off\n  reboot in the ordinary way"
+            }
+            Xen::Paravirtual => {
+                "this is a paravirtualized (PV) guest of Xen: a kexec would switch it off\n  reboot in the ordinary way"
+            }
+            Xen::Unknown => {
+                "/sys/hypervisor does not say what this kernel is to Xen: a kexec may switch the machine off\n  reboot in the ordinary way"
+            }
+        })
     }
 }
 
@@ -146,9 +168,29 @@ pub fn why_not(
             load.command_line, load.command_line_limit
         ),
         Errno::ETXTBSY => f.write_str("a file is open for writing\n  try again when it is complete"),
-        Errno::EADDRNOTAVAIL => f.write_str("the kernel does not accept the addresses; dmesg may say why"),
+        Errno::EADDRNOTAVAIL => no_place(f, call, load, facts),
         other => write!(f, "{}; dmesg may say why", strerror(other)),
     }
+}
+
+/// EADDRNOTAVAIL: kexec_file_load looks for places by itself (kernel/kexec_file.c,
+/// kexec_locate_mem_hole); kexec_load gets them (kernel/kexec_core.c, sanity_check_segment_list).
+fn no_place(f: &mut Formatter<'_>, call: Call, load: &Attempt, facts: &Refusal) -> fmt::Result {
+    f.write_str(match call {
+        Call::FileLoad => "the kernel found no place for it in memory",
+        Call::Load => "the kernel does not accept the addresses",
+    })?;
+    if let Some(Room { wanted, largest, end }) = load.room {
+        let (wanted, largest) = (Size(wanted), Size(largest));
+        write!(
+            f,
+            ": it needs {wanted} in one piece, the largest piece of RAM has {largest}, and RAM ends at {end:#x}"
+        )?;
+    }
+    if let Some(available) = facts.available {
+        write!(f, "; {} is available", Size(available))?;
+    }
+    f.write_str("; dmesg may say more")
 }
 
 fn load_disabled(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
@@ -231,7 +273,8 @@ mod tests {
     }
 
     fn said(call: Call, errno: Errno, facts: Refusal) -> String {
-        let load = Attempt { command_line: 100, command_line_limit: 2047, size: 64 << 20 };
+        let room = Some(Room { wanted: 56 << 20, largest: 40 << 20, end: 0x2000_0000 });
+        let load = Attempt { command_line: 100, command_line_limit: 2047, size: 64 << 20, room };
         Failure::Refused { path: "/boot/vmlinuz".into(), call, errno, load, facts: Box::new(facts) }
             .to_string()
     }
@@ -281,6 +324,12 @@ mod tests {
             (Call::FileLoad, Errno::EACCES, free(), "rejects the file"),
             (Call::FileLoad, Errno::ENOEXEC, free(), "own loader does not accept this image"),
             (Call::Load, Errno::EADDRNOTAVAIL, free(), "addresses"),
+            (
+                Call::FileLoad,
+                Errno::EADDRNOTAVAIL,
+                Refusal { available: Some(90 << 20), ..free() },
+                "it needs 56 MiB in one piece, the largest piece of RAM has 40 MiB, and RAM ends at 0x20000000; 90 MiB is available; dmesg may say more\n  kexec_load may load it: --syscall load",
+            ),
             (Call::Load, Errno::EFAULT, free(), "cut short during the load"),
             (Call::FileLoad, Errno::ETXTBSY, free(), "open for writing"),
             (Call::Load, Errno::EINVAL, free(), "Invalid argument"),
@@ -376,7 +425,7 @@ mod tests {
 
     #[test]
     fn a_long_command_line_explains_einval_of_the_file_call_only() {
-        let load = Attempt { command_line: 2017, command_line_limit: 2047, size: 0 };
+        let load = Attempt { command_line: 2017, command_line_limit: 2047, size: 0, room: None };
         let said = |call, load| {
             let facts = Box::new(free());
             Failure::Refused { path: "k".into(), call, errno: Errno::EINVAL, load, facts }.to_string()

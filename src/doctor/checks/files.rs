@@ -59,9 +59,6 @@ pub fn rehearsal(facts: &Facts) -> [Finding; 4] {
     }
     let memory = match found.memory {
         Some((needed, allowed)) => memory(facts, needed, allowed),
-        None if found.failure.is_none() => {
-            Finding::note("memory", "not known: kexec_file_load places more initrds than kexec_load could")
-        }
         None => failed(facts, "memory", failure.take()),
     };
     [kernel, initrd, line, memory]

@@ -1,9 +1,10 @@
 //! The running kernel, in the order in which it refuses a load.
 
 use crate::base::text::Shown;
-use crate::doctor::{Facts, Finding};
+use crate::doctor::{Facts, Finding, Status};
 use crate::known::call::Call;
 use crate::known::refusal::Obstacle;
+use crate::known::xen::Xen;
 
 pub fn container(facts: &Facts) -> Finding {
     match &facts.container {
@@ -16,6 +17,16 @@ pub fn container(facts: &Facts) -> Finding {
             ),
         ),
     }
+}
+
+pub fn hypervisor(facts: &Facts) -> Finding {
+    let xen = facts.calls.xen;
+    let status = match xen {
+        Xen::Absent => Status::Ok,
+        Xen::Machine => Status::Note,
+        Xen::ControlDomain | Xen::Paravirtual | Xen::Unknown => Status::Bad,
+    };
+    Finding::new("hypervisor", status, xen.to_string())
 }
 
 pub fn privilege(facts: &Facts) -> Finding {

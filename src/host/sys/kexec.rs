@@ -106,7 +106,7 @@ pub fn kexec_file_unload() -> Result<(), Errno> {
     Errno::result(result).map(drop)
 }
 
-/// Which calls the kernel has; `locked_down` stays false. [`crate::host::calls`] fills it in.
+/// Which calls the kernel has. [`crate::host::calls`] fills in the other fields.
 ///
 /// Nothing is loaded, and no load of `kernel.kexec_load_limit_reboot` is used up: both calls are
 /// made without CAP_SYS_BOOT, which the kernel checks before anything else (kernel/kexec_core.c,
@@ -120,7 +120,7 @@ pub fn calls() -> Calls {
     let unload = || (kexec_unload(), kexec_file_unload());
     match without_cap_sys_boot(unload) {
         Ok((load, file_load)) => {
-            Calls { load: is_there(load), file_load: is_there(file_load), locked_down: false }
+            Calls { load: is_there(load), file_load: is_there(file_load), ..Calls::default() }
         }
         Err(_) => Calls::default(),
     }

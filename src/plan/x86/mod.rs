@@ -10,7 +10,7 @@ mod efi;
 mod setup_data;
 pub mod trampoline;
 
-pub use boot_params::had_initrd;
+pub use boot_params::{E820_MAX_ENTRIES_ZEROPAGE, had_initrd};
 pub use efi::{Efi, EfiRange, EfiState, MAX_EFI_RANGES};
 
 use crate::base::range::{Range, RangeSet, align_up};
