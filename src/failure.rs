@@ -205,6 +205,8 @@ pub enum BadKey {
 pub enum NotDone {
     /// A kexec under Xen, where it would switch the machine off.
     Xen(Xen),
+    /// A kexec while so many bytes of memory are not accepted.
+    Unaccepted(u64),
     /// `kexec -p`
     CrashKernel,
     /// `--dtb` for a kernel that is not for arm64.

@@ -119,8 +119,8 @@ fn file(payload: &Payload) -> Result<()> {
 }
 
 fn segments(payload: &Payload, debug: bool) -> Result<()> {
-    let memory = Memory::read()?;
-    let layout = payload.plan(&memory)?;
+    let mut memory = Memory::read()?;
+    let layout = payload.plan(&mut memory)?;
     tell(&layout, &memory, debug);
     load::segments(payload, &layout.plan, &memory)
 }
@@ -135,8 +135,8 @@ fn tell(layout: &Layout, memory: &Memory, debug: bool) {
 
 /// A dry run: draws the memory with each part where it would lie.
 fn draw(payload: &Payload, route: Route, debug: bool) -> Result<()> {
-    let memory = Memory::read()?;
-    let layout = load::rehearse(route, payload, &memory)?;
+    let mut memory = Memory::read()?;
+    let layout = load::rehearse(route, payload, &mut memory)?;
     if let Some(layout) = &layout {
         tell(layout, &memory, debug);
     }

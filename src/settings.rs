@@ -6,7 +6,7 @@ use crate::base::bytes::parts;
 use crate::host::files::read_or_empty;
 use crate::host::sys::process::environment;
 use crate::known::shutdown::WhenUnknown;
-use crate::load::{Base, Initrds, KernelChoice, Key, KeyFile, Line, Request};
+use crate::load::{Base, Choice, Initrds, KernelChoice, Key, KeyFile, Line, Request};
 use core::ffi::CStr;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -50,6 +50,8 @@ pub struct Settings {
     pub append: Option<OsString>,
     /// kexec_boot
     pub boot: Option<OsString>,
+    /// kexec_syscall
+    pub call: Choice,
     /// kexec_crypt_key
     pub crypt_key: Option<OsString>,
     /// Whether kexec_crypt_key_force is yes.
@@ -63,12 +65,13 @@ pub struct Settings {
 }
 
 /// Each setting that matters for a load.
-const NAMES: [&CStr; 9] = [
+const NAMES: [&CStr; 10] = [
     c"kexec_kernel",
     c"kexec_initrds",
     c"kexec_command_line",
     c"kexec_append",
     c"kexec_boot",
+    c"kexec_syscall",
     c"kexec_crypt_key",
     c"kexec_crypt_key_force",
     c"kexec_load_at",
@@ -112,6 +115,7 @@ impl Settings {
             "kexec_command_line" => self.command_line = text,
             "kexec_append" => self.append = text,
             "kexec_boot" => self.boot = text,
+            "kexec_syscall" => self.call = Choice::from_word(value).unwrap_or_default(),
             "kexec_crypt_key" => self.crypt_key = text,
             "kexec_crypt_key_force" => self.force = is_yes(value),
             "kexec_load_at" => self.at_start = value == b"start",
@@ -142,6 +146,7 @@ impl Settings {
                 (None, None) => Line::Unsaid(Base::Running),
             },
             key: key.unwrap_or_default(),
+            call: self.call,
             ..Request::default()
         }
     }
@@ -188,6 +193,7 @@ fn assignment(line: &[u8]) -> Option<(&[u8], &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::known::call::Call;
 
     #[test]
     fn every_setting_of_the_file_that_is_installed() {
@@ -201,6 +207,7 @@ mod tests {
             command_line: Some("x y".into()),
             append: Some("x y".into()),
             boot: Some("/boot".into()),
+            call: Choice::Auto,
             crypt_key: Some("x y".into()),
             force: false,
             at_start: false,
@@ -213,6 +220,12 @@ mod tests {
         let at_start = set.replace("kexec_load_at=\"shutdown\"", "kexec_load_at=start");
         assert_eq!(parse(at_start.as_bytes()).request().key, Key::Absent);
         assert!(matches!(parse(set.as_bytes()).request().key, Key::File(_)));
+        let call = |word: &str| {
+            let set = set.replace("kexec_syscall=\"auto\"", &format!("kexec_syscall={word}"));
+            parse(set.as_bytes()).request().call
+        };
+        assert_eq!(call("load"), Choice::Only(Call::Load));
+        assert_eq!(call("file"), Choice::Only(Call::FileLoad));
         assert!(parse(set.replace("force=\"no\"", "force=Yes").as_bytes()).force);
     }
 

@@ -3,11 +3,11 @@
 use super::words::Words;
 use super::{Command, Load};
 use crate::failure::Result;
-use crate::known::call::Call;
 use crate::load::{After, Choice, Goal};
 use crate::settings::Origin;
 use crate::status;
 use argh::ArgsInfo;
+use std::os::unix::ffi::OsStrExt;
 
 /// Load a kernel, which the next reboot then starts. Without KERNEL, find the
 /// installed kernel of the running flavour and its initramfs. Without a command line,
@@ -115,10 +115,7 @@ pub fn origin(words: &Words) -> Result<Option<Origin>> {
 }
 
 fn choice(words: &Words) -> Result<Choice> {
-    match words.last("--syscall").unwrap_or("auto".as_ref()).to_str() {
-        Some("auto") => Ok(Choice::Auto),
-        Some("load") => Ok(Choice::Only(Call::Load)),
-        Some("file") => Ok(Choice::Only(Call::FileLoad)),
-        _ => Err(words.misused("unable to use --syscall: it must be auto, load or file")),
-    }
+    let word = words.last("--syscall").unwrap_or("auto".as_ref());
+    let choice = Choice::from_word(word.as_bytes());
+    choice.ok_or_else(|| words.misused("unable to use --syscall: it must be auto, load or file"))
 }

@@ -155,10 +155,10 @@ fn go_through(request: &load::Request, calls: Calls, found: &mut Rehearsal) -> R
     found.loses_root = payload.loses_root();
     found.unlocks_nothing = payload.unlocks_nothing();
 
-    let memory = Memory::read()?;
+    let mut memory = Memory::read()?;
     let half = memory.total_pages.saturating_mul(PAGE / 2);
     let route = load::route(request, &payload, calls)?;
-    let layout = load::rehearse(route, &payload, &memory)?;
+    let layout = load::rehearse(route, &payload, &mut memory)?;
     found.memory = Some((load::memory_size(route, &payload, layout.as_ref(), calls), half));
     Ok(())
 }

@@ -15,7 +15,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
-/// Reading stops after so many bytes. No file of /proc, /sys or /etc that is read here is longer.
+/// No file of /proc, /sys or /etc that is read here is longer.
 const LONGEST_SMALL_FILE: usize = 4 << 20;
 
 /// A file that a user names, open and mapped. The same open file is checked and loaded, whatever
@@ -94,6 +94,11 @@ fn open_to_read(path: &OsStr) -> Result<OwnedFd, Errno> {
     file::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0)
 }
 
+/// Opens a file of /proc that has no length.
+pub fn open_device(path: &str) -> Result<OwnedFd, Errno> {
+    open_to_read(path.as_ref())
+}
+
 /// Whether a file or directory has this name, and can be seen.
 pub fn exists(path: impl AsRef<OsStr>) -> bool {
     file::metadata(path.as_ref()).is_ok()
@@ -120,7 +125,7 @@ pub fn is_dir(path: &str) -> bool {
     file::metadata(path.as_ref()).is_ok_and(|status| status.kind() == S_IFDIR)
 }
 
-/// A small file of /proc, /sys or /etc, whole (at most 4 MiB).
+/// A small file of /proc, /sys or /etc, whole. Fails with EFBIG when it has 4 MiB or more.
 pub fn read(path: impl AsRef<OsStr>) -> Result<Vec<u8>, Errno> {
     read_all(&open_to_read(path.as_ref())?)
 }
@@ -130,13 +135,27 @@ fn read_all(file: &OwnedFd) -> Result<Vec<u8>, Errno> {
     let mut piece = [0u8; 4096];
     while bytes.len() < LONGEST_SMALL_FILE {
         match nix::unistd::read(file, &mut piece) {
-            Ok(0) => break,
+            Ok(0) => return Ok(bytes),
             Ok(length) => bytes.extend_from_slice(piece.get(..length).unwrap_or_default()),
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),
         }
     }
-    Ok(bytes)
+    Err(Errno::EFBIG)
+}
+
+/// As [`read_whole`], for a file that the kernel makes while it is read, in pieces: the text of two
+/// readings that agree. Fails with EAGAIN when the file changes all the time.
+pub fn read_settled(path: &'static str) -> Result<Vec<u8>> {
+    let mut last = read_whole(path)?;
+    for _ in 0..10 {
+        let next = read_whole(path)?;
+        if next == last {
+            return Ok(next);
+        }
+        last = next;
+    }
+    Err(Failure::SystemFile { path, errno: Errno::EAGAIN }.into())
 }
 
 /// Writes a small file, which is made when it is not there (mode 0644).
@@ -195,13 +214,13 @@ pub fn value(path: fmt::Arguments) -> Option<Value> {
     Some(value)
 }
 
-/// The first 8 KiB of a file, as far as one read(2) returns them; nothing when it cannot be read.
-pub fn beginning(path: &str) -> Vec<u8> {
+/// The first 8 KiB of a file, as far as one read(2) returns them.
+pub fn beginning(path: &str) -> Result<Vec<u8>, Errno> {
+    let file = open_to_read(path.as_ref())?;
     let mut bytes = vec![0; 8192];
-    let length =
-        open_to_read(path.as_ref()).and_then(|file| nix::unistd::read(&file, &mut bytes)).unwrap_or(0);
+    let length = nix::unistd::read(&file, &mut bytes)?;
     bytes.truncate(length);
-    bytes
+    Ok(bytes)
 }
 
 /// The running kernel's command line, without the newline at its end.

@@ -1,13 +1,14 @@
 //! The facts of the running machine that each architecture's layout needs.
 
-use super::files::{self, names, read, read_or_empty, value, value_of};
+use super::files::{self, names, read, read_or_empty, read_settled, value, value_of};
 use super::memory::Memory;
 use super::sys::process;
 use crate::base::bytes::parts;
 use crate::base::range::Range;
-use crate::base::text::parse_hex;
+use crate::base::text::{Shown, parse_hex};
 use crate::failure::{Failure, Result};
 use crate::image::machine::Machine;
+use crate::plan::memory_map::is_pci_memory;
 use crate::plan::x86::{Efi, EfiRange};
 use crate::plan::{arm64, x86};
 use nix::errno::Errno;
@@ -25,13 +26,22 @@ const REACHABLE: Range = match Range::new(0, usize::MAX as u64) {
 pub struct X86 {
     boot_params: Option<Vec<u8>>,
     efi: Option<Efi>,
+    framebuffer_live: bool,
+    five_level_paging: bool,
     seed: Option<[u8; 32]>,
 }
 
 /// Reads them. Fails with [`Failure::SystemFile`] when the kernel has boot_params or an EFI system
-/// table and they cannot be read.
+/// table and they cannot be read, or /proc/cpuinfo or /proc/iomem cannot.
 pub fn x86() -> Result<X86> {
-    Ok(X86 { boot_params: boot_params_to_hand_on()?, efi: efi()?, seed: process::random_seed() })
+    let boot_params = boot_params_to_hand_on()?;
+    Ok(X86 {
+        framebuffer_live: framebuffer_live(boot_params.as_deref())?,
+        five_level_paging: five_level_paging()?,
+        efi: efi()?,
+        boot_params,
+        seed: process::random_seed(),
+    })
 }
 
 impl X86 {
@@ -43,9 +53,9 @@ impl X86 {
             total_pages: memory.total_pages,
             boot_params: self.boot_params.as_deref(),
             efi: self.efi.as_ref(),
-            framebuffer_live: framebuffer_live(),
+            framebuffer_live: self.framebuffer_live,
             rng_seed: self.seed,
-            five_level_paging: five_level_paging(),
+            five_level_paging: self.five_level_paging,
             bounds: bounds.intersection(REACHABLE).unwrap_or(bounds),
             protected_mode: process::machine() == Machine::X86,
         }
@@ -105,7 +115,7 @@ pub fn has_32_bit_efi() -> bool {
 const EFI_SIZE: &str = "/sys/firmware/efi/fw_platform_size";
 
 /// Whether the processor has 64-bit mode (/proc/cpuinfo), whichever the kernel runs in.
-pub fn has_long_mode() -> bool {
+pub fn has_long_mode() -> Result<bool> {
     has_flag(b"lm")
 }
 
@@ -137,7 +147,7 @@ pub fn boot_params() -> Option<Vec<u8>> {
 const BOOT_PARAMS: &str = "/sys/kernel/boot_params/data";
 
 /// [`boot_params`] for the next kernel: `None` only when the running kernel has none.
-fn boot_params_to_hand_on() -> Result<Option<Vec<u8>>> {
+pub fn boot_params_to_hand_on() -> Result<Option<Vec<u8>>> {
     match read(BOOT_PARAMS) {
         Ok(data) => Ok(Some(data)),
         Err(Errno::ENOENT) => Ok(None),
@@ -196,26 +206,41 @@ fn runtime_range(number: usize) -> Option<EfiRange> {
     })
 }
 
-/// Whether the screen still shows the firmware's framebuffer or text mode. The kernel keeps a
-/// platform device for it until a driver claims the hardware (drivers/firmware/sysfb.c); without
-/// a driver nothing has changed it.
-pub fn framebuffer_live() -> bool {
+/// Whether the screen still shows the firmware's framebuffer or text mode, where boot_params say. The
+/// kernel keeps a platform device for it until a driver claims the hardware
+/// (drivers/firmware/sysfb.c); without a driver nothing has changed it. But the kernel may have moved
+/// a PCI device's memory, and only it knows then (drivers/video/screen_info_pci.c).
+fn framebuffer_live(boot_params: Option<&[u8]>) -> Result<bool> {
+    let is_display = |name: &OsString| {
+        let class = value(format_args!("/sys/bus/pci/devices/{}/class", name.shown()));
+        // Base class 03: display controller (include/linux/pci_ids.h).
+        class.is_some_and(|class| class.starts_with(b"0x03"))
+    };
+    let base = boot_params.and_then(x86::framebuffer);
+    if let Some(base) = base
+        && names("/sys/bus/pci/devices").iter().any(is_display)
+        && !is_pci_memory(&read_settled("/proc/iomem")?, base)
+    {
+        return Ok(false);
+    }
     let sysfb = |name: &OsString| name.as_bytes().ends_with(b"-framebuffer.0");
     let card = |name: &OsString| name.as_bytes().starts_with(b"card");
-    names("/sys/bus/platform/devices").iter().any(sysfb) || !names("/sys/class/drm").iter().any(card)
+    Ok(names("/sys/bus/platform/devices").iter().any(sysfb) || !names("/sys/class/drm").iter().any(card))
 }
 
 /// Whether five-level paging is on (/proc/cpuinfo, where the kernel clears the flag when it is
 /// off).
-pub fn five_level_paging() -> bool {
+pub fn five_level_paging() -> Result<bool> {
     has_flag(b"la57")
 }
 
-fn has_flag(wanted: &[u8]) -> bool {
+fn has_flag(wanted: &[u8]) -> Result<bool> {
+    let path = "/proc/cpuinfo";
     // The lines of the first processor are enough.
-    let cpuinfo = files::beginning("/proc/cpuinfo");
-    let flags = value_of(&cpuinfo, b"flags").unwrap_or_default();
-    parts(flags, b' ').any(|flag| flag == wanted)
+    let cpuinfo = files::beginning(path).map_err(|errno| Failure::SystemFile { path, errno })?;
+    let missing = Failure::SystemFile { path, errno: Errno::ENODATA };
+    let flags = value_of(&cpuinfo, b"flags").ok_or(missing)?;
+    Ok(parts(flags, b' ').any(|flag| flag == wanted))
 }
 
 /// Whether Secure Boot is on: what the kernel found at boot (boot_params, offset 0x1ec, secure_boot:

@@ -1,11 +1,14 @@
 //! The machine's memory, as /proc and /sys show it.
 
-use super::files::{names, read, read_or_empty, read_whole, value, value_of};
+use super::files::{self, names, read, read_or_empty, read_settled, read_whole, value, value_of};
+use super::machine;
 use super::sys::file;
-use crate::base::range::RangeSet;
-use crate::base::text::{Shown, parse_decimal};
+use crate::base::range::{Range, RangeSet};
+use crate::base::text::{Shown, parse_decimal, parse_hex};
 use crate::failure::{Failure, Result};
 use crate::plan::memory_map::{self, Iomem, MemoryMap};
+use crate::plan::x86;
+use nix::errno::Errno;
 
 /// Where a memory map comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,8 @@ pub struct Memory {
     /// Whether /proc/iomem hid its addresses, as it does without CAP_SYS_ADMIN. `usable` is then
     /// all that the firmware calls RAM: good enough to draw, not to load.
     pub iomem_hidden: bool,
+    /// The running kernel's own memory, if /proc/iomem shows it (x86).
+    image: Option<Range>,
 }
 
 impl Memory {
@@ -46,11 +51,13 @@ impl Memory {
             source: MapSource::Firmware,
             settled: RangeSet::new(),
             iomem_hidden: false,
+            image: None,
         }
     }
 
-    /// Reads the memory map: /sys/firmware/memmap where it exists, else /proc/iomem. Only what is
-    /// RAM in both may be overwritten.
+    /// Reads the memory map: /sys/firmware/memmap where it exists, else /proc/iomem, and on x86
+    /// without the RAM that was added later ([`MemoryMap::settle`]). Only what is RAM there and in
+    /// /proc/iomem may be overwritten.
     ///
     /// Fails when /proc or /sys cannot be read ([`Failure::SystemFile`]), when there is no map at
     /// all without addresses in /proc/iomem ([`Failure::AddressesHidden`]), and when a map has
@@ -64,7 +71,7 @@ impl Memory {
         let meminfo = read_whole("/proc/meminfo")?;
         memory.total_pages = kib_of(&meminfo, b"MemTotal:").unwrap_or(0) / 4;
         memory.available = available(&meminfo);
-        let text = read_whole("/proc/iomem")?;
+        let text = read_settled("/proc/iomem")?;
         let mut iomem = Iomem::new();
         iomem.parse(&text)?;
         memory.iomem_hidden = iomem.hidden;
@@ -82,12 +89,74 @@ impl Memory {
                 memory.map.insert(entry)?;
             }
         }
+        if cfg!(not(target_arch = "aarch64")) {
+            let boot_params = machine::boot_params_to_hand_on()?.unwrap_or_default();
+            memory.map.settle(boot_ram(&boot_params)?.as_ref(), &iomem.map)?;
+            memory.image = memory_map::kernel_image(&text, x86::init_size(&boot_params));
+        }
         memory.map.ram(&mut memory.usable)?;
         if !iomem.hidden {
             memory.usable.intersect(&iomem.usable)?;
         }
         Ok(memory)
     }
+
+    /// Takes from the usable memory each block of 2 MiB in which a page of `place` has to be left
+    /// alone: tables of EFI's, for instance, that the running kernel keeps for the next one, and
+    /// that are RAM in both maps (drivers/firmware/efi/memattr.c, tpm.c). Says whether there is any.
+    /// Where the kernel does not tell (CONFIG_PROC_PAGE_MONITOR), there is none; on arm64 /proc/iomem
+    /// has such tables.
+    pub fn leave_out_kept(&mut self, place: Range) -> Result<bool> {
+        let path = "/proc/kpageflags";
+        let unreadable = |errno| Failure::SystemFile { path, errno };
+        let flags = match files::open_device(path) {
+            _ if cfg!(target_arch = "aarch64") => return Ok(false),
+            Err(Errno::ENOENT) => return Ok(false),
+            // A user can draw; the load is root's.
+            Err(_) if self.iomem_hidden => return Ok(false),
+            other => other.map_err(unreadable)?,
+        };
+        let mut found = false;
+        let mut at = place.start() & !(BLOCK - 1);
+        while at < place.end() {
+            let Some(block) = Range::sized(at, BLOCK) else { break };
+            let Some(pages) = block.intersection(place) else { break };
+            // One entry of 8 bytes for each page of 4096 (Documentation/admin-guide/mm/pagemap.rst).
+            let mut entries = [0u8; (BLOCK >> 9) as usize];
+            let wanted = usize::try_from(pages.size() >> 9).unwrap_or(entries.len());
+            let entries = entries.get_mut(..wanted).unwrap_or_default();
+            let length = file::read_at(&flags, entries, pages.start() >> 9).map_err(unreadable)?;
+            let known = entries.get(..length).unwrap_or_default();
+            if memory_map::has_kept_page(known, pages.start(), self.image) {
+                self.usable.remove(block)?;
+                found = true;
+            }
+            at = block.end();
+        }
+        Ok(found)
+    }
+}
+
+/// The unit in which memory is left out, in bytes.
+const BLOCK: u64 = 2 << 20;
+
+/// The RAM that the boot loader told the running kernel of; `None` when it told nothing.
+fn boot_ram(boot_params: &[u8]) -> Result<Option<RangeSet>> {
+    let mut map = MemoryMap::new();
+    x86::e820_of(x86::e820_table(boot_params), &mut map)?;
+    let nodes = "/sys/kernel/boot_params/setup_data";
+    for node in &names(nodes) {
+        let node = node.shown();
+        let kind = value(format_args!("{nodes}/{node}/type"));
+        if kind.and_then(|text| parse_hex(&text)) == Some(x86::SETUP_E820_EXT.into()) {
+            let path = format!("{nodes}/{node}/data");
+            let data = read(&path).map_err(|errno| Failure::SystemFile { path: nodes, errno })?;
+            x86::e820_of(&data, &mut map)?;
+        }
+    }
+    let mut ram = RangeSet::new();
+    map.ram(&mut ram)?;
+    Ok(Some(ram).filter(|ram| !ram.is_empty()))
 }
 
 fn firmware_map(map: &mut MemoryMap) -> Result<()> {
@@ -124,6 +193,22 @@ fn available(meminfo: &[u8]) -> u64 {
 /// cannot be read.
 pub fn memory_available() -> Option<u64> {
     read("/proc/meminfo").ok().map(|meminfo| available(&meminfo))
+}
+
+/// The memory that the firmware did not accept yet, in bytes (fs/proc/meminfo.c, "Unaccepted:").
+pub fn unaccepted() -> u64 {
+    kib_of(&read_or_empty("/proc/meminfo"), b"Unaccepted:").unwrap_or(0).saturating_mul(1024)
+}
+
+/// Whether memory was added while the machine ran: RAM in the firmware's map of which the boot loader
+/// told nothing. False where either is not known.
+pub fn has_added() -> bool {
+    let mut map = MemoryMap::new();
+    let boot_params = machine::boot_params().unwrap_or_default();
+    match (firmware_map(&mut map), boot_ram(&boot_params)) {
+        (Ok(()), Ok(Some(boot))) => map.has_ram_outside(&boot),
+        _ => false,
+    }
 }
 
 /// Anonymous memory of this process now, in KiB (RssAnon, proc(5)).

@@ -20,7 +20,13 @@ use crate::plan::x86::E820_MAX_ENTRIES_ZEROPAGE;
 /// Which calls the running kernel has, if `ask`; and what forbids or limits them.
 pub fn calls(ask: bool) -> Calls {
     let asked = if ask { sys::kexec::calls() } else { Calls::default() };
-    Calls { locked_down: refusal::lockdown().is_some(), limit: limit(), xen: kernel::xen(), ..asked }
+    Calls {
+        locked_down: refusal::lockdown().is_some(),
+        limit: limit(),
+        xen: kernel::xen(),
+        unaccepted: memory::unaccepted(),
+        ..asked
+    }
 }
 
 /// What kexec_file_load cannot do here.
@@ -31,6 +37,8 @@ fn limit() -> Option<Limit> {
         Some(Limit::Efi32)
     } else if files::names("/sys/firmware/memmap").len() > E820_MAX_ENTRIES_ZEROPAGE {
         Some(Limit::MemoryMap)
+    } else if memory::has_added() {
+        Some(Limit::AddedMemory)
     } else {
         None
     }

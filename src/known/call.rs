@@ -37,6 +37,9 @@ pub struct Calls {
     pub limit: Option<Limit>,
     /// Xen, which can forbid both.
     pub xen: Xen,
+    /// The memory that the firmware did not accept yet, in bytes (/proc/meminfo, Unaccepted). A guest
+    /// of TDX or SEV-SNP accepts it when it is first used, and the copy at the jump does not.
+    pub unaccepted: u64,
 }
 
 /// What kexec_file_load cannot do on a machine, by its own rules (x86).
@@ -48,4 +51,7 @@ pub enum Limit {
     /// It loads nothing where the firmware's EFI is 32-bit
     /// (arch/x86/kernel/kexec-bzimage64.c, bzImage64_probe).
     Efi32,
+    /// It may place segments in memory that was added while the machine ran, of which the next kernel
+    /// knows nothing (kernel/resource.c, walk_system_ram_res_rev).
+    AddedMemory,
 }

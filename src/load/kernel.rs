@@ -92,7 +92,7 @@ impl<'f> Kernel<'f> {
         let x86 = |machine| matches!(machine, Machine::X86 | Machine::X86_64);
         let theirs = self.image.machine();
         let starts = match (theirs, here) {
-            (Machine::X86_64, Machine::X86) => machine::has_long_mode(),
+            (Machine::X86_64, Machine::X86) => machine::has_long_mode()?,
             (theirs, here) => theirs == here || x86(theirs) && x86(here),
         };
         if starts {
@@ -197,7 +197,7 @@ fn flattened<'f>(files: &'f Files, path: &OsStr, mut vmlinux: Vmlinux, bytes: &[
     // No header says whether this kernel can be entered with five-level paging on. The running
     // kernel was, so one of the same build can.
     let is_running = kernel::release().is_ok_and(|(_, release)| release == version);
-    vmlinux.five_level = is_running && machine::five_level_paging();
+    vmlinux.five_level = is_running && machine::five_level_paging()?;
     in_memory(files, path, &mut |sink| {
         let _ = vmlinux.flatten(sink);
         Ok(())

@@ -71,8 +71,8 @@ pub fn commit(payload: &Payload, route: Route, calls: Calls) -> Result<Call> {
             other => return other.map(|()| Call::FileLoad),
         }
     }
-    let memory = Memory::read()?;
-    let layout = payload.plan(&memory)?;
+    let mut memory = Memory::read()?;
+    let layout = payload.plan(&mut memory)?;
     segments(payload, &layout.plan, &memory).map(|()| Call::Load)
 }
 

@@ -139,7 +139,22 @@ impl Payload<'_> {
     /// Fails when there is no layout ([`Failure::NoPlan`]), when more initrds were named than
     /// kexec_load(2) has segments for ([`Failure::TooManyInitrds`]), and when a needed file of
     /// /proc or /sys cannot be read.
-    pub fn plan(&self, memory: &Memory) -> Result<Layout<'_>> {
+    ///
+    /// A place that has to stay as it is leaves the usable memory, and the layout begins again.
+    pub fn plan(&self, memory: &mut Memory) -> Result<Layout<'_>> {
+        loop {
+            let layout = self.plan_in(memory)?;
+            let mut changed = false;
+            for segment in layout.plan.segments() {
+                changed |= memory.leave_out_kept(segment.place)?;
+            }
+            if !changed {
+                return Ok(layout);
+            }
+        }
+    }
+
+    fn plan_in(&self, memory: &Memory) -> Result<Layout<'_>> {
         let mut initrds = heapless::Vec::<&[u8], MAX_INITRDS>::new();
         for initrd in &self.initrds {
             let full = |_| Failure::TooManyInitrds { given: self.initrds.len(), limit: MAX_INITRDS };

@@ -156,11 +156,23 @@ impl Key {
 /// Which system call to load with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Choice {
-    /// kexec_file_load where the kernel has it, else kexec_load.
+    /// kexec_file_load where the kernel has it and it can do the load, else kexec_load.
     #[default]
     Auto,
     /// This call, and never the other one.
     Only(Call),
+}
+
+impl Choice {
+    /// The choice that a user's `word` names.
+    pub fn from_word(word: &[u8]) -> Option<Choice> {
+        match word {
+            b"auto" => Some(Choice::Auto),
+            b"load" => Some(Choice::Only(Call::Load)),
+            b"file" => Some(Choice::Only(Call::FileLoad)),
+            _ => None,
+        }
+    }
 }
 
 /// How far to go.

@@ -59,7 +59,7 @@ pub fn route(request: &Request, payload: &Payload, calls: Calls) -> Result<Route
 
 /// The layout, for a rehearsal of `route`; `None` where kexec_file_load is to place more initrds
 /// than kexec_load accepts, so that there is nothing to draw. Fails as [`Payload::plan`] does.
-pub fn rehearse<'p>(route: Route, payload: &'p Payload, memory: &Memory) -> Result<Option<Layout<'p>>> {
+pub fn rehearse<'p>(route: Route, payload: &'p Payload, memory: &mut Memory) -> Result<Option<Layout<'p>>> {
     match (payload.plan(memory), route) {
         (Err(failure), Route::File(_)) if matches!(*failure, Failure::TooManyInitrds { .. }) => Ok(None),
         (layout, _) => layout.map(Some),
@@ -119,6 +119,8 @@ pub fn permit(request: &Request, calls: Calls) -> Result<()> {
     let by_file = request.call == Choice::Only(Call::FileLoad);
     if calls.xen.forbids_kexec() {
         Err(NotDone::Xen(calls.xen).into())
+    } else if calls.unaccepted > 0 {
+        Err(NotDone::Unaccepted(calls.unaccepted).into())
     } else if has_key && calls.load == Some(false) {
         Err(NotDone::KeyWithoutLoad.into())
     } else if has_key && calls.locked_down {
@@ -170,7 +172,7 @@ mod tests {
     #[test]
     fn what_kexec_file_load_cannot_do_here_is_left_to_kexec_load_where_that_is_allowed() {
         let (auto, file) = (Choice::Auto, Choice::Only(Call::FileLoad));
-        for limit in [Limit::MemoryMap, Limit::Efi32] {
+        for limit in [Limit::MemoryMap, Limit::Efi32, Limit::AddedMemory] {
             let limited = Route::Segments(Why::Limited(limit));
             // the choice, whether the kernel has kexec_load, lockdown -> the route
             let table = [
@@ -243,6 +245,9 @@ mod tests {
             let refused = matches!(refusal, Err(Failure::NotDone(NotDone::Xen(found))) if found == xen);
             assert_eq!(refused, xen.forbids_kexec(), "{xen:?}");
         }
+        let calls = Calls { unaccepted: 4096, ..Calls::default() };
+        let refusal = permit(&Request::default(), calls).map_err(|failure| failure.to_string());
+        assert!(refusal.unwrap_err().contains("4 KiB of this guest's memory"));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use crate::base::range::{MAX_RANGES, Range, RangeSet, TooMany};
 use crate::base::table::Table;
 use crate::base::{bytes, text};
+use crate::plan::PAGE;
 
 /// What a range of physical addresses is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,11 @@ impl Kind {
     /// The number of this kind in an e820 table.
     pub fn e820_type(self) -> u32 {
         KINDS.iter().find(|(kind, ..)| *kind == self).map_or(2, |&(.., number)| number)
+    }
+
+    /// The kind with this number in an e820 table. One that is not known is reserved.
+    pub fn from_e820_type(number: u32) -> Kind {
+        KINDS.iter().find(|&&(.., known)| known == number).map_or(Kind::Reserved, |&(kind, ..)| kind)
     }
 
     /// The name that the kernel prints.
@@ -106,6 +112,45 @@ impl MemoryMap {
             ram.remove(entry.range)?;
         }
         Ok(())
+    }
+
+    /// Makes this map, the firmware's, the one that the next kernel is told.
+    ///
+    /// `boot` is the RAM that the boot loader told of, where that is known. Memory that was added
+    /// later is in the firmware's map, too (mm/memory_hotplug.c: "create new memmap entry"), and its
+    /// pages may not be there (drivers/hv/hv_balloon.c). The next kernel finds it in the way in
+    /// which this one did.
+    ///
+    /// `running` is what this kernel uses: if it has RAM where the firmware's map has nothing, EFI's
+    /// map told it (`add_efi_memmap`), and what it sets aside for a purpose counts.
+    pub fn settle(&mut self, boot: Option<&RangeSet>, running: &MemoryMap) -> Result<(), TooMany> {
+        let firmware = self.clone();
+        if let Some(boot) = boot {
+            self.entries.retain(|entry| entry.kind != Kind::Ram);
+            for entry in firmware.entries().iter().filter(|entry| entry.kind == Kind::Ram) {
+                for range in boot.iter().filter_map(|range| range.intersection(entry.range)) {
+                    self.insert(Entry { range, ..*entry })?;
+                }
+            }
+        }
+        for entry in running.entries() {
+            let mut new = RangeSet::new();
+            new.insert(entry.range)?;
+            if entry.kind == Kind::Ram {
+                firmware.entries().iter().try_for_each(|known| new.remove(known.range))?;
+            } else if entry.kind != Kind::SoftReserved {
+                continue;
+            }
+            new.iter().try_for_each(|range| self.insert(Entry { range, ..*entry }))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the map has RAM that `boot` has not.
+    pub fn has_ram_outside(&self, boot: &RangeSet) -> bool {
+        self.entries()
+            .iter()
+            .any(|entry| entry.kind == Kind::Ram && !boot.iter().any(|own| own.overlaps(entry.range)))
     }
 
     /// Removes all entries.
@@ -186,6 +231,40 @@ pub fn settled(text: &[u8], settled: &mut RangeSet) -> Result<(), TooMany> {
         }
     }
     Ok(())
+}
+
+/// The running kernel's own memory, as /proc/iomem shows it: from its code up to the end of its bss,
+/// or as much as `init_size` says, in bytes: what it allocates first (brk) follows its bss.
+pub fn kernel_image(text: &[u8], init_size: u64) -> Option<Range> {
+    let of = |wanted: &[u8]| {
+        let mut lines = bytes::parts(text, b'\n').filter_map(parse_iomem_line);
+        lines.find_map(|(range, name)| (name == wanted).then_some(range))
+    };
+    let start = of(b"Kernel code")?.start();
+    Range::new(start, of(b"Kernel bss")?.end().max(start.saturating_add(init_size)))
+}
+
+/// Whether `address` lies in the memory of a PCI device, as /proc/iomem shows it (a name such as
+/// 0000:00:02.0).
+pub fn is_pci_memory(text: &[u8], address: u64) -> bool {
+    bytes::parts(text, b'\n').filter_map(parse_iomem_line).any(|(range, name)| {
+        let is_address = matches!(name, [_, _, _, _, b':', _, _, b':', _, _, b'.', _]);
+        is_address && range.start() <= address && address < range.end()
+    })
+}
+
+/// The pages in one entry of /proc/kpageflags whose memory must stay as it is, or is not there
+/// (include/uapi/linux/kernel-page-flags.h, include/linux/kernel-page-flags.h): hwpoison, nopage,
+/// offline and reserved.
+const KEPT: u64 = 1 << 19 | 1 << 20 | 1 << 23 | 1 << 32;
+
+/// Whether any page has to be left alone: `flags` is the part of /proc/kpageflags for the pages from
+/// `first` on. Pages in `own`, which is the running kernel's, are reserved and free all the same.
+pub fn has_kept_page(flags: &[u8], first: u64, own: Option<Range>) -> bool {
+    flags.chunks_exact(8).zip((first..).step_by(PAGE as usize)).any(|(entry, address)| {
+        let kept = bytes::u64_at(entry, 0).is_some_and(|flags| flags & KEPT != 0);
+        kept && !own.is_some_and(|own| own.start() <= address && address < own.end())
+    })
 }
 
 /// Whether a range with this name inside RAM may be overwritten: it is RAM, or the running
@@ -313,6 +392,96 @@ fffc0000-ffffffff : Reserved
         let mut found = RangeSet::new();
         settled(text, &mut found).unwrap();
         assert_eq!(pairs(&found), [(0x4000_0000, 0x8000_0000), (0x1_0000_0000, 0x1_4000_0000)]);
+    }
+
+    fn map(entries: &[(u64, u64, Kind)]) -> MemoryMap {
+        let mut map = MemoryMap::new();
+        for &(start, end, kind) in entries {
+            map.insert(Entry { range: Range::new(start, end).unwrap(), kind }).unwrap();
+        }
+        map
+    }
+
+    #[test]
+    fn memory_that_was_added_later_is_not_told() {
+        // As with 256 MiB, and a pc-dimm of 128 MiB that was added at 4 GiB.
+        let mut firmware = map(&[
+            (0, 0x9_fc00, Kind::Ram),
+            (0x9_fc00, 0xa_0000, Kind::Reserved),
+            (0x10_0000, 0xffe_0000, Kind::Ram),
+            (0x1_0000_0000, 0x1_0800_0000, Kind::Ram),
+        ]);
+        let running = map(&[
+            (0x1000, 0x9_fc00, Kind::Ram),
+            (0x10_0000, 0xffe_0000, Kind::Ram),
+            (0x1_0000_0000, 0x1_0800_0000, Kind::Ram),
+        ]);
+        let mut boot = RangeSet::new();
+        for (start, end) in [(0, 0x9_fc00), (0x10_0000, 0xffe_0000)] {
+            boot.insert(Range::new(start, end).unwrap()).unwrap();
+        }
+        let whole = firmware.clone();
+        assert!(whole.has_ram_outside(&boot));
+        firmware.settle(Some(&boot), &running).unwrap();
+        assert_eq!(firmware.entries(), &whole.entries()[..3]);
+        assert!(!firmware.has_ram_outside(&boot));
+        let mut unknown = whole.clone();
+        unknown.settle(None, &running).unwrap();
+        assert_eq!(unknown, whole);
+    }
+
+    #[test]
+    fn what_efi_told_and_the_boot_loader_did_not_is_told() {
+        let firmware = map(&[(0, 0x9_f000, Kind::Ram), (0x10_0000, 0x4000_0000, Kind::Ram)]);
+        // add_efi_memmap: more RAM, and a part that is set aside (EFI_MEMORY_SP).
+        let running = map(&[
+            (0x1000, 0x9_f000, Kind::Ram),
+            (0x10_0000, 0x2000_0000, Kind::Ram),
+            (0x2000_0000, 0x4000_0000, Kind::SoftReserved),
+            (0x1_0000_0000, 0x1_4000_0000, Kind::Ram),
+        ]);
+        let mut boot = RangeSet::new();
+        firmware.ram(&mut boot).unwrap();
+        let mut told = firmware.clone();
+        told.settle(Some(&boot), &running).unwrap();
+        let soft = running.entries()[2];
+        let added = running.entries()[3];
+        assert_eq!(told.entries(), [firmware.entries(), &[soft, added]].concat());
+        // What is set aside is not RAM.
+        assert_eq!(pairs(&ram(&told))[1], (0x10_0000, 0x2000_0000));
+    }
+
+    #[test]
+    fn reserved_pages_outside_the_running_kernel_are_kept() {
+        let own = kernel_image(IOMEM, 0);
+        assert_eq!(own, Range::new(0x100_0000, 0x380_0000));
+        assert_eq!(kernel_image(IOMEM, 0x300_0000), Range::new(0x100_0000, 0x400_0000));
+        let flags = |bit: u32| [0u64.to_le_bytes(), (1u64 << bit).to_le_bytes()].concat();
+        // the bit, the first page -> whether the second one is kept
+        let table = [
+            (32, 0x4000_0000, true),
+            (23, 0x4000_0000, true),
+            (20, 0x4000_0000, true),
+            (19, 0x4000_0000, true),
+            (10, 0x4000_0000, false),
+            (32, 0x37f_e000, false),
+            (32, 0x37f_f000, true),
+            (32, 0xff_f000, false),
+            (32, 0xff_e000, true),
+        ];
+        for (bit, first, wanted) in table {
+            assert_eq!(has_kept_page(&flags(bit), first, own), wanted, "{bit} {first:#x}");
+        }
+        assert!(has_kept_page(&flags(32), 0x200_0000, None));
+    }
+
+    #[test]
+    fn a_framebuffer_lies_in_a_devices_memory() {
+        let text = b"40000000-febfffff : PCI Bus 0000:00\n  fd000000-fdffffff : 0000:00:02.0\n";
+        let table = [(0xfd00_0000, true), (0xfdff_ffff, true), (0xfe00_0000, false), (0xc000_0000, false)];
+        for (address, wanted) in table {
+            assert_eq!(is_pci_memory(text, address), wanted, "{address:#x}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::each;
 use super::refusal::why_not;
-use crate::base::text::Shown;
+use crate::base::text::{Shown, Size};
 use crate::failure::{BadKey, Failure, NotDone, Unusable};
 use crate::host::sys::process::strerror;
 use crate::known::call::Call;
@@ -224,6 +224,14 @@ impl Display for NotDone {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             NotDone::Xen(xen) => return write!(f, "unable to use kexec: {xen}"),
+            NotDone::Unaccepted(size) => {
+                let size = Size(*size);
+                return write!(
+                    f,
+                    "unable to use kexec: {size} of this guest's memory (TDX or SEV-SNP) is not accepted yet, and a kexec would end the guest
+  add accept_memory=eager to the kernel's command line and reboot once"
+                );
+            }
             NotDone::CrashKernel => {
                 "unable to load or unload a crash kernel (-p): rc-kexec loads only kernels for a reboot\n  use kexec-tools for a crash kernel"
             }

@@ -82,6 +82,9 @@ impl Display for Route {
             Route::Segments(Why::Limited(Limit::MemoryMap)) => {
                 "kexec_load; kexec_file_load would hide a part of the memory map, which has more than 128 ranges"
             }
+            Route::Segments(Why::Limited(Limit::AddedMemory)) => {
+                "kexec_load; kexec_file_load could use memory that was added later, which the next kernel does not know"
+            }
             Route::Segments(Why::Limited(Limit::Efi32)) => {
                 "kexec_load; kexec_file_load loads nothing on a machine with 32-bit EFI"
             }

@@ -1,8 +1,9 @@
 //! What the firmware left behind is what the second kernel finds: EFI with its runtime
 //! services, and the fields of boot_params that only the firmware can fill.
 
+use crate::layout::segments;
 use crate::machine::{Console, Kernel, Vm};
-use crate::script::LoadAndJump;
+use crate::script::{LoadAndJump, large_initrd};
 use crate::{SAY, assert_second};
 
 /// What EFI leaves behind, and that its runtime services answer.
@@ -52,6 +53,33 @@ fn uefi_file_call_on_debians_kernel_keeps_runtime_services() {
     let first = LoadAndJump::by("file").before(FIRST_EFI);
     let console = Vm::new(Kernel::Debian).uefi().stage(1, first).stage(2, SAY_EFI).run();
     assert_efi_kept(&console, false);
+}
+
+/// The running kernel keeps EFI's memory attributes table, which lies in RAM, for the next one
+/// (drivers/firmware/efi/memattr.c). Only the flags of its pages say so.
+#[test]
+fn with_512_mib_no_segment_lies_over_a_table_of_efis() {
+    // From the highest RAM down, an initrd of this size would reach over the table.
+    let first = LoadAndJump::by("load")
+        .options("-d")
+        .packed(&large_initrd(48_000_000))
+        .initrds(&["/tmp/next.cpio", "/tmp/large.cpio"])
+        .before("dmesg | sed -n 's/.*MEMATTR=\\(0x[0-9a-f]*\\).*/MEMATTR1 \\1/p'");
+    let second = format!(
+        "{SAY}dmesg | grep -i memattr | grep -v MEMATTR= | sed 's/^/COMPLAINT /'\n\
+                          dmesg | sed -n 's/.*MEMATTR=\\(0x[0-9a-f]*\\).*/MEMATTR2 \\1/p'\n"
+    );
+    for kernel in [Kernel::Alpine, Kernel::Debian] {
+        let vm = Vm::new(kernel).uefi().memory("512M").stage(1, first.clone()).stage(2, second.clone());
+        let console = vm.run();
+        assert_second(&console);
+        let table = u64::from_str_radix(&console.only("MEMATTR1")[2..], 16).unwrap();
+        for place in segments(&console) {
+            assert!(!(place.0..=place.1).contains(&table), "{table:#x} {place:x?}\n{}", console.shown());
+        }
+        assert_eq!(console.marked("COMPLAINT"), [""; 0], "{}", console.shown());
+        assert_eq!(console.only("MEMATTR1"), console.only("MEMATTR2"), "{}", console.shown());
+    }
 }
 
 #[test]

@@ -114,6 +114,7 @@ pub struct Vm {
     board: Option<String>,
     touched: bool,
     long_mode: bool,
+    added: Option<u32>,
 }
 
 /// What a machine said.
@@ -197,6 +198,7 @@ impl Vm {
             board: None,
             touched: false,
             long_mode: false,
+            added: None,
         }
     }
 
@@ -271,6 +273,14 @@ impl Vm {
         self
     }
 
+    /// With a memory module of so many MiB that the firmware's map does not have: the kernel finds it
+    /// by ACPI, as one that was added while it ran.
+    #[allow(dead_code)] // for the tests
+    pub fn added(mut self, mib: u32) -> Vm {
+        self.added = Some(mib);
+        self
+    }
+
     /// With memory that the host has touched before: its page faults are not what is
     /// measured.
     #[allow(dead_code)] // for the bench
@@ -311,7 +321,13 @@ impl Vm {
         if self.kernel == Kernel::Arm64 {
             qemu.args(["-M", self.board.as_deref().unwrap_or("virt")]);
         }
-        qemu.args(["-smp", &self.processors.to_string(), "-m", &self.memory, "-no-reboot"]);
+        let slots = if self.added.is_some() { ",slots=1,maxmem=4G" } else { "" };
+        let memory = format!("{}{slots}", self.memory);
+        qemu.args(["-smp", &self.processors.to_string(), "-m", &memory, "-no-reboot"]);
+        if let Some(mib) = self.added {
+            let module = format!("memory-backend-ram,id=module,size={mib}M");
+            qemu.args(["-object", &module, "-device", "pc-dimm,memdev=module"]);
+        }
         if self.touched {
             let backend = format!("memory-backend-ram,id=ram,size={},prealloc=on", self.memory);
             qemu.args(["-object", &backend, "-machine", "memory-backend=ram"]);

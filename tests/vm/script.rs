@@ -128,6 +128,14 @@ impl Display for LoadAndJump {
     }
 }
 
+/// Makes /tmp/large.cpio: an archive with one file, /large, of so many random bytes.
+pub fn large_initrd(bytes: u64) -> String {
+    format!(
+        "mkdir /tmp/d; head -c {bytes} /dev/urandom >/tmp/d/large\n\
+         (cd /tmp/d; echo large | cpio -o -H newc) >/tmp/large.cpio; rm -r /tmp/d\n"
+    )
+}
+
 /// A text that is not a script of these tests, with a part of it changed.
 #[track_caller]
 pub fn replaced(text: &str, what: &str, with: &str) -> String {

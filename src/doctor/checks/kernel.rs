@@ -2,6 +2,7 @@
 
 use crate::base::text::Shown;
 use crate::doctor::{Facts, Finding, Status};
+use crate::failure::NotDone;
 use crate::known::call::Call;
 use crate::known::refusal::Obstacle;
 use crate::known::xen::Xen;
@@ -21,6 +22,9 @@ pub fn container(facts: &Facts) -> Finding {
 
 pub fn hypervisor(facts: &Facts) -> Finding {
     let xen = facts.calls.xen;
+    if facts.calls.unaccepted > 0 {
+        return Finding::bad("hypervisor", NotDone::Unaccepted(facts.calls.unaccepted).to_string());
+    }
     let status = match xen {
         Xen::Absent => Status::Ok,
         Xen::Machine => Status::Note,

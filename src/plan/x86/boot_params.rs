@@ -2,8 +2,9 @@
 
 use super::{COMMAND_LINE, Inputs, MIB, Parameters, Places};
 use crate::base::bytes::{put, u32_at, u64_at};
+use crate::base::range::{Range, TooMany};
 use crate::image::bzimage::{BzImage, SETUP_HEADER};
-use crate::plan::memory_map::{Entry, Kind};
+use crate::plan::memory_map::{Entry, Kind, MemoryMap};
 
 // Offsets in struct boot_params, and sizes of its fields, in bytes
 // (arch/x86/include/uapi/asm/bootparam.h).
@@ -154,6 +155,45 @@ pub fn copy(parameters: &mut Parameters, old: &[u8], offset: usize, size: usize)
     put(parameters, offset, field)
 }
 
+/// Adds to `map` what the boot loader told the running kernel of the memory: the table in its
+/// boot_params, or the one in a node of setup_data with the type [`SETUP_E820_EXT`].
+pub fn e820_of(table: &[u8], map: &mut MemoryMap) -> Result<(), TooMany> {
+    for slot in table.chunks_exact(E820_ENTRY_SIZE) {
+        let entry = || Some((u64_at(slot, 0)?, u64_at(slot, 8)?, u32_at(slot, 16)?));
+        let Some((start, size, kind)) = entry() else { continue };
+        if let Some(range) = Range::sized(start, size) {
+            map.insert(Entry { range, kind: Kind::from_e820_type(kind) })?;
+        }
+    }
+    Ok(())
+}
+
+/// The e820 table in boot_params, as many entries as it says.
+pub fn e820_table(boot_params: &[u8]) -> &[u8] {
+    let entries = boot_params.get(E820_ENTRIES).copied().unwrap_or(0);
+    let length = usize::from(entries).min(E820_MAX_ENTRIES_ZEROPAGE).saturating_mul(E820_ENTRY_SIZE);
+    boot_params.get(E820_TABLE..).and_then(|table| table.get(..length)).unwrap_or_default()
+}
+
+/// "the amount of linear contiguous memory starting at the kernel runtime start address that the
+/// kernel needs", in bytes, of the kernel that was started with these boot_params; 0 when they do not
+/// say (boot.rst, init_size).
+pub fn init_size(boot_params: &[u8]) -> u64 {
+    u32_at(boot_params, 0x260).unwrap_or(0).into()
+}
+
+/// Where the firmware's framebuffer was when the running kernel started; `None` without one, or with
+/// text mode (include/uapi/linux/screen_info.h: orig_video_isVGA is VIDEO_TYPE_VLFB or
+/// VIDEO_TYPE_EFI; lfb_base, and ext_lfb_base with VIDEO_CAPABILITY_64BIT_BASE).
+pub fn framebuffer(boot_params: &[u8]) -> Option<u64> {
+    if !matches!(boot_params.get(0x0f), Some(0x23 | 0x70)) {
+        return None;
+    }
+    let is_64_bit = u32_at(boot_params, 0x36)? & 2 != 0;
+    let high = if is_64_bit { u64::from(u32_at(boot_params, 0x3a)?) << 32 } else { 0 };
+    Some(high | u64::from(u32_at(boot_params, 0x18)?)).filter(|&base| base != 0)
+}
+
 /// Whether the kernel that was started with these boot_params had an initrd.
 pub fn had_initrd(boot_params: &[u8]) -> bool {
     let size = |offset| u32_at(boot_params, offset).unwrap_or(0);
@@ -163,10 +203,41 @@ pub fn had_initrd(boot_params: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::base::bytes::u16_at;
+    use crate::base::range::Range;
     use crate::image::bzimage::tests::sample;
+    use crate::plan::memory_map::{Entry, Kind, MemoryMap};
     use crate::plan::x86::EfiState;
     use crate::plan::x86::boot_params as bp;
     use crate::plan::x86::tests::Fixture;
+
+    #[test]
+    fn what_the_boot_loader_told_is_read() {
+        let fixture = Fixture::new();
+        let laid = fixture.plan(&sample(), &[], b"").unwrap();
+        let mut map = MemoryMap::new();
+        bp::e820_of(bp::e820_table(&laid.page), &mut map).unwrap();
+        assert_eq!(map, fixture.map);
+        // A type that is not known is not RAM, and neither is a range that ends nowhere.
+        let odd = [&1u64.to_le_bytes()[..], &u64::MAX.to_le_bytes(), &1u32.to_le_bytes()].concat();
+        let new = [&0u64.to_le_bytes()[..], &9u64.to_le_bytes(), &77u32.to_le_bytes()].concat();
+        let mut map = MemoryMap::new();
+        bp::e820_of(&[odd, new, vec![1; 19]].concat(), &mut map).unwrap();
+        let range = Range::new(0, 9).unwrap();
+        assert_eq!(map.entries(), [Entry { range, kind: Kind::Reserved }]);
+        assert_eq!(bp::e820_table(b"short"), b"");
+    }
+
+    #[test]
+    fn where_the_framebuffer_was() {
+        let mut old = vec![0; bp::SIZE];
+        old[0x18..0x1c].copy_from_slice(&0xfd00_0000u32.to_le_bytes());
+        assert_eq!(bp::framebuffer(&old), None);
+        old[0x0f] = 0x70;
+        old[0x3a] = 1;
+        assert_eq!(bp::framebuffer(&old), Some(0xfd00_0000));
+        old[0x36] = 2;
+        assert_eq!(bp::framebuffer(&old), Some(0x1_fd00_0000));
+    }
 
     #[test]
     fn boot_params_are_zero_but_for_what_is_known() {

@@ -10,8 +10,9 @@ mod efi;
 mod setup_data;
 pub mod trampoline;
 
-pub use boot_params::{E820_MAX_ENTRIES_ZEROPAGE, had_initrd};
+pub use boot_params::{E820_MAX_ENTRIES_ZEROPAGE, e820_of, e820_table, framebuffer, had_initrd, init_size};
 pub use efi::{Efi, EfiRange, EfiState, MAX_EFI_RANGES};
+pub use setup_data::SETUP_E820_EXT;
 
 use crate::base::range::{Range, RangeSet, align_up};
 use crate::base::table::Table;

@@ -6,7 +6,8 @@ use crate::base::bytes::{put, u64_at};
 use crate::plan::memory_map::MemoryMap;
 
 // Types of setup_data (arch/x86/include/uapi/asm/setup_data.h).
-const SETUP_E820_EXT: u32 = 1;
+/// More entries of the memory map than boot_params has room for.
+pub const SETUP_E820_EXT: u32 = 1;
 pub const SETUP_EFI: u32 = 4;
 const SETUP_RNG_SEED: u32 = 9;
 
