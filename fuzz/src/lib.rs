@@ -440,7 +440,7 @@ pub fn plan_x86(data: &[u8]) -> bool {
         boot_params: boot_params.as_deref(),
         efi: has_efi.then_some(&efi),
         framebuffer_live: live,
-        rng_seed: seed,
+        rng_seed: seed.as_ref(),
         five_level_paging: five,
         bounds,
         protected_mode: protected,

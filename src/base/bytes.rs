@@ -70,6 +70,12 @@ pub fn first_four(bytes: &[u8]) -> [u8; 4] {
     first
 }
 
+/// Sets all bytes to zero. The compiler cannot leave it out.
+pub fn wipe(bytes: &mut [u8]) {
+    bytes.fill(0);
+    core::hint::black_box(bytes);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

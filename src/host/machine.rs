@@ -3,7 +3,7 @@
 use super::files::{self, names, read, read_or_empty, read_settled, value, value_of};
 use super::memory::Memory;
 use super::sys::process;
-use crate::base::bytes::parts;
+use crate::base::bytes::{parts, wipe};
 use crate::base::range::Range;
 use crate::base::text::{Shown, parse_hex};
 use crate::failure::{Failure, Result};
@@ -44,6 +44,12 @@ pub fn x86() -> Result<X86> {
     })
 }
 
+impl Drop for X86 {
+    fn drop(&mut self) {
+        wipe(self.seed.as_mut_slice().as_flattened_mut());
+    }
+}
+
 impl X86 {
     /// The inputs of the layout. Every segment has to lie in `bounds`.
     pub fn inputs<'m>(&'m self, memory: &'m Memory, bounds: Range) -> x86::Inputs<'m> {
@@ -54,7 +60,7 @@ impl X86 {
             boot_params: self.boot_params.as_deref(),
             efi: self.efi.as_ref(),
             framebuffer_live: self.framebuffer_live,
-            rng_seed: self.seed,
+            rng_seed: self.seed.as_ref(),
             five_level_paging: self.five_level_paging,
             bounds: bounds.intersection(REACHABLE).unwrap_or(bounds),
             protected_mode: process::machine() == Machine::X86,
@@ -72,6 +78,12 @@ pub struct Arm64 {
 /// Reads them. A missing device tree is no failure yet: the user may give one.
 pub fn arm64() -> Arm64 {
     Arm64 { tree: device_tree(), seed: process::random_seed() }
+}
+
+impl Drop for Arm64 {
+    fn drop(&mut self) {
+        wipe(self.seed.as_mut_slice().as_flattened_mut());
+    }
 }
 
 impl Arm64 {

@@ -47,7 +47,7 @@ impl<'f> Initrd<'f> {
     pub fn file(&self) -> Option<&OwnedFd> {
         match &self.content {
             Bytes::Mapped(_, file) => *file,
-            Bytes::Made(memory) => Some(&memory.file),
+            Bytes::Made(_) => None,
         }
     }
 }

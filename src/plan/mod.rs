@@ -10,6 +10,7 @@ pub mod memory_map;
 pub mod placer;
 pub mod x86;
 
+use crate::base::bytes;
 use crate::base::range::{Range, RangeSet, TooMany};
 use core::fmt;
 
@@ -121,6 +122,13 @@ pub struct Plan<'a> {
     entry: u64,
     parameters: Vec<u8>,
     segments: Segments<'a>,
+}
+
+impl Drop for Plan<'_> {
+    /// Wipes the parameters: the next kernel's random seed is in them.
+    fn drop(&mut self) {
+        bytes::wipe(&mut self.parameters);
+    }
 }
 
 /// Why there is no plan.

@@ -2,10 +2,11 @@
 
 use core::ffi::{CStr, c_void};
 use core::num::NonZeroUsize;
+use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::ptr::NonNull;
 
 /// memfd_create(2), MFD_NOEXEC_SEAL: never executable (since Linux 6.3).
 const MFD_NOEXEC_SEAL: libc::c_uint = 0x8;
@@ -71,12 +72,30 @@ impl Drop for Mapping {
     }
 }
 
+/// The memory that was locked last, and its length in bytes: [`wipe_locked`] wipes it.
+static LOCKED: AtomicPtr<u8> = AtomicPtr::new(null_mut());
+static LOCKED_LENGTH: AtomicUsize = AtomicUsize::new(0);
+
+/// Wipes the memory that [`MemoryFile::lock`] locked last, if it still exists. For an end of the
+/// program that drops nothing; a signal handler may call it (signal-safety(7)). All of this memory is
+/// there, so that writing to it raises no signal.
+pub fn wipe_locked() {
+    let address = LOCKED.swap(null_mut(), Ordering::AcqRel);
+    if !address.is_null() {
+        // SAFETY: lock() noted the address and the length of a mapping that can be written, and
+        // Drop takes the note back before it unmaps. The program ends now: no slice is used again.
+        unsafe { address.write_bytes(0, LOCKED_LENGTH.load(Ordering::Acquire)) };
+    }
+}
+
 /// A file in memory alone, mapped for reading and writing. Once it is locked, the kernel never
-/// swaps it out. Dropping it wipes it.
+/// swaps it out. Dropping it wipes it. Its descriptor is nobody else's: nothing changes the bytes of
+/// a slice.
 #[derive(Debug)]
 pub struct MemoryFile {
-    /// The file, which is not sealed.
-    pub file: OwnedFd,
+    /// Not sealed; the tests read it.
+    #[cfg_attr(not(test), allow(dead_code))]
+    file: OwnedFd,
     address: NonNull<c_void>,
     length: NonZeroUsize,
 }
@@ -102,8 +121,11 @@ impl MemoryFile {
         // SAFETY: advice and locks change no byte of the mapping, which is ours.
         unsafe {
             Errno::result(libc::madvise(address, length, libc::MADV_DONTDUMP))?;
-            Errno::result(libc::mlock(address, length)).map(drop)
+            Errno::result(libc::mlock(address, length))?;
         }
+        LOCKED_LENGTH.store(length, Ordering::Release);
+        LOCKED.store(address.cast(), Ordering::Release);
+        Ok(())
     }
 
     /// Its bytes.
@@ -124,6 +146,8 @@ impl Drop for MemoryFile {
     fn drop(&mut self) {
         // The compiler cannot leave this out: munmap gets the address after it.
         self.bytes_mut().fill(0);
+        let own = self.address.as_ptr().cast();
+        let _ = LOCKED.compare_exchange(own, null_mut(), Ordering::AcqRel, Ordering::Acquire);
         // SAFETY: the mapping is ours, and no slice of it outlives self.
         let _ = unsafe { munmap(self.address, self.length.get()) };
     }
@@ -148,7 +172,15 @@ mod tests {
             assert!(flags.split_whitespace().any(|own| own == flag), "{flag} in {flags}");
         }
         let file = nix::unistd::dup(&memory.file).unwrap();
+        // An end that drops nothing wipes it, too; and once.
+        wipe_locked();
+        assert_eq!(memory.bytes(), [0; 5000]);
+        memory.bytes_mut().fill(7);
+        wipe_locked();
+        assert_eq!(memory.bytes(), [7; 5000]);
+        memory.lock().unwrap();
         drop(memory);
+        wipe_locked();
         let mut left = vec![1; 6000];
         assert_eq!(nix::unistd::read(&file, &mut left).unwrap(), 5000);
         assert_eq!(left[..5000], [0; 5000]);

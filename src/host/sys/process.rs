@@ -1,15 +1,17 @@
 //! This process, process 1, and the kernel they run on.
 
 use super::file::write_standard;
+use super::memory::wipe_locked;
 use crate::image::machine::Machine;
 use core::ffi::CStr;
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// Writes a message to standard error and exits with 1, where the program cannot go on. It
-/// allocates nothing, and a signal handler may call it (signal-safety(7)).
+/// Wipes a key, writes a message to standard error and exits with 1, where the program cannot go on.
+/// It allocates nothing, and a signal handler may call it (signal-safety(7)).
 pub fn end_with(message: &str) -> ! {
+    wipe_locked();
     let _ = write_standard(2, message.as_bytes());
     // SAFETY: the argument of _exit is a number, and it does not return.
     unsafe { libc::_exit(1) }

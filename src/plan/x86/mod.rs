@@ -59,7 +59,7 @@ pub struct Inputs<'m> {
     /// Whether the screen still shows the firmware's framebuffer.
     pub framebuffer_live: bool,
     /// Random bytes for the next kernel, if the running kernel has good ones.
-    pub rng_seed: Option<[u8; 32]>,
+    pub rng_seed: Option<&'m [u8; 32]>,
     /// Whether five-level paging is on.
     pub five_level_paging: bool,
     /// Bounds for every segment, from the user.
@@ -157,7 +157,7 @@ fn size_parameters(command_line: &[u8], inputs: &Inputs, efi: EfiState) -> Optio
         efi::write(&mut parameters, inputs)?;
     }
     setup_data::push_e820(&mut parameters, inputs.firmware_map)?;
-    setup_data::push_seed(&mut parameters, inputs.rng_seed.as_ref())?;
+    setup_data::push_seed(&mut parameters, inputs.rng_seed)?;
     Some(parameters)
 }
 
@@ -264,7 +264,7 @@ mod tests {
                 boot_params: Some(&self.old),
                 efi: self.efi.as_ref(),
                 framebuffer_live: self.live,
-                rng_seed: self.seed,
+                rng_seed: self.seed.as_ref(),
                 five_level_paging: self.five_level,
                 bounds: self.bounds,
                 protected_mode: self.protected,
