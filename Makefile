@@ -123,6 +123,11 @@ ifeq ($(SYSTEMD),yes)
 	chmod 644 "$(lib)/systemd/system/kexec-load@.service"
 else
 	install -d "$(etc)/init.d" "$(etc)/conf.d"
+	@# Alpine's wiki has services with these names.
+	@for name in kexec-load kexec-exec; do \
+		! [ -e "$(etc)/init.d/$$name" ] || grep -q 'rc-kexec going-down' "$(etc)/init.d/$$name" || \
+			echo "make install: $(etc)/init.d/$$name was another program's service; this one replaces it" >&2; \
+	done
 	install -m 755 openrc/kexec-load.initd "$(etc)/init.d/kexec-load"
 	install -m 755 openrc/kexec-exec.initd "$(etc)/init.d/kexec-exec"
 	@# Settings that somebody changed stay.

@@ -22,11 +22,25 @@ pub enum When {
     Rebooting(WhenUnknown),
     /// Always.
     Now,
+    /// As a user expects of `kexec -e`: always, but not from a service in the shutdown runlevel, where
+    /// it is in the place of kexec-exec. Many such services do not ask what the shutdown is for.
+    ByHand,
 }
 
 impl Default for When {
     fn default() -> When {
         When::Rebooting(WhenUnknown::Reboot)
+    }
+}
+
+impl When {
+    /// What to do when it is not known that the machine is rebooting; `None` where that does not matter.
+    fn asks(self, evidence: &Evidence) -> Option<WhenUnknown> {
+        match self {
+            When::Rebooting(when_unknown) => Some(when_unknown),
+            When::ByHand if evidence.in_service && evidence.is_shutdown() => Some(WhenUnknown::Reboot),
+            When::ByHand | When::Now => None,
+        }
     }
 }
 
@@ -36,8 +50,9 @@ pub fn run(request: Request) -> Box<Failure> {
     if matches!(kernel::is_loaded(false), Ok(false)) {
         return Failure::NothingLoaded.into();
     }
-    if let When::Rebooting(when_unknown) = request.when
-        && let Err(failure) = permit(&init::evidence(), when_unknown)
+    let evidence = init::evidence();
+    if let Some(when_unknown) = request.when.asks(&evidence)
+        && let Err(failure) = permit(&evidence, when_unknown)
     {
         return failure;
     }
@@ -71,6 +86,21 @@ pub fn jump(sync: bool) -> Box<Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kexec_e_is_held_against_the_shutdown_only_in_a_service() {
+        let of = |runlevel: &str, in_service| Evidence {
+            runlevel: Some(runlevel.into()),
+            in_service,
+            ..Evidence::default()
+        };
+        let asks = |when: When, runlevel, in_service| when.asks(&of(runlevel, in_service)).is_some();
+        assert!(asks(When::ByHand, "shutdown", true));
+        assert!(!asks(When::ByHand, "shutdown", false));
+        assert!(!asks(When::ByHand, "default", true));
+        assert!(!asks(When::Now, "shutdown", true));
+        assert!(asks(When::default(), "default", false));
+    }
 
     #[test]
     fn only_a_reboot_is_permitted_and_what_is_unknown_on_demand() {

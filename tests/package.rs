@@ -271,6 +271,29 @@ fn the_hints_are_the_readmes_and_nothing_is_turned_on() {
     }
 }
 
+#[test]
+fn services_of_others_with_our_names_are_told_of() {
+    let abuild = Abuild::new("foreign");
+    let root = abuild.dir.0.join("root");
+    std::fs::create_dir_all(root.join("etc/init.d")).unwrap();
+    let script = std::fs::read_to_string("alpine/rc-kexec.post-install").unwrap();
+    let there = abuild.dir.0.join("there");
+    std::fs::write(&there, script.replace("/etc/init.d/", &format!("{}/etc/init.d/", root.display())))
+        .unwrap();
+    let said = |own: &str, new: bool| {
+        std::fs::write(root.join("etc/init.d/kexec-load"), own).unwrap();
+        let path = root.join("etc/init.d/kexec-load.apk-new");
+        let _ = if new { std::fs::write(path, "x") } else { std::fs::remove_file(path) };
+        let mut command = Command::new(abuild.dir.0.join("bin/ash"));
+        String::from_utf8(run(command.arg(&there).arg(VERSION)).stdout).unwrap()
+    };
+    let foreign = "kexec-load is another program's";
+    let ours = include_str!("../openrc/kexec-load.initd");
+    assert!(said("#!/sbin/openrc-run\n", true).contains(foreign));
+    assert!(!said("#!/sbin/openrc-run\n", false).contains(foreign));
+    assert!(!said(ours, true).contains(foreign));
+}
+
 /// A machine on which kernel-hooks runs the hook.
 struct Machine {
     abuild: Abuild,

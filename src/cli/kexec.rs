@@ -128,7 +128,7 @@ fn unload(words: &Words, no_kernel: bool) -> Result<Command> {
 }
 
 fn jump(words: &Words) -> Jump {
-    let request = jump::Request { when: When::Now, sync: !words.has("--no-sync") };
+    let request = jump::Request { when: When::ByHand, sync: !words.has("--no-sync") };
     Jump { request, debug: words.has("--debug"), ignored: ignored(words) }
 }
 

@@ -363,7 +363,7 @@ mod tests {
         assert_eq!(goal("kexec /k"), Goal::Load(After::Reboot));
         for (line, sync) in [("kexec -e", true), ("kexec -ey", false)] {
             let Ok(Command::Jump(jump)) = run(line).1 else { panic!("{line}") };
-            assert_eq!(jump.request, jump::Request { when: jump::When::Now, sync }, "{line}");
+            assert_eq!(jump.request, jump::Request { when: jump::When::ByHand, sync }, "{line}");
         }
         assert!(matches!(run("kexec -u").1, Ok(Command::Unload)));
     }

@@ -145,6 +145,7 @@ fn each_thing_that_can_be_in_the_way() {
     stands_in_the_way("init", "systemctl kexec", |facts| facts.init = Init::Other("systemd".into()));
     stands_in_the_way("init", "only to root", |facts| facts.init = Init::Hidden);
     stands_in_the_way("services", "make install", |facts| facts.services.are_installed = false);
+    stands_in_the_way("services", ".apk-new", |facts| facts.services.are_foreign = true);
     stands_in_the_way("kexec-load", "rc-service kexec-load start", |facts| {
         facts.services.load_started = false
     });

@@ -78,6 +78,7 @@ pub fn evidence() -> Evidence {
         going_down: environment(c"RC_GOINGDOWN"),
         runlevel: environment(c"RC_RUNLEVEL"),
         reboot: environment(c"RC_REBOOT"),
+        in_service: environment(c"RC_SVCNAME").is_some(),
         // Unless it is certainly absent, the user asked for an ordinary reboot.
         skip: files::may_exist(SKIP_FILE),
         trace: if kind.may_be_watched() { trace() } else { Trace::NotArmed },

@@ -254,6 +254,36 @@ fn openrc_shutdown_kexec() {
     }
 }
 
+/// The one who looks at the console learns why there was no kexec, where a shell had the terminal as
+/// well. The line is kexec-exec's own, to /dev/console: what OpenRC prints can end with that shell.
+#[test]
+fn the_reason_for_an_ordinary_reboot_is_said_to_the_console_itself() {
+    let enable = readme("## Reboots by kexec");
+    let shell = "echo 'ttyS0::respawn:/bin/sh' >>/etc/inittab\nkill -HUP 1\nsleep 1";
+    let fails = "rm /sbin/kexec-exec\nprintf '#!/bin/sh\\necho made up\\nexit 1\\n' >/sbin/kexec-exec\nchmod 755 /sbin/kexec-exec";
+    let boots = Installed::new(Init::BusyBox, Kernel::Alpine)
+        .boot(&format!("{enable}{fails}\n{shell}\nreboot"), End::Firmware)
+        .run();
+    boots[0]
+        .has("kexec-exec: Starting the loaded kernel")
+        .has("kexec-exec: made up")
+        .has("kexec-exec: The loaded kernel was not started: an ordinary reboot follows");
+}
+
+/// A service such as the one that Alpine's wiki once showed: it starts what is loaded, whatever the
+/// shutdown is for.
+#[test]
+fn a_service_that_asks_nothing_turns_no_poweroff_into_a_kexec() {
+    let service = "printf '#!/sbin/openrc-run\\ndepend() { after *; }\\nstart() { kexec -e; }\\n' >/etc/init.d/others\n\
+                   chmod 755 /etc/init.d/others\nln -sf rc-kexec /sbin/kexec\nrc-update add others shutdown";
+    let load = "kexec-load >/dev/null";
+    let boots = Installed::new(Init::OpenRc, Kernel::Alpine)
+        .boot(&format!("{service}\n{load}\nopenrc-shutdown -r now"), End::Kexec)
+        .boot(&format!("{load}\nopenrc-shutdown -p now"), End::PowerOff)
+        .run();
+    boots[1].has("kexec: unable to start the loaded kernel: this is a poweroff");
+}
+
 /// No kexec happens where a reboot cannot be told from a poweroff, unless the settings ask for it.
 #[test]
 fn what_is_unknown_is_no_kexec_unless_the_settings_say_so() {

@@ -12,6 +12,9 @@ pub fn all(facts: &Facts) -> Vec<Finding> {
     if !facts.services.are_installed {
         return vec![missing()];
     }
+    if facts.services.are_foreign {
+        return vec![foreign()];
+    }
     let found = [Some(kexec_load(facts)), misplaced(facts), Some(kexec_exec(facts)), skip(facts)];
     found.into_iter().flatten().collect()
 }
@@ -20,6 +23,13 @@ fn missing() -> Finding {
     Finding::bad(
         "services",
         "/etc/init.d/kexec-load or /etc/init.d/kexec-exec is missing\n  run: make install, or install the package with the OpenRC scripts",
+    )
+}
+
+fn foreign() -> Finding {
+    Finding::bad(
+        "services",
+        "/etc/init.d/kexec-load or /etc/init.d/kexec-exec is not rc-kexec's: with it a poweroff may become a kexec\n  with apk: mv the .apk-new files beside them over them; else run make install again",
     )
 }
 
