@@ -24,7 +24,7 @@ fn load_installed() -> Result<String> {
     let chosen = load::select(&request)?;
     let kernel = load::kernel(&files, &chosen.kernel, None)?;
     let payload = load::open(&files, &chosen, &request, kernel)?;
-    let calls = host::calls(true);
+    let calls = host::calls(true)?;
     let route = load::route(&request, &payload, calls)?;
     let call = load::commit(&payload, route, calls)?;
     Ok(format!("{} and {} initrds are loaded with {call}", payload.kernel, payload.initrds.len()))

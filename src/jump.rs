@@ -33,26 +33,19 @@ impl Default for When {
     }
 }
 
-impl When {
-    /// What to do when it is not known that the machine is rebooting; `None` where that does not matter.
-    fn asks(self, evidence: &Evidence) -> Option<WhenUnknown> {
-        match self {
-            When::Rebooting(when_unknown) => Some(when_unknown),
-            When::ByHand if evidence.in_service && evidence.is_shutdown() => Some(WhenUnknown::Reboot),
-            When::ByHand | When::Now => None,
-        }
-    }
-}
-
 /// Starts the loaded kernel, or says why not.
 pub fn run(request: Request) -> Box<Failure> {
     // If /sys is already unmounted, reboot(2) answers.
     if matches!(kernel::is_loaded(false), Ok(false)) {
         return Failure::NothingLoaded.into();
     }
-    let evidence = init::evidence();
-    if let Some(when_unknown) = request.when.asks(&evidence)
-        && let Err(failure) = permit(&evidence, when_unknown)
+    let asks = match request.when {
+        When::Rebooting(when_unknown) => Some(when_unknown),
+        When::ByHand if init::is_in_shutdown_service() => Some(WhenUnknown::Reboot),
+        When::ByHand | When::Now => None,
+    };
+    if let Some(when_unknown) = asks
+        && let Err(failure) = permit(&init::evidence(), when_unknown)
     {
         return failure;
     }
@@ -86,21 +79,6 @@ pub fn jump(sync: bool) -> Box<Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn kexec_e_is_held_against_the_shutdown_only_in_a_service() {
-        let of = |runlevel: &str, in_service| Evidence {
-            runlevel: Some(runlevel.into()),
-            in_service,
-            ..Evidence::default()
-        };
-        let asks = |when: When, runlevel, in_service| when.asks(&of(runlevel, in_service)).is_some();
-        assert!(asks(When::ByHand, "shutdown", true));
-        assert!(!asks(When::ByHand, "shutdown", false));
-        assert!(!asks(When::ByHand, "default", true));
-        assert!(!asks(When::Now, "shutdown", true));
-        assert!(asks(When::default(), "default", false));
-    }
 
     #[test]
     fn only_a_reboot_is_permitted_and_what_is_unknown_on_demand() {

@@ -69,7 +69,7 @@ fn load(command: Load) -> Result<()> {
         name_initrds(load::initrds::names(&chosen));
     }
     let payload = load::open(&files, &chosen, &request, kernel)?;
-    let calls = host::calls(load::asks_for_calls(&request));
+    let calls = host::calls(load::asks_for_calls(&request))?;
     let route = load::route(&request, &payload, calls)?;
     eprint_with(&mut |out| say::load::notes(out, &request, &payload));
     explain_ignored(debug, &ignored);

@@ -71,6 +71,13 @@ fn in_instance(name: &str) -> OsString {
     files::joined(&[INSTANCE.as_ref(), name.as_ref()])
 }
 
+/// Whether a service of OpenRC's shutdown runlevel runs this program (openrc-run(8): RC_SVCNAME,
+/// RC_RUNLEVEL).
+pub fn is_in_shutdown_service() -> bool {
+    environment(c"RC_SVCNAME").is_some()
+        && environment(c"RC_RUNLEVEL").is_some_and(|runlevel| runlevel == "shutdown")
+}
+
 /// All that is known about why OpenRC stops services now.
 pub fn evidence() -> Evidence {
     let kind = kind();
@@ -78,7 +85,6 @@ pub fn evidence() -> Evidence {
         going_down: environment(c"RC_GOINGDOWN"),
         runlevel: environment(c"RC_RUNLEVEL"),
         reboot: environment(c"RC_REBOOT"),
-        in_service: environment(c"RC_SVCNAME").is_some(),
         // Unless it is certainly absent, the user asked for an ordinary reboot.
         skip: files::may_exist(SKIP_FILE),
         trace: if kind.may_be_watched() { trace() } else { Trace::NotArmed },

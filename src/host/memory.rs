@@ -7,7 +7,7 @@ use crate::base::range::{Range, RangeSet};
 use crate::base::text::{Shown, parse_decimal, parse_hex};
 use crate::failure::{Failure, Result};
 use crate::plan::memory_map::{self, Iomem, MemoryMap};
-use crate::plan::x86;
+use crate::plan::{Plan, x86};
 use nix::errno::Errno;
 
 /// Where a memory map comes from.
@@ -101,44 +101,49 @@ impl Memory {
         Ok(memory)
     }
 
-    /// Takes from the usable memory each block of 2 MiB in which a page of `place` has to be left
+    /// Takes from the usable memory each block of 2 MiB in which a page of a segment has to be left
     /// alone: tables of EFI's, for instance, that the running kernel keeps for the next one, and
     /// that are RAM in both maps (drivers/firmware/efi/memattr.c, tpm.c). Says whether there is any.
-    /// Where the kernel does not tell (CONFIG_PROC_PAGE_MONITOR), there is none; on arm64 /proc/iomem
-    /// has such tables.
-    pub fn leave_out_kept(&mut self, place: Range) -> Result<bool> {
+    /// Where the kernel does not tell (CONFIG_PROC_PAGE_MONITOR), there is none. This is for x86; on
+    /// arm64 /proc/iomem has such tables.
+    pub fn leave_out_kept(&mut self, plan: &Plan) -> Result<bool> {
         let path = "/proc/kpageflags";
         let unreadable = |errno| Failure::SystemFile { path, errno };
         let flags = match files::open_device(path) {
-            _ if cfg!(target_arch = "aarch64") => return Ok(false),
             Err(Errno::ENOENT) => return Ok(false),
             // A user can draw; the load is root's.
             Err(_) if self.iomem_hidden => return Ok(false),
             other => other.map_err(unreadable)?,
         };
+        let mut entries = vec![0u8; 16 * ENTRIES];
         let mut found = false;
-        let mut at = place.start() & !(BLOCK - 1);
-        while at < place.end() {
-            let Some(block) = Range::sized(at, BLOCK) else { break };
-            let Some(pages) = block.intersection(place) else { break };
-            // One entry of 8 bytes for each page of 4096 (Documentation/admin-guide/mm/pagemap.rst).
-            let mut entries = [0u8; (BLOCK >> 9) as usize];
-            let wanted = usize::try_from(pages.size() >> 9).unwrap_or(entries.len());
-            let entries = entries.get_mut(..wanted).unwrap_or_default();
-            let length = file::read_at(&flags, entries, pages.start() >> 9).map_err(unreadable)?;
-            let known = entries.get(..length).unwrap_or_default();
-            if memory_map::has_kept_page(known, pages.start(), self.image) {
-                self.usable.remove(block)?;
-                found = true;
+        for place in plan.segments().map(|segment| segment.place) {
+            let mut at = place.start() & !(BLOCK - 1);
+            while at < place.end() {
+                let length = file::read_at(&flags, &mut entries, at >> 9).map_err(unreadable)?;
+                // Behind the last page there is nothing.
+                if length == 0 {
+                    break;
+                }
+                for block in entries.get(..length).unwrap_or_default().chunks(ENTRIES) {
+                    let range = Range::sized(at, BLOCK).unwrap_or_default();
+                    let pages = range.intersection(place);
+                    if pages.is_some_and(|pages| memory_map::has_kept_page(block, at, pages, self.image)) {
+                        self.usable.remove(range)?;
+                        found = true;
+                    }
+                    at = range.end();
+                }
             }
-            at = block.end();
         }
         Ok(found)
     }
 }
 
-/// The unit in which memory is left out, in bytes.
+/// The unit in which memory is left out, in bytes, and the length of its entries in /proc/kpageflags:
+/// 8 bytes for each page of 4096 (Documentation/admin-guide/mm/pagemap.rst).
 const BLOCK: u64 = 2 << 20;
+const ENTRIES: usize = (BLOCK >> 9) as usize;
 
 /// The RAM that the boot loader told the running kernel of; `None` when it told nothing.
 fn boot_ram(boot_params: &[u8]) -> Result<Option<RangeSet>> {
@@ -196,8 +201,8 @@ pub fn memory_available() -> Option<u64> {
 }
 
 /// The memory that the firmware did not accept yet, in bytes (fs/proc/meminfo.c, "Unaccepted:").
-pub fn unaccepted() -> u64 {
-    kib_of(&read_or_empty("/proc/meminfo"), b"Unaccepted:").unwrap_or(0).saturating_mul(1024)
+pub fn unaccepted() -> Result<u64> {
+    Ok(kib_of(&read_whole("/proc/meminfo")?, b"Unaccepted:").unwrap_or(0).saturating_mul(1024))
 }
 
 /// Whether memory was added while the machine ran: RAM in the firmware's map of which the boot loader

@@ -14,19 +14,21 @@ pub mod storage;
 #[allow(unsafe_code)]
 pub mod sys;
 
+use crate::failure::Result;
 use crate::known::call::{Calls, Limit};
 use crate::plan::x86::E820_MAX_ENTRIES_ZEROPAGE;
 
-/// Which calls the running kernel has, if `ask`; and what forbids or limits them.
-pub fn calls(ask: bool) -> Calls {
+/// Which calls the running kernel has, if `ask`; and what forbids or limits them. Fails with
+/// [`Failure::SystemFile`](crate::failure::Failure::SystemFile) when /proc/meminfo cannot be read.
+pub fn calls(ask: bool) -> Result<Calls> {
     let asked = if ask { sys::kexec::calls() } else { Calls::default() };
-    Calls {
+    Ok(Calls {
         locked_down: refusal::lockdown().is_some(),
-        limit: limit(),
+        limit: if ask && asked.file_load != Some(false) { limit() } else { None },
         xen: kernel::xen(),
-        unaccepted: memory::unaccepted(),
+        unaccepted: memory::unaccepted()?,
         ..asked
-    }
+    })
 }
 
 /// What kexec_file_load cannot do here.

@@ -22,19 +22,10 @@ pub struct Evidence {
     pub reboot: Option<OsString>,
     /// Whether [`SKIP_FILE`] exists, or may exist.
     pub skip: bool,
-    /// Whether a service asks (RC_SVCNAME in the environment).
-    pub in_service: bool,
     /// Process 1.
     pub init: Init,
     /// The signals that process 1 was sent since they are watched.
     pub trace: Trace,
-}
-
-impl Evidence {
-    /// Whether OpenRC is in the shutdown runlevel.
-    pub fn is_shutdown(&self) -> bool {
-        is(&self.runlevel, "shutdown")
-    }
 }
 
 /// What to do when a reboot cannot be told from a poweroff.
@@ -110,7 +101,7 @@ pub enum Decision {
 /// true for a reboot as well, which then ends here.
 pub fn needs_rescue(evidence: &Evidence) -> bool {
     evidence.init == Init::OpenRc
-        && evidence.is_shutdown()
+        && is(&evidence.runlevel, "shutdown")
         && is(&evidence.going_down, "YES")
         && is(&evidence.reboot, "YES")
 }
@@ -122,7 +113,7 @@ fn is(value: &Option<OsString>, wanted: &str) -> bool {
 /// Decides with the first rule that applies.
 pub fn decide(evidence: &Evidence) -> Decision {
     // RC_GOINGDOWN alone is not enough: `openrc single` sets it, too.
-    if !evidence.is_shutdown() {
+    if !is(&evidence.runlevel, "shutdown") {
         return Decision::OtherRunlevel(evidence.runlevel.clone());
     }
     if !is(&evidence.going_down, "YES") {
@@ -256,7 +247,6 @@ mod tests {
                 runlevel: runlevel.map(OsString::from),
                 reboot: variable.map(OsString::from),
                 skip: false,
-                in_service: true,
                 init,
                 trace,
             };

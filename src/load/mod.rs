@@ -19,7 +19,7 @@
 //!     let chosen = load::select(&request)?;
 //!     let kernel = load::kernel(&files, &chosen.kernel, None)?;
 //!     let payload = load::open(&files, &chosen, &request, kernel)?;
-//!     let calls = host::calls(true);
+//!     let calls = host::calls(true)?;
 //!     let route = load::route(&request, &payload, calls)?;
 //!     let call = load::commit(&payload, route, calls)?;
 //!     println!("{} is loaded with {call}", payload.kernel);

@@ -142,19 +142,6 @@ impl Payload<'_> {
     ///
     /// A place that has to stay as it is leaves the usable memory, and the layout begins again.
     pub fn plan(&self, memory: &mut Memory) -> Result<Layout<'_>> {
-        loop {
-            let layout = self.plan_in(memory)?;
-            let mut changed = false;
-            for segment in layout.plan.segments() {
-                changed |= memory.leave_out_kept(segment.place)?;
-            }
-            if !changed {
-                return Ok(layout);
-            }
-        }
-    }
-
-    fn plan_in(&self, memory: &Memory) -> Result<Layout<'_>> {
         let mut initrds = heapless::Vec::<&[u8], MAX_INITRDS>::new();
         for initrd in &self.initrds {
             let full = |_| Failure::TooManyInitrds { given: self.initrds.len(), limit: MAX_INITRDS };
@@ -166,9 +153,13 @@ impl Payload<'_> {
         match (&self.kernel.image, cfg!(target_arch = "aarch64")) {
             (Image::BzImage(image), false) => {
                 let running = machine::x86()?;
-                let inputs = running.inputs(memory, self.bounds);
-                let (plan, efi) = x86::plan(image, &initrds, line, &inputs).map_err(no_plan)?;
-                Ok(Layout { plan, hands_on: HandsOn::Efi(efi) })
+                loop {
+                    let inputs = running.inputs(memory, self.bounds);
+                    let (plan, efi) = x86::plan(image, &initrds, line, &inputs).map_err(no_plan)?;
+                    if !memory.leave_out_kept(&plan)? {
+                        return Ok(Layout { plan, hands_on: HandsOn::Efi(efi) });
+                    }
+                }
             }
             (Image::Arm64(image), true) => {
                 let running = machine::arm64();

@@ -258,12 +258,14 @@ pub fn is_pci_memory(text: &[u8], address: u64) -> bool {
 /// offline and reserved.
 const KEPT: u64 = 1 << 19 | 1 << 20 | 1 << 23 | 1 << 32;
 
-/// Whether any page has to be left alone: `flags` is the part of /proc/kpageflags for the pages from
-/// `first` on. Pages in `own`, which is the running kernel's, are reserved and free all the same.
-pub fn has_kept_page(flags: &[u8], first: u64, own: Option<Range>) -> bool {
+/// Whether any page in `pages` has to be left alone: `flags` is the part of /proc/kpageflags for the
+/// pages from `first` on. Pages in `own`, which is the running kernel's, are reserved and free all the
+/// same.
+pub fn has_kept_page(flags: &[u8], first: u64, pages: Range, own: Option<Range>) -> bool {
+    let has = |range: Range, address: u64| range.start() <= address && address < range.end();
     flags.chunks_exact(8).zip((first..).step_by(PAGE as usize)).any(|(entry, address)| {
         let kept = bytes::u64_at(entry, 0).is_some_and(|flags| flags & KEPT != 0);
-        kept && !own.is_some_and(|own| own.start() <= address && address < own.end())
+        kept && has(pages, address) && !own.is_some_and(|own| has(own, address))
     })
 }
 
@@ -470,9 +472,11 @@ fffc0000-ffffffff : Reserved
             (32, 0xff_e000, true),
         ];
         for (bit, first, wanted) in table {
-            assert_eq!(has_kept_page(&flags(bit), first, own), wanted, "{bit} {first:#x}");
+            assert_eq!(has_kept_page(&flags(bit), first, Range::ALL, own), wanted, "{bit} {first:#x}");
         }
-        assert!(has_kept_page(&flags(32), 0x200_0000, None));
+        assert!(has_kept_page(&flags(32), 0x200_0000, Range::ALL, None));
+        let others = Range::new(0x200_0000, 0x200_1000).unwrap();
+        assert!(!has_kept_page(&flags(32), 0x200_0000, others, None));
     }
 
     #[test]

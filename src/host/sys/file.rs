@@ -42,9 +42,15 @@ pub fn open(path: &OsStr, flags: libc::c_int, mode: libc::mode_t) -> Result<Owne
 /// pread(2): what is at `offset`, in bytes, as many of them as `bytes` has room for.
 pub fn read_at(file: &OwnedFd, bytes: &mut [u8], offset: u64) -> Result<usize, Errno> {
     let offset = libc::off_t::try_from(offset).map_err(|_| Errno::EOVERFLOW)?;
-    // SAFETY: the kernel writes at most `bytes.len()` bytes to `bytes`.
-    let result = unsafe { libc::pread(file.as_raw_fd(), bytes.as_mut_ptr().cast(), bytes.len(), offset) };
-    Errno::result(result).map(|length| length as usize)
+    loop {
+        let (buffer, length) = (bytes.as_mut_ptr().cast(), bytes.len());
+        // SAFETY: the kernel writes at most `bytes.len()` bytes to `bytes`.
+        let result = unsafe { libc::pread(file.as_raw_fd(), buffer, length, offset) };
+        match Errno::result(result) {
+            Err(Errno::EINTR) => {}
+            other => return other.map(|length| length as usize),
+        }
+    }
 }
 
 /// unlinkat(2): removes a file, or an empty directory with AT_REMOVEDIR.

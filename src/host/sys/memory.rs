@@ -93,9 +93,8 @@ pub fn wipe_locked() {
 /// a slice.
 #[derive(Debug)]
 pub struct MemoryFile {
-    /// Not sealed; the tests read it.
-    #[cfg_attr(not(test), allow(dead_code))]
-    file: OwnedFd,
+    /// Nothing but a test reads it.
+    _file: OwnedFd,
     address: NonNull<c_void>,
     length: NonZeroUsize,
 }
@@ -112,7 +111,7 @@ impl MemoryFile {
         // SAFETY: a new mapping at an address of the kernel's choice, of a file that
         // nobody else has: nothing that exists is changed by it.
         let address = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, &file, 0) }?;
-        Ok(MemoryFile { file, address, length })
+        Ok(MemoryFile { _file: file, address, length })
     }
 
     /// Keeps it out of swap space (mlock(2)) and of core dumps (madvise(2)).
@@ -171,7 +170,7 @@ mod tests {
         for flag in ["lo", "dd"] {
             assert!(flags.split_whitespace().any(|own| own == flag), "{flag} in {flags}");
         }
-        let file = nix::unistd::dup(&memory.file).unwrap();
+        let file = nix::unistd::dup(&memory._file).unwrap();
         // An end that drops nothing wipes it, too; and once.
         wipe_locked();
         assert_eq!(memory.bytes(), [0; 5000]);

@@ -44,6 +44,7 @@ const CALLS: &[(c_long, &str, &[c_int])] = &[
     ),
     (SYS_read, "read", &[EBADF, EFAULT, EINTR, EINVAL, EIO, EISDIR]),
     (SYS_write, "write", &[EAGAIN, EDQUOT, EFBIG, EINTR, EIO, ENOSPC, EPERM, EPIPE]),
+    (SYS_pread64, "pread64", &[EBADF, EFAULT, EINTR, EINVAL, EIO, EPERM]),
     (SYS_pwrite64, "pwrite64", &[EDQUOT, EFBIG, EINTR, EIO, ENOSPC]),
     (SYS_statx, "statx", &[EACCES, EIO, ELOOP, ENOENT, ENOMEM, ENOSYS, ENOTDIR]),
     (SYS_mmap, "mmap", &[EACCES, EAGAIN, EINVAL, ENFILE, ENODEV, ENOMEM, EOVERFLOW, EPERM]),
@@ -391,9 +392,8 @@ fn describe(pid: pid_t, regs: &user_regs_struct) -> Call {
         SYS_statx if string(pid, regs.rsi).is_empty() => behind(pid, regs.rdi),
         SYS_openat | SYS_statx | SYS_readlinkat | SYS_mkdirat | SYS_unlinkat => string(pid, regs.rsi),
         SYS_execve => string(pid, regs.rdi),
-        SYS_read | SYS_write | SYS_pwrite64 | SYS_getdents64 | SYS_fcntl | SYS_close | SYS_dup => {
-            behind(pid, regs.rdi)
-        }
+        SYS_read | SYS_pread64 | SYS_write | SYS_pwrite64 | SYS_getdents64 | SYS_fcntl | SYS_close
+        | SYS_dup => behind(pid, regs.rdi),
         SYS_mmap if regs.r10 & MAP_ANONYMOUS as u64 == 0 => behind(pid, regs.r8),
         SYS_mmap => "memory".into(),
         SYS_kexec_load | SYS_KEXEC_FILE_LOAD if !may_load(pid) => "asked whether it is there".into(),
