@@ -3,6 +3,7 @@
 use super::Defect;
 use super::chosen::{self, Chosen};
 use super::reader::{BEGIN_NODE, END, END_NODE, HEADER_SIZE, MAGIC, PROP, Token, Tree, VERSION};
+use super::reservations;
 use crate::base::bytes::put;
 
 /// "The device tree blob (dtb) [...] must not exceed 2 megabytes in size" (booting.rst, "2.
@@ -24,8 +25,10 @@ pub fn edit(tree: &[u8], chosen: &Chosen, buffer: &mut [u8]) -> Result<usize, De
     let largest = buffer.len().min(LARGEST);
     let mut out = Writer { buffer: buffer.get_mut(..largest).unwrap_or_default(), at: 0 };
     out.bytes(&[0; HEADER_SIZE])?;
-    let reservations = out.at;
-    out.bytes(tree.reservations)?;
+    let reserved = out.at;
+    for entry in reservations::kept(&tree)? {
+        out.bytes(entry)?;
+    }
     let structure = out.at;
     write_structure(&mut out, &tree, chosen)?;
     let strings = out.at;
@@ -41,7 +44,7 @@ pub fn edit(tree: &[u8], chosen: &Chosen, buffer: &mut [u8]) -> Result<usize, De
         total,
         structure,
         strings,
-        reservations,
+        reserved,
         VERSION as usize,
         LAST_COMPATIBLE as usize,
         tree.boot_cpu as usize,

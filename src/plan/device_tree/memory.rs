@@ -3,6 +3,7 @@
 use super::Defect;
 use super::chosen::of_efi;
 use super::reader::{Token, Tree, number};
+use super::reservations;
 use crate::base::range::{Range, RangeSet};
 use crate::plan::NoPlan;
 
@@ -22,7 +23,7 @@ pub fn memory(tree: &[u8], running: Option<&[u8]>, memory: &mut RangeSet) -> Res
     if memory.is_empty() {
         return Err(Defect::NoMemory.into());
     }
-    for entry in tree.reservations.chunks_exact(16) {
+    for entry in reservations::kept(&tree)? {
         if let Some(range) = range(entry, 8) {
             memory.remove(range)?;
         }

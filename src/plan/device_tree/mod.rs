@@ -9,6 +9,7 @@ mod chosen;
 mod edit;
 mod memory;
 mod reader;
+mod reservations;
 
 pub use chosen::Chosen;
 pub use edit::{edit, room};
@@ -191,6 +192,60 @@ pub(crate) mod tests {
         let after = read(&edited(&made(&[MEMORY]), &chosen()).unwrap());
         assert_eq!(after["/chosen/bootargs"], b"root=/dev/vda\0");
         assert_eq!(after["/memory@0/reg"], [0, 0, 0, 1]);
+    }
+
+    /// [`VIRT`], started with an initrd there, with these reservations: addresses and sizes.
+    fn reserving(entries: &[(u64, u64)], initrd: (u64, u64)) -> Vec<u8> {
+        let mut tree = edited(VIRT, &Chosen { initrd: Some(initrd), ..chosen() }).unwrap();
+        let number = |tree: &[u8], at: usize| u32::from_be_bytes(tree[at..at + 4].try_into().unwrap());
+        let at = number(&tree, 16) as usize;
+        let block: Vec<u8> =
+            entries.iter().flat_map(|&(start, size)| [start, size]).flat_map(u64::to_be_bytes).collect();
+        let total = tree.len() as u32;
+        tree.splice(at..at, block.iter().copied());
+        for field in [4, 8, 12] {
+            let old = number(&tree, field);
+            tree[field..field + 4].copy_from_slice(&(old + block.len() as u32).to_be_bytes());
+        }
+        assert_eq!(number(&tree, 4), total + block.len() as u32);
+        tree
+    }
+
+    #[test]
+    fn what_was_reserved_for_the_boot_that_is_over_is_free_again() {
+        let initrd = (0x4800_0800, 0x4a00_1234);
+        let (start, size) = (initrd.0, initrd.1 - initrd.0);
+        let pages = |page: u64| {
+            let first = start & !(page - 1);
+            (first, initrd.1.next_multiple_of(page) - first)
+        };
+        let firmware = (0x4000_0000, 0x8_0000);
+        // an entry -> whether the next kernel is told of it
+        let table = [
+            ((start, size), false),
+            (pages(4096), false),
+            (pages(16384), false),
+            (pages(65536), false),
+            ((start, size - 1), true),
+            ((start - 8, size), true),
+            ((0x4fff_0000, 0x1_0000), true),
+        ];
+        for (entry, wanted) in table {
+            let tree = reserving(&[firmware, entry], initrd);
+            let after = edited(&tree, &chosen()).unwrap();
+            let kept: Vec<u8> =
+                [firmware.0, firmware.1, entry.0, entry.1].into_iter().flat_map(u64::to_be_bytes).collect();
+            let kept = &kept[..if wanted { 32 } else { 16 }];
+            assert_eq!(&after[40..40 + kept.len() + 16], [kept, &[0; 16]].concat(), "{entry:x?}");
+            let mut known = RangeSet::new();
+            assert_eq!(memory(&tree, None, &mut known), Ok(true));
+            let is_free = known.contains(crate::base::range::Range::sized(entry.0, 8).unwrap());
+            assert_eq!(is_free, !wanted, "{entry:x?}");
+        }
+        // The old tree itself: its size alone says so.
+        let size = reserving(&[(0, 1)], initrd).len() as u64;
+        let tree = reserving(&[(0x4fe0_0000, size)], initrd);
+        assert_eq!(edited(&tree, &chosen()).unwrap()[40..56], [0; 16]);
     }
 
     #[test]
