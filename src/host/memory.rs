@@ -55,7 +55,7 @@ impl Memory {
         }
     }
 
-    /// Reads the memory map: /sys/firmware/memmap where it exists, else /proc/iomem, and on x86
+    /// Reads the memory map: on x86 /sys/firmware/memmap where it exists, else /proc/iomem, and on x86
     /// without the RAM that was added later ([`MemoryMap::settle`]). Only what is RAM there and in
     /// /proc/iomem may be overwritten.
     ///
@@ -79,7 +79,11 @@ impl Memory {
             memory_map::settled(&text, &mut memory.settled)?;
         }
 
-        firmware_map(&mut memory.map)?;
+        // On arm64 nothing fills /sys/firmware/memmap at boot: it has only memory that was added later
+        // (mm/memory_hotplug.c).
+        if cfg!(not(target_arch = "aarch64")) {
+            firmware_map(&mut memory.map)?;
+        }
         if memory.map.entries().is_empty() {
             if iomem.hidden {
                 return Err(Failure::AddressesHidden.into());

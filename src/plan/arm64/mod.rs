@@ -58,14 +58,24 @@ pub fn plan<'a>(
     inputs: &Inputs<'_>,
 ) -> Result<Plan<'a>, NoPlan> {
     NoPlan::of_line(command_line.len(), COMMAND_LINE_SIZE)?;
-    let mut free = inputs.usable.clone();
-    keep_to_known_memory(&mut free, inputs)?;
+    let mut known = inputs.usable.clone();
+    keep_to_known_memory(&mut known, inputs)?;
+    let mut free = known.clone();
     let mut placer = Placer::new(&mut free, UNIT, inputs.bounds, ADDRESSABLE)?;
 
-    let kernel_place = place_kernel(kernel, &mut placer)?;
-    let initrds_at = place_initrds(initrds, kernel_place, &mut placer)?;
+    let mut kernel_place = place_kernel(kernel, true, &mut placer)?;
+    let mut initrds_at = place_initrds(initrds, kernel_place, &mut placer);
+    // A window that covers the highest place may have no room, and the one of the lowest place have it.
+    if initrds_at.is_err() && kernel.anywhere {
+        free = known;
+        placer = Placer::new(&mut free, UNIT, inputs.bounds, ADDRESSABLE)?;
+        kernel_place = place_kernel(kernel, false, &mut placer)?;
+        initrds_at = place_initrds(initrds, kernel_place, &mut placer).or(initrds_at);
+    }
+    let initrds_at = initrds_at?;
     let mut parameters = write_parameters(command_line, initrds_at, inputs)?;
-    let place = place_parameters(parameters.len(), kernel_place, &mut placer)?;
+    let base = kernel_place.start().saturating_sub(kernel.text_offset);
+    let place = place_parameters(parameters.len(), base, kernel_place.end(), &mut placer)?;
 
     let entry = place.start();
     let tree_at = entry.saturating_add(trampoline::SIZE as u64);
@@ -94,7 +104,7 @@ fn keep_to_known_memory(free: &mut RangeSet, inputs: &Inputs) -> Result<(), NoPl
 /// first; if they are some segment's destination, kexec_load sets them aside, and gets slower
 /// with the square of their number (kimage_alloc_page, kernel/kexec_core.c): 7 to 29 s
 /// instead of 0.2 s in an emulated machine.
-fn place_kernel(kernel: &Arm64Image, placer: &mut Placer) -> Result<Range, NoPlan> {
+fn place_kernel(kernel: &Arm64Image, high: bool, placer: &mut Placer) -> Result<Range, NoPlan> {
     let broken = NoPlan::Broken("image_size");
     if !kernel.text_offset.is_multiple_of(UNIT) {
         return Err(NoPlan::Broken("text_offset is not of whole pages"));
@@ -102,7 +112,7 @@ fn place_kernel(kernel: &Arm64Image, placer: &mut Placer) -> Result<Range, NoPla
     // The place begins at the base address, and includes what lies below the Image.
     let size = kernel.image_size.checked_add(kernel.text_offset).and_then(|size| align_up(size, UNIT));
     let (purpose, size) = (Purpose::Kernel, size.ok_or(broken)?);
-    let whole = if kernel.anywhere {
+    let whole = if kernel.anywhere && high {
         placer.highest(purpose, size, BASE_ALIGNMENT, 0, u64::MAX)?
     } else {
         // "2MB aligned base should be as close as possible to the base of DRAM, since
@@ -135,13 +145,22 @@ fn write_parameters(
     Ok(parameters)
 }
 
-/// Near the kernel if there is room, otherwise anywhere.
-fn place_parameters(length: usize, kernel: Range, placer: &mut Placer) -> Result<Range, NoPlan> {
-    let size = align_up(length as u64, UNIT).ok_or(NoPlan::Broken("the device tree's size"))?;
-    let near = kernel.start().saturating_add(NEAR);
-    placer
-        .lowest(Purpose::Parameters, size, UNIT, kernel.end(), near)
-        .or_else(|_| placer.lowest(Purpose::Parameters, size, UNIT, 0, u64::MAX))
+/// Near the kernel, whose image ends at `end` and whose text_offset counts from `base`, if there is
+/// room, otherwise anywhere; in free blocks of 2 MiB, if there are any. "Since the dtb will be mapped
+/// cacheable using blocks of up to 2 megabytes in size, it must not be placed within any 2M region
+/// which must be mapped with any specific attributes": beside a part that is not free may be such a
+/// region.
+fn place_parameters(length: usize, base: u64, end: u64, placer: &mut Placer) -> Result<Range, NoPlan> {
+    let broken = NoPlan::Broken("the device tree's size");
+    let size = align_up(length as u64, UNIT).ok_or(broken)?;
+    let blocks = align_up(size, BASE_ALIGNMENT).ok_or(broken)?;
+    let near = base.saturating_add(NEAR);
+    let mut lowest = |size, align, min, max| placer.lowest(Purpose::Parameters, size, align, min, max);
+    let place = lowest(blocks, BASE_ALIGNMENT, end, near)
+        .or_else(|_| lowest(blocks, BASE_ALIGNMENT, 0, u64::MAX))
+        .or_else(|_| lowest(size, UNIT, end, near))
+        .or_else(|_| lowest(size, UNIT, 0, u64::MAX))?;
+    Range::sized(place.start(), size).ok_or(broken)
 }
 
 #[cfg(test)]
@@ -236,7 +255,14 @@ mod tests {
         assert_eq!(laid.kernel.end(), 0x40_0000_0000 - 0x19_0000);
         // What the kernel's alignment leaves above it is room for a small one.
         assert_eq!(laid.initrds[0].end(), 0x40_0000_0000);
-        assert!(laid.parameters.start() >= laid.kernel.end());
+        // The device tree gets a block of 2 MiB that is free as a whole, where there is one.
+        assert_eq!(laid.parameters.start(), 0x8000_0000);
+        let mut pieces = RangeSet::new();
+        pieces.insert(Range::new(0x8000_0000, 0x8200_0000).unwrap()).unwrap();
+        pieces.insert(Range::new(0x8210_0000, 0x8230_0000).unwrap()).unwrap();
+        let laid = plan_of(&sample(4096), &[], &pieces).unwrap();
+        assert_eq!(laid.kernel.start(), 0x8000_0000);
+        assert_eq!(laid.parameters.start(), 0x81e7_0000);
         // The space between two such windows is none.
         let mut ram = RangeSet::new();
         ram.insert(Range::new(0x8000_0000, 0x8000_0000 + (10 << 20)).unwrap()).unwrap();
@@ -246,6 +272,11 @@ mod tests {
             plan_of(&sample(4096), far, &ram),
             Err(NoPlan::NoRoom { purpose: Purpose::Initrd(0), .. })
         ));
+        // With room for both below, the kernel goes there.
+        ram.insert(Range::new(0x8000_0000, 0xa000_0000).unwrap()).unwrap();
+        let low = plan_of(&sample(4096), far, &ram).unwrap();
+        assert_eq!(low.kernel.start(), 0x8000_0000);
+        assert_eq!(low.initrds[0].end(), 0xa000_0000);
         // A kernel that has to be low is.
         let low = plan_of(&with(24, &[2]), &[], &usable()).unwrap();
         assert_eq!(low.kernel.start(), 0x41e0_0000);

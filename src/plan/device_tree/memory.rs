@@ -19,7 +19,7 @@ pub fn memory(tree: &[u8], running: Option<&[u8]>, memory: &mut RangeSet) -> Res
         return Ok(false);
     }
     let tree = Tree::new(tree)?;
-    add_memory_nodes(&tree, memory)?;
+    scan_nodes(&tree, memory)?;
     if memory.is_empty() {
         return Err(Defect::NoMemory.into());
     }
@@ -41,11 +41,24 @@ fn has_efi_map(tree: &[u8]) -> Result<bool, Defect> {
     Ok(found)
 }
 
-/// Adds what `reg` of each /memory node says.
-fn add_memory_nodes(tree: &Tree, memory: &mut RangeSet) -> Result<(), NoPlan> {
+/// What is known of a node under the root or under /reserved-memory, until it ends.
+#[derive(Default)]
+struct Node<'t> {
+    reg: Option<&'t [u8]>,
+    usable: Option<&'t [u8]>,
+    is_memory: bool,
+    is_off: bool,
+}
+
+/// Adds what each memory node says, and removes what each node of /reserved-memory reserves: by the
+/// kernel's rules (drivers/of/fdt.c, early_init_dt_scan_memory; drivers/of/of_reserved_mem.c).
+fn scan_nodes(tree: &Tree, memory: &mut RangeSet) -> Result<(), NoPlan> {
     // The root's #address-cells and #size-cells: how many 32-bit cells an address and a size
-    // have, with the values that the specification assumes without them.
+    // have, with the values that the specification assumes without them. The nodes of
+    // /reserved-memory have as many, or the kernel does not read them.
     let (mut address_cells, mut size_cells) = (2usize, 1usize);
+    let (mut node, mut reserved) = (Node::default(), RangeSet::new());
+    let mut in_reserved = false;
     for token in tree.tokens() {
         match token? {
             Token::Property { depth: 1, name: b"#address-cells", value, .. } => {
@@ -54,19 +67,39 @@ fn add_memory_nodes(tree: &Tree, memory: &mut RangeSet) -> Result<(), NoPlan> {
             Token::Property { depth: 1, name: b"#size-cells", value, .. } => {
                 size_cells = number(value, 0).unwrap_or(1) as usize;
             }
-            Token::Property { depth: 2, node, name: b"reg", value, .. }
-                if node == b"memory" || node.starts_with(b"memory@") =>
-            {
+            Token::Begin { depth: 2, name } => {
+                (node, in_reserved) = (Node::default(), name == b"reserved-memory");
+            }
+            Token::Begin { depth: 3, .. } if in_reserved => node = Node::default(),
+            Token::Property { depth, name, value, .. } if depth == 2 || depth == 3 && in_reserved => {
+                match name {
+                    b"reg" => node.reg = Some(value),
+                    b"linux,usable-memory" => node.usable = Some(value),
+                    b"device_type" => node.is_memory = value == b"memory\0",
+                    // drivers/of/fdt.c, of_fdt_device_is_available.
+                    b"status" => node.is_off = !matches!(value, b"ok\0" | b"okay\0"),
+                    _ => {}
+                }
+            }
+            Token::End { depth } if depth == 1 || depth == 2 && in_reserved => {
+                let ended = core::mem::take(&mut node);
+                let is_memory = depth == 1 && ended.is_memory;
+                if ended.is_off || !is_memory && depth == 1 {
+                    continue;
+                }
+                let told = if is_memory { ended.usable.or(ended.reg) } else { ended.reg };
                 let entry = address_cells.saturating_add(size_cells).saturating_mul(4).max(4);
-                for entry in value.chunks_exact(entry) {
+                let into = if is_memory { &mut *memory } else { &mut reserved };
+                for entry in told.unwrap_or_default().chunks_exact(entry) {
                     if let Some(range) = range(entry, address_cells.saturating_mul(4)) {
-                        memory.insert(range)?;
+                        into.insert(range)?;
                     }
                 }
             }
             _ => {}
         }
     }
+    reserved.iter().try_for_each(|range| memory.remove(range))?;
     Ok(())
 }
 

@@ -159,6 +159,7 @@ pub(crate) mod tests {
     }
 
     const MEMORY: Named<Named<u8>> = ("memory@0", &[("reg", &[0, 0, 0, 1])]);
+    const IS_MEMORY: (&str, &[u8]) = ("device_type", b"memory\0");
 
     #[test]
     fn the_memory_that_a_tree_tells_of() {
@@ -170,7 +171,7 @@ pub(crate) mod tests {
         assert_eq!(found(VIRT), (true, vec![(0x4000_0000, 0x7000_0000)]));
         // Two cells and one; the second entry has no size. One reservation.
         let reg = [0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0];
-        let mut tree = made(&[("memory@0", &[("reg", &reg)])]);
+        let mut tree = made(&[("memory@0", &[("reg", &reg), IS_MEMORY])]);
         assert_eq!(found(&tree), (true, vec![(0x1_0000_0000, 0x1_0001_0000)]));
         tree.splice(40..40, [0u64.to_be_bytes(), 0x1_0000_1000u64.to_be_bytes()].concat());
         for field in [1, 2, 3] {
@@ -185,6 +186,59 @@ pub(crate) mod tests {
         assert_eq!(memory(&made(&[]), Some(&efi_tree()), &mut set), Ok(false));
         let refused = memory(&efi_tree(), Some(&made(&[])), &mut set);
         assert_eq!(refused, Err(NoPlan::DeviceTree(Defect::NoMemory)));
+    }
+
+    #[test]
+    fn memory_is_what_the_kernel_takes_for_it() {
+        let reg = [0, 0, 0, 0, 0x80, 0, 0, 0, 0, 0x10, 0, 0];
+        let less = [0, 0, 0, 0, 0x80, 0, 0, 0, 0, 0x08, 0, 0];
+        let off: (&str, &[u8]) = ("status", b"disabled\0");
+        let on: (&str, &[u8]) = ("status", b"okay\0");
+        let whole = Some(0x8010_0000);
+        // the node's name, its properties -> where its memory ends
+        let table: &[(Named<Named<u8>>, Option<u64>)] = &[
+            (("memory@80000000", &[IS_MEMORY, ("reg", &reg)]), whole),
+            (("bank", &[("reg", &reg), IS_MEMORY, on]), whole),
+            (("memory@80000000", &[("reg", &reg)]), None),
+            (("memory@80000000", &[("reg", &reg), IS_MEMORY, off]), None),
+            (("memory", &[("reg", &reg), ("linux,usable-memory", &less), IS_MEMORY]), Some(0x8008_0000)),
+        ];
+        for (node, wanted) in table {
+            let mut set = RangeSet::new();
+            let answer = memory(&made(&[*node]), None, &mut set);
+            let end = set.iter().map(|range| range.end()).next();
+            assert_eq!((answer.is_ok(), end), (wanted.is_some(), *wanted), "{node:x?}");
+        }
+    }
+
+    #[test]
+    fn what_a_tree_sets_aside_is_not_memory() {
+        let part = [0, 0, 0, 0, 0x80, 0x04, 0, 0, 0, 0x04, 0, 0];
+        let reg = [0, 0, 0, 0, 0x80, 0, 0, 0, 0, 0x10, 0, 0];
+        let nested = |name: &str, more: &[(&str, &[u8])]| {
+            let inner = [&[("reg", &part[..])], more].concat();
+            let tree = made(&[("memory@0", &[("reg", &reg), IS_MEMORY]), (name, &inner)]);
+            // The node's properties belong to a node inside of it.
+            let text = format!("{name}\0");
+            let at = tree.windows(text.len()).position(|window| window == text.as_bytes()).unwrap();
+            let at = (at + text.len()).next_multiple_of(4);
+            let (before, rest) = tree.split_at(at);
+            let inside = [&1u32.to_be_bytes()[..], b"x\0\0\0"].concat();
+            let end = rest.windows(8).position(|window| window == [0, 0, 0, 2, 0, 0, 0, 2]).unwrap();
+            let mut tree = [before, &inside, &rest[..end], &2u32.to_be_bytes(), &rest[end..]].concat();
+            for (field, more) in [(4, 12), (12, 12), (36, 12)] {
+                let old = u32::from_be_bytes(tree[field..field + 4].try_into().unwrap());
+                tree[field..field + 4].copy_from_slice(&(old + more).to_be_bytes());
+            }
+            let mut set = RangeSet::new();
+            assert_eq!(memory(&tree, None, &mut set), Ok(true), "{name}");
+            set.iter().map(|range| (range.start(), range.end())).collect::<Vec<_>>()
+        };
+        let whole = vec![(0x8000_0000, 0x8010_0000)];
+        let pieces = vec![(0x8000_0000, 0x8004_0000), (0x8008_0000, 0x8010_0000)];
+        assert_eq!(nested("reserved-memory", &[]), pieces);
+        assert_eq!(nested("reserved-memory", &[("status", b"disabled\0")]), whole);
+        assert_eq!(nested("soc", &[]), whole);
     }
 
     #[test]
