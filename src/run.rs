@@ -183,7 +183,7 @@ fn boot_options(line: Option<&OsStr>) -> Result<u8> {
     let unreadable = |errno| Failure::SystemFile { path: "/proc/cmdline", errno };
     let line = match line {
         Some(line) => line.as_bytes().to_vec(),
-        None => files::command_line().map_err(unreadable)?,
+        None => files::boot_loaders_line().map_err(unreadable)?,
     };
     match boot_options::parse(&line) {
         Ok(options) => match print_whole(&say::boot_options::assignments(&options)) {

@@ -6,6 +6,7 @@
 use super::sys::file::{self, Metadata};
 use super::sys::memory::Mapping;
 use crate::base::bytes::parts;
+use crate::base::cmdline::without_bootconfig;
 use crate::failure::{Failure, Result, Unusable};
 use core::fmt::{self, Write};
 use core::num::NonZeroUsize;
@@ -227,6 +228,12 @@ pub fn beginning(path: &str) -> Result<Vec<u8>, Errno> {
 pub fn command_line() -> Result<Vec<u8>, Errno> {
     let line = read("/proc/cmdline")?;
     Ok(line.trim_ascii_end().to_vec())
+}
+
+/// The running kernel's command line without the words that a bootconfig gave it: what the boot loader
+/// said. Where /proc/bootconfig cannot be read, they stay, and are true.
+pub fn boot_loaders_line() -> Result<Vec<u8>, Errno> {
+    Ok(without_bootconfig(&command_line()?, &read_or_empty("/proc/bootconfig")))
 }
 
 /// The names in a directory, in no order; none when it cannot be read to its end.

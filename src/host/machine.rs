@@ -243,7 +243,8 @@ fn framebuffer_live(boot_params: Option<&[u8]>) -> Result<bool> {
 /// Whether five-level paging is on (/proc/cpuinfo, where the kernel clears the flag when it is
 /// off).
 pub fn five_level_paging() -> Result<bool> {
-    has_flag(b"la57")
+    // On arm64 /proc/cpuinfo has no flags.
+    if cfg!(target_arch = "aarch64") { Ok(false) } else { has_flag(b"la57") }
 }
 
 fn has_flag(wanted: &[u8]) -> Result<bool> {

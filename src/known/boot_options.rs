@@ -2,7 +2,7 @@
 //! command line. rc-kexec-init(8) describes them.
 
 use crate::base::bytes::parts;
-use crate::base::cmdline::{self, Marks};
+use crate::base::cmdline::{self, Marks, unquoted};
 use crate::base::text::parse_decimal;
 
 /// What a command line asks rc-kexec-init for. An option that is not there is empty.
@@ -134,14 +134,6 @@ fn is_device(value: &[u8]) -> bool {
     let (_, but_last) = value.split_last().unwrap_or((&0, value));
     let has = |tag: &[u8]| but_last.windows(tag.len()).any(|part| part == tag);
     value.starts_with(b"/dev/") || has(b"LABEL=") || has(b"UUID=")
-}
-
-/// Without the quotes around a whole word or a whole value, like the kernel's next_arg.
-fn unquoted(text: &[u8]) -> &[u8] {
-    match text.strip_prefix(b"\"") {
-        Some(rest) => rest.strip_suffix(b"\"").unwrap_or(rest),
-        None => text,
-    }
 }
 
 /// The next kernel's command line, word by word.

@@ -29,13 +29,9 @@ pub fn line(request: &Request, running: &Result<Vec<u8>, Errno>, kernel: &Kernel
             cmdline::without_marks(running.as_ref().map_err(unreadable)?)
         }
     };
-    if !line.is_empty() && !append.is_empty() {
-        line.push(b' ');
-    }
-    line.extend_from_slice(append);
+    line = cmdline::with_words(line, append);
     if request.key.file().is_some() && cmdline::cryptkey(&line).is_none() {
-        let words = cmdline::KEY_WORDS;
-        line.extend_from_slice(if line.is_empty() { words.trim_ascii_start() } else { words });
+        line = cmdline::with_words(line, cmdline::KEY_WORDS);
     }
     NoPlan::of_line(line.len(), kernel.image.cmdline_size())
         .map_err(|why| Failure::NoPlan { path: kernel.path.clone(), why })?;

@@ -51,6 +51,8 @@ pub struct Layout<'p> {
     pub plan: Plan<'p>,
     /// What the next kernel is told of the machine, beside the memory map.
     pub hands_on: HandsOn,
+    /// The address of ACPI's root pointer, if the next kernel may need it on its command line.
+    pub untold_rsdp: Option<u64>,
 }
 
 /// What a layout tells the next kernel of the machine.
@@ -103,7 +105,7 @@ pub fn with_initrds<'f>(
     initrds: Vec<Initrd<'f>>,
 ) -> Result<Payload<'f>> {
     let dtb = device_tree(request, &kernel)?;
-    let running = files::command_line();
+    let running = files::boot_loaders_line();
     let line = line::line(request, &running, &kernel)?;
     Ok(Payload {
         files,
@@ -157,7 +159,10 @@ impl Payload<'_> {
                     let inputs = running.inputs(memory, self.bounds);
                     let (plan, efi) = x86::plan(image, &initrds, line, &inputs).map_err(no_plan)?;
                     if !memory.leave_out_kept(&plan)? {
-                        return Ok(Layout { plan, hands_on: HandsOn::Efi(efi) });
+                        let inputs = running.inputs(memory, self.bounds);
+                        let is_told = cmdline::words(line).any(|word| word.starts_with(b"acpi_rsdp="));
+                        let untold_rsdp = x86::untold_rsdp(image, &inputs).filter(|_| !is_told);
+                        return Ok(Layout { plan, hands_on: HandsOn::Efi(efi), untold_rsdp });
                     }
                 }
             }
@@ -167,7 +172,7 @@ impl Payload<'_> {
                 let plan = arm64::plan(image, &initrds, line, &inputs).map_err(no_plan)?;
                 let is_given = self.dtb.is_some();
                 let hands_on = if is_given { HandsOn::GivenTree } else { HandsOn::RunningTree };
-                Ok(Layout { plan, hands_on })
+                Ok(Layout { plan, hands_on, untold_rsdp: None })
             }
             _ => Err(no_plan(NoPlan::OtherMachine).into()),
         }

@@ -158,10 +158,17 @@ pub fn layout_notes(out: &mut dyn Write, layout: &Layout, memory: &Memory) -> fm
     match layout.hands_on {
         // A user who cannot read /proc/iomem cannot read the runtime map either.
         HandsOn::Efi(EfiState::Left(why)) if !memory.iomem_hidden => {
-            writeln!(out, "note: the next kernel will have no EFI runtime services: {why}")
+            writeln!(out, "note: the next kernel will have no EFI runtime services: {why}")?;
         }
-        _ => Ok(()),
+        _ => {}
     }
+    if let Some(address) = layout.untold_rsdp {
+        writeln!(
+            out,
+            "note: a kernel as old as this one may not find ACPI's tables without EFI: add acpi_rsdp={address:#x} to its command line"
+        )?;
+    }
+    Ok(())
 }
 
 /// What would be loaded, one line each.

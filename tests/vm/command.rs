@@ -50,6 +50,29 @@ fn with_no_kernel_named_the_installed_one_is_found() {
     );
 }
 
+/// What follows `--` is init's: an option that was added there would not reach the kernel.
+#[test]
+fn added_words_reach_the_kernel_where_init_has_words_of_its_own() {
+    let load = |stage: u32| {
+        format!(
+            "echo CMDLINE $(cat /proc/cmdline)\npack\n\
+             run kexec-load /boot/vmlinuz --initrd /tmp/next.cpio --reuse-cmdline --append 'stage={stage} -- more{stage}'\nrun kexec -e\n"
+        )
+    };
+    let vm = Vm::new(Kernel::Alpine).append("-- for init").stage(1, load(2)).stage(2, load(3));
+    let console = vm.stage(3, SAY).run();
+    console.has("STAGE 3 ENDS");
+    let lines = console.marked("CMDLINE");
+    let of_kernel = "console=ttyS0 panic=-1 kexec_load_disabled=0";
+    assert_eq!(lines[0], format!("{of_kernel} -- for init"), "{}", console.shown());
+    assert_eq!(
+        lines[2],
+        format!("{of_kernel} stage=2 stage=3 -- for init more2 more3"),
+        "{}",
+        console.shown()
+    );
+}
+
 #[test]
 fn a_command_line_of_2047_bytes_arrives_whole_and_2048_are_refused() {
     let first = format!(

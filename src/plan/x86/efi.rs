@@ -102,6 +102,18 @@ pub fn state(kernel: &BzImage, inputs: &Inputs) -> EfiState {
     EfiState::Kept
 }
 
+/// The address of ACPI's root pointer, where the next kernel may learn it only from its command line:
+/// EFI is left out, and the kernel may be older than boot_params.acpi_rsdp_addr, which came with Linux
+/// 5.0. No protocol of its own tells them apart (boot.rst, "Protocol 2.14 BURNT BY INCORRECT COMMIT
+/// [...] ASSUME SAME AS 2.13"). Without both a kernel looks for the pointer where a BIOS leaves it.
+pub fn untold_rsdp(kernel: &BzImage, inputs: &Inputs) -> Option<u64> {
+    let is_left_out = matches!(state(kernel, inputs), EfiState::Left(_));
+    inputs.efi?.acpi_rsdp.filter(|_| is_left_out && kernel.protocol < RSDP_PROTOCOL)
+}
+
+/// The first protocol of which every kernel reads acpi_rsdp_addr.
+const RSDP_PROTOCOL: u16 = 0x20f;
+
 /// Appends the runtime map and a SETUP_EFI node, and fills in efi_info. To be called if
 /// [`state`] is [`EfiState::Kept`]; `None` otherwise, or if the parameters get too large.
 pub fn write(parameters: &mut Parameters, inputs: &Inputs) -> Option<()> {
@@ -188,6 +200,13 @@ mod tests {
             assert!(laid.page[0x1c0..0x1e0].iter().all(|&byte| byte == 0), "{number}");
             assert!(laid.setup_data().is_empty(), "{number}");
             assert_eq!(laid.u64(bp::ACPI_RSDP_ADDR), 0x7f00_2014, "{number}");
+            // Which kernels read that, only a later protocol says.
+            assert_eq!(laid.untold_rsdp, None, "{number}");
+            let mut file = sample();
+            put(&mut file, 0x206, &0x20du16.to_le_bytes()).unwrap();
+            let laid = fixture.plan(&file, &[], b"").unwrap();
+            assert_eq!(laid.untold_rsdp, Some(0x7f00_2014), "{number}");
         }
+        assert_eq!(Fixture::new().with_efi().plan(&sample(), &[], b"").unwrap().untold_rsdp, None);
     }
 }

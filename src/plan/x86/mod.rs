@@ -11,7 +11,7 @@ mod setup_data;
 pub mod trampoline;
 
 pub use boot_params::{E820_MAX_ENTRIES_ZEROPAGE, e820_of, e820_table, framebuffer, had_initrd, init_size};
-pub use efi::{Efi, EfiRange, EfiState, MAX_EFI_RANGES};
+pub use efi::{Efi, EfiRange, EfiState, MAX_EFI_RANGES, untold_rsdp};
 pub use setup_data::SETUP_E820_EXT;
 
 use crate::base::range::{Range, RangeSet, align_up};
@@ -277,6 +277,7 @@ mod tests {
                 initrds: (0..initrds.len()).map(|i| place(Purpose::Initrd(i)).unwrap()).collect(),
                 entry: plan.entry(),
                 efi,
+                untold_rsdp: untold_rsdp(&kernel, &inputs),
                 page: plan.segments().find(|s| s.purpose == Purpose::Parameters).unwrap().bytes.to_vec(),
             })
         }
@@ -288,6 +289,7 @@ mod tests {
         pub initrds: Vec<Range>,
         pub entry: u64,
         pub efi: EfiState,
+        pub untold_rsdp: Option<u64>,
         pub page: Vec<u8>,
     }
 
