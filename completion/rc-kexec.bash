@@ -24,7 +24,7 @@ _rc_kexec() {
 	[ "$option" != = ] || eval 'option=${COMP_WORDS[COMP_CWORD-2]}'
 
 	what='--help -h --version -v'
-	load='--initrd --append --command-line --reuse-cmdline --dtb --boot --add-file --crypt-key --force --from-environment'
+	load='--initrd --append --command-line --reuse-cmdline --dtb --boot --flavour --add-file --crypt-key --force --from-environment'
 	case $applet in
 	kexec-load) what="$what $load --syscall --dry-run --type --unload --status --debug -d" ;;
 	kexec-exec) what="$what --when-unknown --now --debug -d" ;;

@@ -57,6 +57,8 @@ pub enum Failure {
     NoKernelFound {
         /// The names that were tried.
         tried: Vec<OsString>,
+        /// The kernels that are there, which nothing says to take.
+        there: Vec<OsString>,
         /// The directory, when fstab(5) has a file system for it that is not mounted.
         unmounted: Option<OsString>,
     },
@@ -66,6 +68,15 @@ pub enum Failure {
         kernel: OsString,
         /// The names that were tried for its initrd.
         tried: Vec<OsString>,
+        /// What could be the initrd of some kernel, beside it.
+        there: Vec<OsString>,
+    },
+    /// The initramfs beside the installed kernel was made before that kernel came.
+    OldInitrd {
+        /// The kernel.
+        kernel: OsString,
+        /// The initramfs.
+        initrd: OsString,
     },
     /// The kernel file is not of the type that `--type` names.
     WrongType {

@@ -53,7 +53,7 @@ fn load(command: Load) -> Result<()> {
     let chosen = load::select(&request)?;
     let is_found = matches!(request.kernel, KernelChoice::Installed { .. });
     if is_found && goal != Goal::Identify {
-        print(format_args!("kernel: {}\n", chosen.kernel.shown()));
+        print_with(&mut |out| say::load::choice(out, &chosen));
     }
     let kernel = load::kernel(&files, &chosen.kernel, request.kind.as_deref())?;
     let after = match goal {

@@ -249,8 +249,8 @@ mod tests {
         assert_eq!(line("kexec_append=x"), Line::Said(Base::Running, "x".into()));
         assert_eq!(line("kexec_append=x\nkexec_command_line=y"), Line::Said(Base::Empty, "y".into()));
         let kernel = |text: &str| parse(text.as_bytes()).request().kernel;
-        assert_eq!(kernel(""), KernelChoice::Installed { boot: "/boot".into() });
-        assert_eq!(kernel("kexec_boot=/efi"), KernelChoice::Installed { boot: "/efi".into() });
+        assert_eq!(kernel(""), KernelChoice::Installed { boot: "/boot".into(), flavour: None });
+        assert_eq!(kernel("kexec_boot=/efi"), KernelChoice::Installed { boot: "/efi".into(), flavour: None });
         let named = KernelChoice::Named { path: "/k".into(), finds_initrds: true };
         assert_eq!(kernel("kexec_kernel=/k"), named);
         let initrds = |text: &str| parse(text.as_bytes()).request().initrds;

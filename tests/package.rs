@@ -6,7 +6,7 @@
 
 mod tree;
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tree::{Dir, commit, copy, make, run};
@@ -320,11 +320,15 @@ impl Machine {
         machine.abuild.program(
             "kexec-load",
             &format!(
-                "#!/bin/sh\ncase $1 in\n--status) [ -e {loaded} ] ;;\n--unload) echo unloaded >>{log}; rm {loaded} ;;\n*) exit 9 ;;\nesac\n",
+                "#!/bin/sh\ncase $1 in\n--status) [ -e {loaded} ] ;;\n--unload) echo unloaded >>{log}; rm {loaded} ;;\n\
+                 --boot) [ \"$2 $3 $4 $5\" = \"{boot} --flavour virt --dry-run\" ] || exit 9; [ ! -e {refused} ] || {{ echo refused >&2; exit 1; }} ;;\n*) exit 9 ;;\nesac\n",
                 loaded = file("loaded"),
+                boot = file("boot"),
+                refused = file("refused"),
                 log = file("log")
             ),
         );
+        machine.abuild.program("uname", "#!/bin/sh\necho 6.12.0-0-virt\n");
         machine.abuild.program(
             "rc-service",
             &format!(
@@ -411,30 +415,28 @@ fn the_hook_keeps_what_was_loaded_by_hand_and_says_so() {
 
 /// Where mkinitfs's trigger runs after the hook, there is only the old kernel's initramfs yet.
 #[test]
-fn the_hook_waits_for_the_initramfs_of_the_new_kernel() {
+fn the_hook_waits_for_what_cannot_be_loaded_yet() {
     let machine = Machine::new("hook-waits");
-    let initramfs = machine.root.join("boot/initramfs-virt");
-    let release = machine.root.join("usr/share/kernel/virt/kernel.release");
-    let installed = release.metadata().unwrap().ctime();
-    let set = |seconds: i64| {
-        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds.try_into().unwrap());
-        std::fs::File::options().write(true).open(&initramfs).unwrap().set_modified(time).unwrap();
-    };
-    // The package's own time is that of its making, long ago; what counts is when it came.
-    set(installed - 1);
-    std::fs::File::options().write(true).open(&release).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
-    machine.hook("unloaded", "initramfs-virt is older than the kernel: loading waits for the reboot");
+    machine.write("refused", "");
+    machine.hook("unloaded", "rc-kexec: refused\nrc-kexec: loading waits for the reboot");
     machine.write("loaded", "");
-    let installed = release.metadata().unwrap().ctime();
-    set(installed);
+    machine.remove("refused");
     machine.hook("reloaded", "");
-    // A kernel that was removed; one that needs no initramfs, or has it in a unified image.
-    set(installed - 1);
-    machine.remove("usr/share/kernel/virt/kernel.release");
+}
+
+#[test]
+fn the_hook_acts_for_the_flavour_that_is_loaded() {
+    let machine = Machine::new("hook-flavour");
+    let program = |release: &str| machine.abuild.program("uname", &format!("#!/bin/sh\necho {release}\n"));
+    program("6.12.0-0-lts");
+    machine.hook("", "");
+    machine.settings("kexec_load_at=start\nkexec_kernel=/boot/vmlinuz-virt");
     machine.hook("reloaded", "");
-    machine.write("usr/share/kernel/virt/kernel.release", "6.12.1-0-virt");
-    machine.remove("boot/initramfs-virt");
+    machine.settings("kexec_load_at=start\nkexec_kernel=/boot/EFI/Linux/linux-virt.efi");
     machine.hook("reloaded", "");
+    program("6.12.0-0-virt");
+    machine.settings("kexec_load_at=start\nkexec_kernel=/boot/vmlinuz-lts");
+    machine.hook("", "");
 }
 
 #[test]

@@ -50,6 +50,9 @@ pub struct Options {
     #[argh(option, arg_name = "DIR")]
     boot: Option<String>,
     /// as for kexec-load
+    #[argh(option, arg_name = "FLAVOUR")]
+    flavour: Option<String>,
+    /// as for kexec-load
     #[argh(switch)]
     from_environment: bool,
     /// as for kexec-exec

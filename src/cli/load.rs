@@ -49,6 +49,9 @@ pub struct Options {
     /// beside the kernel, unless --initrd none
     #[argh(option, arg_name = "DIR")]
     boot: Option<String>,
+    /// the flavour of the installed kernel to find, instead of the running one's
+    #[argh(option, arg_name = "FLAVOUR")]
+    flavour: Option<String>,
     /// load what the services' settings in the environment say (kexec_kernel and others)
     #[argh(switch)]
     from_environment: bool,

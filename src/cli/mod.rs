@@ -200,9 +200,17 @@ fn said(words: &Words) -> Result<Option<Request>> {
     let key = words
         .last("--crypt-key")
         .map(|path| KeyFile { path: path.to_os_string(), force: words.has("--force") });
-    let says_something = kernel.is_some() || boot.is_some();
+    let flavour = words.last("--flavour").map(|flavour| flavour.to_string_lossy().into_owned());
+    if kernel.is_some() && flavour.is_some() {
+        return Err(words.misused("unable to use --flavour with KERNEL: it is for finding a kernel"));
+    }
+    let says_something = kernel.is_some() || boot.is_some() || flavour.is_some();
+    let mut kernel = KernelChoice::new(kernel, boot);
+    if let KernelChoice::Installed { flavour: wanted, .. } = &mut kernel {
+        *wanted = flavour;
+    }
     let request = Request {
-        kernel: KernelChoice::new(kernel, boot),
+        kernel,
         initrds: Initrds::named(words.all("--initrd")),
         line: line(words)?,
         added: added_files(words)?,

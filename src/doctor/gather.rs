@@ -13,6 +13,7 @@ use crate::host::{init, kernel, machine, refusal};
 use crate::known::call::Calls;
 use crate::known::exposure::Exposure;
 use crate::known::init::{Init, Trace};
+use crate::known::kernel_name::Release;
 use crate::known::refusal::Refusal;
 use crate::known::shutdown::{SKIP_FILE, WhenUnknown};
 use crate::load::{self, Files};
@@ -79,6 +80,8 @@ pub struct Rehearsal {
     pub command_line: Option<String>,
     /// Whether the running kernel has root= and the next one would not.
     pub loses_root: bool,
+    /// Whether the running kernel has the option that unlocks loads and the next one would not.
+    pub loses_lock_option: bool,
     /// Whether there is a key, and no cryptroot= that it would unlock.
     pub unlocks_nothing: bool,
     /// The memory that the load needs, and the most that the kernel allows, in bytes.
@@ -98,7 +101,9 @@ pub fn gather(request: Request) -> Facts {
     // What cannot be read here fails in the rehearsal, too.
     let calls = crate::host::calls(true).unwrap_or_default();
     let rehearsal = rehearse(&load.rehearsed(), calls);
-    let (flavour, release) = kernel::release().unwrap_or_default();
+    let release = kernel::release().unwrap_or_default();
+    let flavour = Release::of(&release).flavour;
+    let flavour = (!flavour.is_empty()).then(|| flavour.to_string());
     let mut own_settings = exposure(settings::FILE.as_ref());
     // The settings file is optional.
     own_settings.unseen = own_settings.unseen.filter(|errno| *errno != Errno::ENOENT);
@@ -154,6 +159,7 @@ fn go_through(request: &load::Request, calls: Calls, found: &mut Rehearsal) -> R
     let (length, limit) = (payload.line.as_bytes().len(), payload.kernel.image.cmdline_size());
     found.command_line = Some(format!("{length} of {limit} bytes"));
     found.loses_root = payload.loses_root();
+    found.loses_lock_option = payload.loses_lock_option();
     found.unlocks_nothing = payload.unlocks_nothing();
 
     let mut memory = Memory::read()?;

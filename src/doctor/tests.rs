@@ -164,8 +164,10 @@ fn each_thing_that_can_be_in_the_way() {
     stands_in_the_way("init", "kill -HUP 1", |facts| facts.init = Init::BusyBox(RebootAction::Different));
     stands_in_the_way("kernel", "or run: rc-service kexec-load doctor", |facts| {
         facts.rehearsal = Rehearsal::default();
-        facts.rehearsal.failure =
-            Some(Failure::NoKernelFound { tried: Vec::new(), unmounted: Some("/boot".into()) }.into());
+        facts.rehearsal.failure = Some(
+            Failure::NoKernelFound { tried: Vec::new(), there: Vec::new(), unmounted: Some("/boot".into()) }
+                .into(),
+        );
         facts.by_settings = true;
     });
     stands_in_the_way("skip", "restart", |facts| facts.skip = true);
@@ -176,6 +178,7 @@ fn what_is_worth_knowing_and_in_nobodys_way() {
     is_a_note("release", "6.12.40-0-virt is installed", |facts| {
         facts.installed = Some("6.12.40-0-virt".into());
     });
+    is_a_note("command-line", "no kexec_load_disabled=0", |facts| facts.rehearsal.loses_lock_option = true);
     is_a_note("command-line", "no root=", |facts| facts.rehearsal.loses_root = true);
     is_a_note(
         "kernel-file",

@@ -105,6 +105,11 @@ pub fn exists(path: impl AsRef<OsStr>) -> bool {
     file::metadata(path.as_ref()).is_ok()
 }
 
+/// When a file's content changed last, in seconds since 1970; `None` when it cannot be seen.
+pub fn modified(path: &OsStr) -> Option<u64> {
+    file::metadata(path).ok().map(|status| status.modified)
+}
+
 /// Whether a file or directory has this name, or may have it: false only when nothing has.
 pub fn may_exist(path: &str) -> bool {
     file::metadata(path.as_ref()).map_or_else(|errno| !is_absent(errno), |_| true)
@@ -237,7 +242,7 @@ pub fn boot_loaders_line() -> Result<Vec<u8>, Errno> {
 }
 
 /// The names in a directory, in no order; none when it cannot be read to its end.
-pub fn names(dir: &str) -> Vec<OsString> {
+pub fn names(dir: impl AsRef<OsStr>) -> Vec<OsString> {
     let mut names = Vec::new();
     if let Ok(dir) = open_to_read(dir.as_ref())
         && !file::each_name(&dir, &mut |name| names.push(OsStr::from_bytes(name).to_os_string()))

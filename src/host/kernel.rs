@@ -1,6 +1,7 @@
 //! The running kernel: its release, whether a kernel is loaded in it, and where it runs.
 
 use super::files::{self, is_dir, read, read_or_empty, read_whole, value};
+use super::sys::file::metadata;
 use crate::base::bytes::parts;
 use crate::failure::{Failure, Result};
 use crate::known::xen::Xen;
@@ -20,13 +21,10 @@ pub fn is_loaded(crash: bool) -> Result<bool> {
     }
 }
 
-/// The running kernel's flavour, which follows the last `-` of its release; and the release.
-pub fn release() -> Result<(Option<String>, String)> {
+/// The running kernel's release.
+pub fn release() -> Result<String> {
     let release = read_whole("/proc/sys/kernel/osrelease")?;
-    let release = core::str::from_utf8(release.trim_ascii()).unwrap_or_default();
-    let dash = release.bytes().rposition(|byte| byte == b'-');
-    let flavour = dash.and_then(|at| release.get(at.checked_add(1)?..)).filter(|flavour| !flavour.is_empty());
-    Ok((flavour.map(str::to_string), release.to_string()))
+    Ok(core::str::from_utf8(release.trim_ascii()).unwrap_or_default().to_string())
 }
 
 /// `boot`, when fstab(5) has a file system for this directory, and it is not mounted.
@@ -59,6 +57,13 @@ pub fn xen() -> Xen {
     let [kind, guest, capabilities] =
         ["/sys/hypervisor/type", "/sys/hypervisor/guest_type", "/proc/xen/capabilities"].map(file);
     Xen::of(kind.as_deref(), guest.as_deref(), capabilities.as_deref())
+}
+
+/// When the installed kernel of a flavour came, in seconds since 1970, from the file in Alpine's kernel
+/// packages; `None` elsewhere. Its change time counts: its modification time is that of the build.
+pub fn installed_at(flavour: &str) -> Option<u64> {
+    let path = format!("/usr/share/kernel/{flavour}/kernel.release");
+    metadata(path.as_ref()).ok().map(|status| status.changed)
 }
 
 /// The installed release of a flavour, from the file in Alpine's kernel packages; `None` elsewhere.

@@ -41,7 +41,7 @@ fn mount(mounts: &[u8], number: u64) -> Option<(&[u8], &[u8], &[u8])> {
 /// Whether all devices of the btrfs on this device are encrypted (/sys/fs/btrfs/UUID/devices).
 fn btrfs_is_encrypted(sys: &str, (major, minor): (u32, u32)) -> bool {
     let number = format!("{major}:{minor}");
-    for uuid in names(&format!("{sys}/fs/btrfs")) {
+    for uuid in names(format!("{sys}/fs/btrfs")) {
         let dir = format!("{sys}/fs/btrfs/{}/devices", uuid.shown());
         let (mut is_ours, mut all) = (false, true);
         for name in names(&dir) {
@@ -69,7 +69,7 @@ fn is_encrypted(device: &str, depth: u32) -> bool {
     // slaves. Others may not: DRBD has its disk as a slave, and sends the data over a network.
     let whole = if exists(format!("{device}/partition")) { "/.." } else { "" };
     let known = ["dm", "md", "bcache"].iter().any(|kind| exists(format!("{device}{whole}/{kind}")));
-    let slaves = names(&format!("{device}{whole}/slaves"));
+    let slaves = names(format!("{device}{whole}/slaves"));
     // A chain that is longer than 16 is a loop, or nobody's.
     !slaves.is_empty()
         && known

@@ -6,6 +6,7 @@ pub mod boot_options;
 pub mod call;
 pub mod exposure;
 pub mod init;
+pub mod kernel_name;
 pub mod refusal;
 pub mod shutdown;
 pub mod xen;

@@ -196,7 +196,7 @@ fn flattened<'f>(files: &'f Files, path: &OsStr, mut vmlinux: Vmlinux, bytes: &[
     }
     // No header says whether this kernel can be entered with five-level paging on. The running
     // kernel was, so one of the same build can.
-    let is_running = kernel::release().is_ok_and(|(_, release)| release == version);
+    let is_running = kernel::release().is_ok_and(|release| release == version);
     vmlinux.five_level = is_running && machine::five_level_paging()?;
     in_memory(files, path, &mut |sink| {
         let _ = vmlinux.flatten(sink);

@@ -12,8 +12,9 @@ use crate::failure::{Failure, NotDone, Result};
 use crate::host::memory::Memory;
 use crate::host::sys::process;
 use crate::host::{files, machine};
-use crate::image::Image;
 use crate::image::machine::Machine;
+use crate::image::{Image, initrd};
+use crate::known::boot_loader::OPTION;
 use crate::known::call::Call;
 use crate::known::refusal::{Attempt, Room};
 use crate::plan::placer::MAX_INITRDS;
@@ -221,6 +222,20 @@ impl Payload<'_> {
     pub fn loses_root(&self) -> bool {
         let has_root = |line: &[u8]| cmdline::words(line).any(|word| word.starts_with(b"root="));
         has_root(&self.running) && !has_root(self.line.as_bytes())
+    }
+
+    /// Whether a root is named and there is no initrd, and the running kernel was started with one.
+    pub fn loses_initrd(&self) -> bool {
+        let has_root = cmdline::words(self.line.as_bytes()).any(|word| word.starts_with(b"root="));
+        let is_empty = self.initrds.iter().all(|initrd| initrd.bytes() == initrd::NOTHING);
+        has_root && is_empty && machine::had_initrd()
+    }
+
+    /// Whether the running kernel has the option that unlocks loads of a kernel such as Alpine's, and
+    /// the next one would not: it could load nothing.
+    pub fn loses_lock_option(&self) -> bool {
+        let has_it = |line: &[u8]| cmdline::has_word(line, OPTION.as_bytes());
+        has_it(&self.running) && !has_it(self.line.as_bytes())
     }
 
     /// Whether a key is added, and the command line names nothing to unlock with it.

@@ -39,10 +39,12 @@ pub enum KernelChoice {
         /// Whether to look for initrds beside it when the request says none.
         finds_initrds: bool,
     },
-    /// The installed kernel of the running flavour, else of the running release.
+    /// The installed kernel of a flavour.
     Installed {
         /// The directory with the kernels.
         boot: OsString,
+        /// The flavour; `None` for the running kernel's.
+        flavour: Option<String>,
     },
 }
 
@@ -52,7 +54,9 @@ impl KernelChoice {
     pub fn new(kernel: Option<OsString>, boot: Option<OsString>) -> KernelChoice {
         match (kernel, boot) {
             (Some(path), boot) => KernelChoice::Named { path, finds_initrds: boot.is_some() },
-            (None, boot) => KernelChoice::Installed { boot: boot.unwrap_or_else(|| "/boot".into()) },
+            (None, boot) => {
+                KernelChoice::Installed { boot: boot.unwrap_or_else(|| "/boot".into()), flavour: None }
+            }
         }
     }
 }

@@ -24,8 +24,14 @@ impl Display for Failure {
                 f,
                 "unable to load {given} initrds: kexec_load accepts at most {limit} besides the kernel\n  join some of them: cat A B > C"
             ),
-            Failure::NoKernelFound { tried, unmounted } => no_kernel(f, tried, unmounted.as_deref()),
-            Failure::NoInitrdFound { kernel, tried } => no_initrd(f, kernel, tried),
+            Failure::NoKernelFound { tried, there, unmounted } => no_kernel(f, tried, there, unmounted.as_deref()),
+            Failure::NoInitrdFound { kernel, tried, there } => no_initrd(f, kernel, tried, there),
+            Failure::OldInitrd { kernel, initrd } => write!(
+                f,
+                "unable to use the initrd {}: it is older than the kernel {}, whose modules it does not have\n  make it again: mkinitfs; or name what is to be loaded: --initrd FILE, or kexec_initrds (for a unified image kexec_kernel) in /etc/conf.d/kexec-load",
+                initrd.shown(),
+                kernel.shown()
+            ),
             Failure::WrongType { path, found, wanted } => write!(
                 f,
                 "unable to load {}: it is {found}, and --type says {}\n  leave --type out: the file's content decides",
@@ -120,9 +126,15 @@ impl Display for Unusable {
     }
 }
 
-fn no_kernel(f: &mut Formatter<'_>, tried: &[OsString], unmounted: Option<&OsStr>) -> fmt::Result {
+fn no_kernel(
+    f: &mut Formatter<'_>,
+    tried: &[OsString],
+    there: &[OsString],
+    unmounted: Option<&OsStr>,
+) -> fmt::Result {
     f.write_str("unable to find a kernel: ")?;
     absent(f, tried)?;
+    present(f, there)?;
     match unmounted {
         Some(dir) => {
             write!(f, "; {0} is in /etc/fstab but not mounted\n  run: mount {0}", dir.shown())
@@ -131,13 +143,14 @@ fn no_kernel(f: &mut Formatter<'_>, tried: &[OsString], unmounted: Option<&OsStr
     }
 }
 
-fn no_initrd(f: &mut Formatter<'_>, kernel: &OsStr, tried: &[OsString]) -> fmt::Result {
+fn no_initrd(f: &mut Formatter<'_>, kernel: &OsStr, tried: &[OsString], there: &[OsString]) -> fmt::Result {
     let kernel = kernel.shown();
     write!(f, "unable to find the initrd of {kernel}: ")?;
     match tried {
-        [] => f.write_str("its name does not begin with vmlinuz-")?,
+        [] => f.write_str("its name does not begin with vmlinuz- or kernel-")?,
         tried => absent(f, tried)?,
     }
+    present(f, there)?;
     write!(
         f,
         "; the running kernel was started with an initrd\n  name it: kexec-load {kernel} --initrd FILE; kexec-load {kernel} alone loads none"
@@ -151,6 +164,17 @@ fn absent(f: &mut Formatter<'_>, tried: &[OsString]) -> fmt::Result {
         tried => {
             f.write_str("none of these files exists:")?;
             each(f, tried)
+        }
+    }
+}
+
+/// Says what is there instead.
+fn present(f: &mut Formatter<'_>, there: &[OsString]) -> fmt::Result {
+    match there {
+        [] => Ok(()),
+        there => {
+            f.write_str("; there is:")?;
+            each(f, there)
         }
     }
 }
@@ -279,7 +303,11 @@ mod tests {
             (Failure::Skip { errno: Errno::ENOSPC }, "rc-service kexec-load stop"),
             (Failure::RebootRefused(Errno::EPERM), "unable to reboot: Operation not permitted"),
             (
-                Failure::NoKernelFound { tried: vec!["/boot/k".into()], unmounted: Some("/boot".into()) },
+                Failure::NoKernelFound {
+                    tried: vec!["/boot/k".into()],
+                    there: Vec::new(),
+                    unmounted: Some("/boot".into()),
+                },
                 "/boot/k does not exist; /boot is in /etc/fstab but not mounted\n  run: mount /boot",
             ),
         ];

@@ -11,7 +11,7 @@ use crate::known::call::Limit;
 use crate::load::initrds::Initrd;
 use crate::load::kernel::{Kernel, Layer};
 use crate::load::line::own_line;
-use crate::load::{HandsOn, Layout, Payload, Request, Route, Why};
+use crate::load::{Chosen, HandsOn, Initrds, Layout, Payload, Request, Route, Why};
 use crate::plan::x86::EfiState;
 use nix::errno::Errno;
 use std::fmt::{self, Display, Formatter, Write};
@@ -97,6 +97,17 @@ impl Display for Route {
     }
 }
 
+/// Which kernel was found, and why that one.
+pub fn choice(out: &mut dyn Write, chosen: &Chosen) -> fmt::Result {
+    write!(out, "kernel: {}", chosen.kernel.shown())?;
+    match chosen.newest_of.as_deref() {
+        None => {}
+        Some("") => out.write_str(", the newest one")?,
+        Some(flavour) => write!(out, ", the newest of the flavour {flavour}")?,
+    }
+    out.write_str("\n")
+}
+
 /// What the user should know before the load, one line each.
 pub fn notes(out: &mut dyn Write, request: &Request, payload: &Payload) -> fmt::Result {
     let running_kib = page_size() >> 10;
@@ -121,6 +132,16 @@ pub fn notes(out: &mut dyn Write, request: &Request, payload: &Payload) -> fmt::
     if payload.names_another_key() {
         out.write_str(
             "note: cryptkey= on the command line does not name /crypto_keyfile.bin, where the key is\n",
+        )?;
+    }
+    if payload.loses_initrd() && request.initrds == Initrds::Unsaid {
+        out.write_str(
+            "note: no initrd is loaded, and the running kernel was started with one: --initrd FILE loads one, --initrd none is without it\n",
+        )?;
+    }
+    if payload.loses_lock_option() {
+        out.write_str(
+            "note: the new command line has no kexec_load_disabled=0, and the running kernel's has it: the reboot after the next will be an ordinary one\n",
         )?;
     }
     if payload.loses_root() {

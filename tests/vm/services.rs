@@ -373,12 +373,21 @@ fn the_kernel_hook_loads_again_after_an_upgrade() {
         )
         // The kernel is there, the initramfs not yet.
         .boot(
-            &format!("cat /proc/cmdline\nkexec-load --status\n{}echo 6.12.2-0-virt >/{release}\n{hook}\nkexec-load --status\nreboot", by("reboot")),
+            &format!(
+                "cat /proc/cmdline\nkexec-load --status\n{}echo 6.12.2-0-virt >/{release}\n{hook}\nkexec-load --status\n\
+                 rc-kexec doctor\ntouch /boot/{initrd}\nreboot",
+                by("reboot")
+            ),
             End::Kexec,
+        )
+        // It never comes: with the old one the new kernel would not find its root.
+        .boot(
+            &format!("cat /proc/cmdline\necho 6.12.3-0-virt >/{release}\nrc-service kexec-load restart\nreboot"),
+            End::Firmware,
         )
         // What cannot be loaded again leaves nothing loaded.
         .boot(
-            &format!("cat /proc/cmdline\ntouch /boot/{initrd}\ntruncate -s 1000000 /boot/{vmlinuz}\n{hook}\nkexec-load --status\nreboot"),
+            &format!("touch /boot/{initrd}\nrc-service kexec-load restart\ntruncate -s 1000000 /boot/{vmlinuz}\n{hook}\nkexec-load --status\nreboot"),
             End::Firmware,
         )
         .run();
@@ -386,8 +395,12 @@ fn the_kernel_hook_loads_again_after_an_upgrade() {
     assert_eq!(boots[0].count("Loading a kernel for the reboot ... [ ok ]"), 3, "{}", boots[0].whole());
     boots[1].has(" by=hook\n").has("\na kernel is loaded\n").has("loading waits for the reboot");
     boots[1].has("\nno kernel is loaded\n").has("Loading a kernel for the reboot ... [ ok ]");
-    boots[2].has(" by=reboot\n").has("the file is cut short").has("\nno kernel is loaded\n");
-    boots[2].has(&format!("EXIT 0 of {hook}")).has_not("Starting the loaded kernel");
+    let old = "is older than the kernel /boot/";
+    boots[1].has(old).has("EXIT 1 of rc-kexec doctor");
+    boots[2].has(" by=reboot\n").has(old).has("No kernel is loaded: the reboot will be an ordinary one");
+    boots[2].has_not("Starting the loaded kernel");
+    boots[3].has("the file is cut short").has("\nno kernel is loaded\n");
+    boots[3].has(&format!("EXIT 0 of {hook}")).has_not("Starting the loaded kernel");
 }
 
 /// The line for BusyBox's own init is added once, where the init knows it. This init

@@ -232,7 +232,7 @@ fn under_systemd_a_kexec_starts_what_is_installed_by_then() {
         .has("EXIT 1 of systemctl kexec")
         .has(&format!("EXIT 0 of {enable}"))
         .has("\nactive\n")
-        .has(&format!("kernel: /boot/{vmlinuz}\nloaded with kexec_file_load"))
+        .has(&format!("kernel: /boot/{vmlinuz}, the newest of the flavour {FLAVOUR}\ninitrd: /boot/{initrd}\nloaded with kexec_file_load"))
         .has("EXIT 0 of systemctl kexec")
         .has("LAST kexec, /boot mounted: 0");
     // It was loaded anew while the machine went down. The unit says why it cannot load.
@@ -249,11 +249,11 @@ fn under_systemd_a_kexec_starts_what_is_installed_by_then() {
     boots[2]
         .has(&format!("-{FLAVOUR}\nEXIT 0 of uname -r"))
         .has("\nactive\n")
-        .has(&format!("kernel: /boot/vmlinuz-6.99.1-{FLAVOUR}\nloaded with"))
+        .has(&format!("kernel: /boot/vmlinuz-6.99.1-{FLAVOUR}, the newest of the flavour {FLAVOUR}\ninitrd: /boot/initrd.img-6.99.1-{FLAVOUR}\nloaded with"))
         .has("LAST kexec, /boot mounted: 0");
     boots[3].has("-0-virt\nEXIT 0 of uname -r");
     boots[4]
-        .has(&format!("kernel: /boot/{vmlinuz}\nloaded with"))
+        .has(&format!("kernel: /boot/{vmlinuz}, the newest of the flavour {FLAVOUR}\ninitrd: /boot/{initrd}\nloaded with"))
         .has("a kernel is loaded")
         .has("LAST poweroff, /boot mounted: 0");
 }

@@ -52,6 +52,11 @@ pub fn rehearsal(facts: &Facts) -> [Finding; 4] {
         if found.loses_root {
             line.status = Status::Note;
             line.text.push_str("; it has no root=, but the running kernel's has one");
+        } else if found.loses_lock_option {
+            line.status = Status::Note;
+            line.text.push_str(
+                "; it has no kexec_load_disabled=0, and the running kernel's has it: the reboot after the next will be an ordinary one",
+            );
         } else if found.unlocks_nothing {
             line.status = Status::Note;
             line.text.push_str("; it has no cryptroot=, so the key unlocks nothing");

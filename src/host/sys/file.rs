@@ -86,6 +86,10 @@ pub struct Metadata {
     pub is_device: (u32, u32),
     /// The major and minor number of the device that it lies on.
     pub on_device: (u32, u32),
+    /// When its content changed last, in seconds since 1970.
+    pub modified: u64,
+    /// When its content, name or rights changed last, in seconds since 1970: an installed file came then.
+    pub changed: u64,
     /// The number of its mount in /proc/self/mountinfo; 0 from a kernel before Linux 5.8.
     pub mount: u64,
 }
@@ -136,6 +140,8 @@ fn metadata_in(status: &[u8; STATX_SIZE]) -> Option<Metadata> {
         owner: bytes::u32_at(status, 20)?,
         is_device: device(128)?,
         on_device: device(136)?,
+        modified: bytes::u64_at(status, 112)?,
+        changed: bytes::u64_at(status, 96)?,
         mount: bytes::u64_at(status, 144)?,
     })
 }
