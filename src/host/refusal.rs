@@ -7,7 +7,7 @@ use super::sys::process::kernel_log;
 use crate::base::bytes::parts;
 use crate::base::cmdline;
 use crate::base::text::{parse_decimal, parse_hex};
-use crate::known::boot_loader::BootLoader;
+use crate::known::boot_loader::{self, BootLoader};
 use crate::known::refusal::Refusal;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -114,6 +114,11 @@ fn boot_loaders(command_line: &[u8]) -> Vec<BootLoader> {
     if let Some(dir) = first(&["/boot/loader/entries", "/efi/loader/entries", "/boot/efi/loader/entries"]) {
         found.push(BootLoader::SystemdBoot { dir });
     }
+    for what in &boot_loader::BY_HAND {
+        if let Some(file) = first(what.files) {
+            found.push(BootLoader::ByHand { what, file });
+        }
+    }
     if exists("/etc/kernel-hooks.d/secureboot.conf") {
         found.push(BootLoader::UnifiedImage);
     }
@@ -125,7 +130,13 @@ fn boot_loaders(command_line: &[u8]) -> Vec<BootLoader> {
     if cmdline::words(command_line).any(diskless) {
         let mut files = Vec::new();
         for medium in &names("/media") {
-            for config in &["boot/syslinux/syslinux.cfg", "boot/grub/grub.cfg"] {
+            for config in &[
+                "boot/syslinux/syslinux.cfg",
+                "boot/grub/grub.cfg",
+                "boot/extlinux/extlinux.conf",
+                "extlinux/extlinux.conf",
+                "boot/limine/limine.conf",
+            ] {
                 let path = joined(&["/media".as_ref(), medium, config.as_ref()]);
                 if exists(&path) {
                     files.push(path);

@@ -3,7 +3,7 @@
 use super::each;
 use crate::base::text::{Shown, Size};
 use crate::host::sys::process::strerror;
-use crate::known::boot_loader::{BootLoader, OPTION};
+use crate::known::boot_loader::{BootLoader, Configuration, OPTION};
 use crate::known::call::Call;
 use crate::known::refusal::{Attempt, Obstacle, Refusal, Room};
 use crate::known::xen::Xen;
@@ -63,6 +63,9 @@ impl Display for BootLoader {
                     f,
                     "systemd-boot: add {OPTION} to the options line of the entry in {dir}/*.conf"
                 );
+            }
+            BootLoader::ByHand { what: Configuration { name, lines, .. }, file } => {
+                return write!(f, "{name}: add {OPTION} to {lines} of {file}");
             }
             BootLoader::UnifiedImage => {
                 return write!(
@@ -266,6 +269,7 @@ fn unknown_refusal(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
 mod tests {
     use super::*;
     use crate::failure::Failure;
+    use crate::known::boot_loader::BY_HAND;
 
     /// A machine where nothing stands in the way.
     fn free() -> Refusal {
@@ -377,6 +381,14 @@ mod tests {
             (BootLoader::SystemdBoot { dir: "/boot/loader/entries" }, "/boot/loader/entries/*.conf"),
             (BootLoader::UnifiedImage, "apk fix kernel-hooks"),
             (BootLoader::RaspberryPi { file: "/boot/cmdline.txt" }, "/boot/cmdline.txt"),
+            (
+                BootLoader::ByHand { what: &BY_HAND[0], file: BY_HAND[0].files[0] },
+                "U-Boot: add kexec_load_disabled=0 to the append lines of /boot/extlinux/extlinux.conf",
+            ),
+            (
+                BootLoader::ByHand { what: &BY_HAND[1], file: "/boot/limine.conf" },
+                "limine: add kexec_load_disabled=0 to the cmdline: lines of /boot/limine.conf",
+            ),
             (
                 BootLoader::Diskless { files: vec!["/media/usb/boot/grub/grub.cfg".into()] },
                 "/media/usb/boot/grub/grub.cfg",
