@@ -5,7 +5,7 @@ use super::each;
 use super::refusal::why_not;
 use crate::base::text::{Shown, Size};
 use crate::failure::{BadKey, Failure, NotDone, Unusable};
-use crate::host::sys::process::strerror;
+use crate::host::sys::process::{is_root, strerror};
 use crate::known::call::Call;
 use crate::known::refusal::{Attempt, Obstacle, Refusal};
 use crate::known::shutdown::{Decision, SKIP_FILE, Verdict};
@@ -17,7 +17,9 @@ impl Display for Failure {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Usage { applet, what } => usage(f, applet, what),
-            Failure::Unusable { path, why } => write!(f, "unable to read {}: {why}", path.shown()),
+            Failure::Unusable { path, why } => {
+                write!(f, "unable to read {}: {why}{}", path.shown(), who_can(*why, is_root()))
+            }
             Failure::Kernel { path, why } => write!(f, "unable to load {}: {why}", path.shown()),
             Failure::Initrd { path, why } => write!(f, "unable to use the initrd {}: {why}", path.shown()),
             Failure::TooManyInitrds { given, limit } => write!(
@@ -157,6 +159,14 @@ fn no_initrd(f: &mut Formatter<'_>, kernel: &OsStr, tried: &[OsString], there: &
     )
 }
 
+/// The remedy for a file that this user may not read: root may read every file.
+fn who_can(why: Unusable, is_root: bool) -> &'static str {
+    match why {
+        Unusable::System(Errno::EACCES) if !is_root => "\n  run it as root",
+        _ => "",
+    }
+}
+
 /// Says that none of these files exists.
 fn absent(f: &mut Formatter<'_>, tried: &[OsString]) -> fmt::Result {
     match tried {
@@ -280,6 +290,13 @@ impl Display for NotDone {
 mod tests {
     use super::*;
     use crate::known::shutdown::Decision;
+
+    #[test]
+    fn a_file_for_root_alone_needs_root() {
+        assert_eq!(who_can(Errno::EACCES.into(), false), "\n  run it as root");
+        assert_eq!(who_can(Errno::EACCES.into(), true), "");
+        assert_eq!(who_can(Errno::ENOENT.into(), false), "");
+    }
 
     #[test]
     fn what_services_meet_has_its_own_words() {

@@ -102,6 +102,8 @@ fn dry_run_draws_without_privilege_and_loads_nothing() {
     let first = "pack; chmod 644 /tmp/next.cpio\n\
                  echo 'nobody:x:65534:65534::/:/bin/sh' >/etc/passwd\n\
                  su nobody -c '/sbin/kexec-load /boot/vmlinuz --initrd /tmp/next.cpio --dry-run; echo NOBODY $?'\n\
+                 cp /tmp/next.cpio /tmp/own.cpio; chmod 600 /tmp/own.cpio\n\
+                 su nobody -c '/sbin/kexec-load /boot/vmlinuz --initrd /tmp/own.cpio --dry-run'\n\
                  run kexec-load /boot/vmlinuz --initrd /tmp/next.cpio --dry-run\n\
                  su nobody -c '/sbin/kexec-load /boot/vmlinuz --initrd /tmp/next.cpio; echo NOBODY-LOADS $?'\n\
                  echo LOADED $(cat /sys/kernel/kexec_loaded)\n";
@@ -112,6 +114,7 @@ fn dry_run_draws_without_privilege_and_loads_nothing() {
         let console = Vm::new(kernel).stage(1, first).run();
         console
             .has("NOBODY 0")
+            .has("unable to read /tmp/own.cpio: Permission denied\n  run it as root")
             .has("/proc/iomem hides its addresses from this user")
             .has("EXIT 0 of kexec-load")
             .has("K kernel")

@@ -66,7 +66,7 @@ fn life(init: Init, kernel: Kernel) {
             &format!("kexec-load >/dev/null\nrc-service kexec-load skip\nrc-kexec doctor --porcelain\n{reboot}"),
             End::Firmware,
         )
-        .boot(&format!("rc-service kexec-load skip\nrc-service kexec-load restart\n{reboot}"), End::Kexec)
+        .boot(&format!("rc-service kexec-load reload\nrc-service kexec-load skip\nrc-service kexec-load restart\n{reboot}"), End::Kexec)
         // Disabled: nothing is left, and reboots are the firmware's.
         .boot(
             &format!(
@@ -82,6 +82,9 @@ fn life(init: Init, kernel: Kernel) {
     assert_eq!(boots[2].count("no kernel is loaded"), 2);
     assert_eq!(boots[2].count("Loading a kernel"), 1);
     boots[3].has("skip\tbad\t").has("reboot\tbad\tordinary").has_not("Starting the loaded kernel");
+    boots[4]
+        .has("No kernel is loaded, so there is none to replace")
+        .has("EXIT 0 of rc-service kexec-load reload");
     boots[4].has("Making reboots ordinary ones ... [ ok ]").has("Loading a kernel");
     boots[5]
         .has("no kernel is loaded")

@@ -86,6 +86,12 @@ pub fn page_size() -> usize {
     usize::try_from(unsafe { libc::getauxval(libc::AT_PAGESZ) }).unwrap_or(0)
 }
 
+/// Whether this process runs as root (geteuid(2)).
+pub fn is_root() -> bool {
+    // SAFETY: the call only returns a number, and does not fail.
+    unsafe { libc::geteuid() == 0 }
+}
+
 /// personality(2): the native one.
 const PER_LINUX: libc::c_ulong = 0;
 
