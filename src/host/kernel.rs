@@ -29,13 +29,17 @@ pub fn release() -> Result<String> {
 
 /// `boot`, when fstab(5) has a file system for this directory, and it is not mounted.
 pub fn unmounted(boot: &OsStr) -> Option<OsString> {
-    let second_word_is = |line: &[u8], wanted: &[u8]| {
+    let dir = boot.as_bytes();
+    (lists("/etc/fstab", dir) && !lists("/proc/mounts", dir)).then(|| boot.to_os_string())
+}
+
+/// Whether a table such as fstab(5) has a file system for this directory.
+pub fn lists(table: &str, dir: &[u8]) -> bool {
+    let has_it = |line: &[u8]| {
         let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-        !line.starts_with(b"#") && words.nth(1) == Some(wanted)
+        !line.starts_with(b"#") && words.nth(1) == Some(dir)
     };
-    let lists =
-        |path: &str| parts(&read_or_empty(path), b'\n').any(|line| second_word_is(line, boot.as_bytes()));
-    (lists("/etc/fstab") && !lists("/proc/mounts")).then(|| boot.to_os_string())
+    parts(&read_or_empty(table), b'\n').any(has_it)
 }
 
 /// The kind of container that this process runs in; `None` when none has left its mark.

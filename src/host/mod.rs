@@ -1,6 +1,7 @@
 //! The running machine: every file, /proc, /sys, and every system call. The only unsafe code of
 //! the crate is in [`sys`].
 
+pub mod another_root;
 pub mod exposure;
 pub mod files;
 pub mod init;

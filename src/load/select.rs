@@ -6,7 +6,7 @@
 
 use super::request::{Initrds, KernelChoice, Request};
 use crate::failure::{Failure, Result};
-use crate::host::{files, kernel, machine};
+use crate::host::{another_root, files, kernel, machine};
 use crate::known::kernel_name::{self, Release};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -57,20 +57,24 @@ const UNIFIED: [&str; 3] = ["", "/efi", "/boot/efi"];
 pub fn select(request: &Request) -> Result<Chosen> {
     let (kernel, newest_of, beside) = match &request.kernel {
         KernelChoice::Named { path, finds_initrds } => {
-            (path.clone(), None, finds_initrds.then(|| Beside::of(path)))
+            let kernel = if *finds_initrds { another_root::inside(path) } else { path.clone() };
+            (kernel, None, finds_initrds.then(|| Beside::of(path)))
         }
         KernelChoice::Installed { boot, flavour } => {
             let running = match flavour {
                 Some(flavour) => flavour.clone(),
                 None => kernel::release()?,
             };
-            let found = installed(boot, &running)?;
+            let found = installed(&another_root::inside(boot), &running)?;
             (found.kernel, found.newest_of, Some(found.beside))
         }
     };
     let initrds = match (&request.initrds, beside) {
         (Initrds::None, _) => Source::Named(Vec::new()),
-        (Initrds::These(files), _) => Source::Named(files.clone()),
+        (Initrds::These(files), None) => Source::Named(files.clone()),
+        (Initrds::These(files), Some(_)) => {
+            Source::Named(files.iter().map(|path| another_root::inside(path)).collect())
+        }
         (Initrds::Unsaid, None) => Source::Own,
         (Initrds::Unsaid, Some(beside)) => Source::OwnElse(beside),
     };
@@ -246,12 +250,12 @@ impl Beside {
     }
 }
 
-/// The path of a file in `dir`, its name in parts.
+/// The path of a file in `dir`, its name in parts, without links that lead out of another system.
 fn in_dir(dir: &OsStr, name: &[&OsStr]) -> OsString {
     let mut path = dir.to_os_string();
     path.push("/");
     name.iter().for_each(|part| path.push(part));
-    path
+    another_root::inside(&path)
 }
 
 #[cfg(test)]

@@ -209,6 +209,8 @@ fn fill(folder: &Folder, name: &str, kernel: Kernel) -> PathBuf {
 /// An ext4 disk as a system leaves it that lost its power: its journal is not replayed yet.
 fn ext4(folder: &Folder, label: &str, uuid: &str) -> PathBuf {
     let files = fill(folder, "ext4", Kernel::Alpine);
+    // As its own system means it, whose root is the disk.
+    symlink("/boot", files.join("kernels")).unwrap();
     let disk = folder.path("ext4.disk");
     run(Command::new("mke2fs")
         .args(["-q", "-t", "ext4", "-L", label, "-U", uuid, "-d"])
@@ -247,7 +249,7 @@ fn from_an_ext4_disk_by_its_label_with_the_initrds_beside_the_kernel() {
         Kernel::Alpine,
         &pack(&mkinitfs(Kernel::Alpine).path("image")),
         &format!(
-            "kexec_load_disabled=0 {RDINIT} \"rckexec.dev=LABEL=MY BOOT\" rckexec.kernel=/boot/vmlinuz-virt \
+            "kexec_load_disabled=0 {RDINIT} \"rckexec.dev=LABEL=MY BOOT\" rckexec.kernel=/kernels/vmlinuz-virt \
              rckexec.append=\"stage=2 mark=x\" note=\"two  words\" -- for init"
         ),
         &[&disk],
