@@ -7,6 +7,7 @@ pub mod files;
 pub mod init;
 pub mod kernel;
 pub mod machine;
+pub mod medium;
 pub mod memory;
 pub mod openrc;
 pub mod refusal;

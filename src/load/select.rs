@@ -6,7 +6,7 @@
 
 use super::request::{Initrds, KernelChoice, Request};
 use crate::failure::{Failure, Result};
-use crate::host::{another_root, files, kernel, machine};
+use crate::host::{another_root, files, kernel, machine, medium};
 use crate::known::kernel_name::{self, Release};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -65,7 +65,9 @@ pub fn select(request: &Request) -> Result<Chosen> {
                 Some(flavour) => flavour.clone(),
                 None => kernel::release()?,
             };
-            let found = installed(&another_root::inside(boot), &running)?;
+            let look = |dir: &OsStr| installed(&another_root::inside(dir), &running);
+            let media = || if boot == "/boot" { medium::boot_folders() } else { Vec::new() };
+            let found = look(boot).or_else(|failure| only(media(), &look).ok_or(failure))?;
             (found.kernel, found.newest_of, Some(found.beside))
         }
     };
@@ -85,6 +87,13 @@ struct Found {
     kernel: OsString,
     newest_of: Option<String>,
     beside: Beside,
+}
+
+/// What is found in exactly one of these folders.
+fn only<T>(folders: Vec<OsString>, look: &dyn Fn(&OsStr) -> Result<T>) -> Option<T> {
+    let mut found = folders.iter().filter_map(|folder| look(folder).ok());
+    let only = found.next();
+    if found.next().is_some() { None } else { only }
 }
 
 /// The kernel in `boot` with the flavour of `running`, a release or a flavour.
@@ -298,6 +307,22 @@ mod tests {
             boot.found("6.12.31-0-virt", true).unwrap(),
             ["vmlinuz-virt", "intel-ucode.img", "amd-ucode.img", "initramfs-virt"]
         );
+    }
+
+    #[test]
+    fn a_diskless_systems_kernel_is_on_the_one_medium_that_has_it() {
+        let (usb, cdrom, data) = (
+            Boot::with("usb", &["vmlinuz-lts", "initramfs-lts"]),
+            Boot::with("cdrom", &["vmlinuz-lts"]),
+            Boot::with("data", &["vmlinuz-virt"]),
+        );
+        let look = |dir: &OsStr| installed(dir, "6.12.31-0-lts").map(|found| found.kernel);
+        let dir = |boot: &Boot| boot.0.clone().into_os_string();
+        let kernel = usb.0.join("vmlinuz-lts").into_os_string();
+        assert_eq!(only(vec![dir(&data), dir(&usb)], &look), Some(kernel));
+        // Which of two counts, the user says (kexec_boot).
+        assert_eq!(only(vec![dir(&cdrom), dir(&usb)], &look), None);
+        assert_eq!(only(vec![dir(&data)], &look), None);
     }
 
     #[test]
