@@ -32,7 +32,7 @@ _rc_kexec() {
 		what="$what --load -l --exec -e --force -f --unload -u --status -S --load-panic -p --debug -d \
 			--initrd --append --command-line --reuse-cmdline --dtb --type -t --mem-min --mem-max \
 			--kexec-syscall -c --kexec-file-syscall -s --kexec-syscall-auto -a \
-			--no-sync -y --no-checks -i --no-ifdown -x"
+			--noefi --no-sync -y --no-checks -i --no-ifdown -x"
 		;;
 	doctor) what="$what $load --porcelain --warn --when-unknown" ;;
 	going-down) what="$what --when-unknown --arm --disarm --setup --skip --rescue" ;;

@@ -416,6 +416,7 @@ pub fn plan_x86(data: &[u8]) -> bool {
         smbios: numbers.flag().then(|| numbers.address()),
         acpi_rsdp: numbers.flag().then(|| numbers.address()),
         runtime_map: Table::new(),
+        is_wanted: numbers.flag(),
     };
     for _ in 0..numbers.number(1) % 8 {
         let range = EfiRange {

@@ -7,7 +7,7 @@ use crate::base::text::{parse_decimal, parse_hex};
 use crate::failure::{NotDone, Result};
 use crate::jump::{self, When};
 use crate::known::call::Call;
-use crate::load::{After, Base, Choice, Goal, Initrds, KernelChoice, Line, Request};
+use crate::load::{After, Base, Choice, Efi, Goal, Initrds, KernelChoice, Line, Request};
 use crate::settings::Origin;
 use crate::status;
 use argh::ArgsInfo;
@@ -85,6 +85,96 @@ pub struct Options {
     /// accepted, does nothing: rc-kexec takes no interface down
     #[argh(switch, short = 'x')]
     no_ifdown: bool,
+    /// leave EFI out: the next kernel gets no EFI runtime services
+    #[argh(switch)]
+    noefi: bool,
+    /// kexec-tools has it; it does nothing here
+    #[argh(switch, hidden_help)]
+    reset_vga: bool,
+    /// kexec-tools has it; it does nothing here
+    #[argh(switch, hidden_help)]
+    console_vga: bool,
+    /// kexec-tools has it; it does nothing here
+    #[argh(switch, hidden_help)]
+    console_serial: bool,
+    /// kexec-tools has it; it does nothing here
+    #[argh(switch, hidden_help)]
+    args_linux: bool,
+    /// kexec-tools has it; it does nothing here
+    #[argh(switch, hidden_help)]
+    pass_memmap_cmdline: bool,
+    /// kexec-tools has it; it does nothing here
+    #[argh(switch, hidden_help)]
+    reuse_video_type: bool,
+    /// kexec-tools has it; it does nothing here
+    #[argh(switch, hidden_help)]
+    no_cma: bool,
+    /// kexec-tools has it; it does nothing here
+    #[argh(switch, hidden_help)]
+    hotplug: bool,
+    /// kexec-tools has it; it does nothing here
+    #[argh(switch, hidden_help)]
+    force_dtb: bool,
+    /// kexec-tools has it; it does nothing here
+    #[argh(switch, hidden_help)]
+    dt_no_old_root: bool,
+    /// kexec-tools has it; it does nothing here
+    #[argh(switch, hidden_help)]
+    kexec_file_syscall_debug: bool,
+    /// kexec-tools has it; it does nothing here
+    #[argh(switch, hidden_help)]
+    elf32_core_headers: bool,
+    /// kexec-tools has it; it does nothing here
+    #[argh(switch, hidden_help)]
+    elf64_core_headers: bool,
+    /// kexec-tools has it; it does nothing here
+    #[argh(option, hidden_help)]
+    serial: Option<String>,
+    /// kexec-tools has it; it does nothing here
+    #[argh(option, hidden_help)]
+    serial_baud: Option<String>,
+    /// kexec-tools has it; refused here
+    #[argh(switch, hidden_help)]
+    real_mode: bool,
+    /// kexec-tools has it; refused here
+    #[argh(switch, hidden_help)]
+    entry_32bit: bool,
+    /// kexec-tools has it; refused here
+    #[argh(switch, hidden_help)]
+    args_elf: bool,
+    /// kexec-tools has it; refused here
+    #[argh(switch, hidden_help)]
+    args_none: bool,
+    /// kexec-tools has it; refused here
+    #[argh(switch, hidden_help)]
+    load_preserve_context: bool,
+    /// kexec-tools has it; refused here
+    #[argh(switch, hidden_help)]
+    load_jump_back_helper: bool,
+    /// kexec-tools has it; refused here
+    #[argh(switch, hidden_help)]
+    load_live_update: bool,
+    /// kexec-tools has it; refused here
+    #[argh(switch, hidden_help)]
+    exec_live_update: bool,
+    /// kexec-tools has it; refused here
+    #[argh(switch, hidden_help)]
+    reuseinitrd: bool,
+    /// kexec-tools has it; refused here
+    #[argh(switch, hidden_help)]
+    print_ckr_size: bool,
+    /// kexec-tools has it; refused here
+    #[argh(option, hidden_help)]
+    entry: Option<String>,
+    /// kexec-tools has it; refused here
+    #[argh(option, hidden_help)]
+    module: Option<String>,
+    /// kexec-tools has it; refused here
+    #[argh(option, hidden_help)]
+    port: Option<String>,
+    /// kexec-tools has it; refused here
+    #[argh(option, hidden_help)]
+    port_lsr: Option<String>,
     /// print details
     #[argh(switch, short = 'd')]
     debug: bool,
@@ -106,6 +196,7 @@ pub fn command(words: &Words) -> Result<Command> {
     if words.has("--load-panic") {
         return Err(NotDone::CrashKernel.into());
     }
+    refuse(words)?;
     let kernel = super::only_kernel(words)?;
     if words.has("--unload") {
         return unload(words, kernel.is_none());
@@ -141,6 +232,9 @@ fn load(words: &Words, kernel: OsString) -> Result<Load> {
             words.misused("unable to use --mem-min and --mem-max with -s: kexec_file_load accepts no bounds")
         );
     }
+    if call == Choice::Only(Call::FileLoad) && words.has("--noefi") {
+        return Err(words.misused("unable to use --noefi with -s: kexec_file_load always hands EFI on"));
+    }
     // --append and --command-line are two names of one option; the last one counts.
     let append = words.last_of(&["--append", "--command-line"]).map(|(_, value)| *value);
     let request = Request {
@@ -153,6 +247,7 @@ fn load(words: &Words, kernel: OsString) -> Result<Load> {
         },
         dtb: words.last("--dtb").map(OsStr::to_os_string),
         kind: words.last("--type").map(OsStr::to_os_string),
+        efi: if words.has("--noefi") { Efi::LeftOut } else { Efi::HandedOn },
         call,
         bounds,
         ..Request::default()
@@ -172,9 +267,61 @@ fn load(words: &Words, kernel: OsString) -> Result<Load> {
     })
 }
 
-/// The options that rc-kexec accepts and ignores.
+/// The options that rc-kexec accepts and ignores: those that say what it does anyway, and those for
+/// what it does not have, a purgatory with output or a crash kernel.
+const IGNORED: [&str; 17] = [
+    "--no-ifdown",
+    "--no-checks",
+    "--reset-vga",
+    "--console-vga",
+    "--console-serial",
+    "--serial",
+    "--serial-baud",
+    "--args-linux",
+    "--pass-memmap-cmdline",
+    "--reuse-video-type",
+    "--no-cma",
+    "--hotplug",
+    "--force-dtb",
+    "--dt-no-old-root",
+    "--kexec-file-syscall-debug",
+    "--elf32-core-headers",
+    "--elf64-core-headers",
+];
+
 fn ignored(words: &Words) -> Vec<&'static str> {
-    ["--no-ifdown", "--no-checks"].into_iter().filter(|name| words.has(name)).collect()
+    IGNORED.into_iter().filter(|name| words.has(name)).collect()
+}
+
+/// The options of kexec(8) that rc-kexec cannot do, and what to do instead.
+const REFUSED: [(&str, &str); 14] = [
+    ("--real-mode", "a kernel is entered at its 32-bit or 64-bit entry; leave it out"),
+    ("--entry-32bit", "a 64-bit kernel is entered at its 64-bit entry; leave it out"),
+    ("--entry", "the kernel's header says where its entry is; leave it out"),
+    ("--args-elf", "a vmlinux is started by the Linux boot protocol; leave it out"),
+    ("--args-none", "a kernel is started by the Linux boot protocol; leave it out"),
+    ("--module", "multiboot is not supported; an initrd is --initrd FILE"),
+    ("--reuseinitrd", "the running kernel's initrd is gone; name it: --initrd FILE"),
+    ("--load-preserve-context", "a kernel that is started does not come back; load it with -l"),
+    ("--load-jump-back-helper", "a kernel that is started does not come back; load it with -l"),
+    ("--load-live-update", "live updates are not supported; load it with -l"),
+    ("--exec-live-update", "live updates are not supported; start the loaded kernel with -e"),
+    ("--print-ckr-size", "crash kernels are not supported; the size is in /sys/kernel/kexec_crash_size"),
+    ("--port", "the trampoline prints nothing; leave it out"),
+    ("--port-lsr", "the trampoline prints nothing; leave it out"),
+];
+
+/// Whether an option is here because kexec-tools has it, and for no other reason.
+#[cfg(test)]
+pub fn is_known_alone(name: &str) -> bool {
+    IGNORED.iter().skip(2).any(|known| *known == name) || REFUSED.iter().any(|(known, _)| *known == name)
+}
+
+fn refuse(words: &Words) -> Result<()> {
+    match REFUSED.iter().find(|(name, _)| words.has(name)) {
+        Some((name, instead)) => Err(words.misused(&format!("unable to use {name}: {instead}"))),
+        None => Ok(()),
+    }
 }
 
 fn choice(words: &Words) -> Result<Choice> {

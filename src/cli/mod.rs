@@ -447,6 +447,54 @@ mod tests {
     }
 
     #[test]
+    fn every_option_of_kexec_tools_is_known() {
+        // Of 2.0.32 on x86 and arm64 (kexec/kexec.h, arch/*/include/arch/options.h): with what they
+        // need beside them, and whether they load.
+        let table = [
+            ("--reset-vga", true),
+            ("--console-vga", true),
+            ("--console-serial", true),
+            ("--serial=0x3f8", true),
+            ("--serial-baud 9600", true),
+            ("--args-linux", true),
+            ("--pass-memmap-cmdline", true),
+            ("--reuse-video-type", true),
+            ("--no-cma", true),
+            ("--hotplug", true),
+            ("--force-dtb", true),
+            ("--dt-no-old-root", true),
+            ("--kexec-file-syscall-debug", true),
+            ("--elf32-core-headers", true),
+            ("--elf64-core-headers", true),
+            ("--noefi", true),
+            ("--real-mode", false),
+            ("--entry-32bit", false),
+            ("--args-elf", false),
+            ("--args-none", false),
+            ("--load-jump-back-helper", false),
+            ("--load-live-update", false),
+            ("--exec-live-update", false),
+            ("--print-ckr-size", false),
+            ("--port 0x3f8", false),
+            ("--port-lsr 0x3fd", false),
+        ];
+        for (words, loads) in table {
+            let line = format!("kexec -l /k {words}");
+            match run(&line).1 {
+                Ok(Command::Load(_)) => assert!(loads, "{line}"),
+                Err(refusal) => {
+                    let said = refusal.to_string();
+                    let name = words.split([' ', '=']).next().unwrap();
+                    assert!(!loads && said.contains(&format!("unable to use {name}: ")), "{line}: {said}");
+                }
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+        assert_eq!(parsed("kexec -l /k --reset-vga --serial=x").0.ignored, ["--reset-vga", "--serial"]);
+        assert_eq!(load("kexec -l /k --noefi").efi, crate::load::Efi::LeftOut);
+    }
+
+    #[test]
     fn wrong_use_says_what_is_wrong() {
         let table = [
             ("kexec --frob /k", "unknown option --frob"),
@@ -461,6 +509,12 @@ mod tests {
             ("kexec -e /a", "-f loads and starts"),
             ("kexec -le /a", "-f loads and starts"),
             ("kexec -s -l /k --mem-max=0x1000", "accepts no bounds"),
+            ("kexec -s -l /k --noefi", "kexec_file_load always hands EFI on"),
+            ("kexec -l /k --real-mode", "unable to use --real-mode: a kernel is entered at"),
+            ("kexec -l /k --entry=0x100", "unable to use --entry: the kernel's header says"),
+            ("kexec -l /k --module x", "an initrd is --initrd FILE"),
+            ("kexec --load-preserve-context -l /k", "load it with -l"),
+            ("kexec -l /k --reuseinitrd", "name it: --initrd FILE"),
             ("kexec -l /k --mem-min=q", "--mem-min"),
             ("kexec -l /k --mem-min=0x2000 --mem-max=0x1000", "--mem-max"),
             ("kexec-load --syscall both", "--syscall"),
@@ -537,6 +591,11 @@ mod tests {
             };
             assert!(text.starts_with(&format!("Usage: {name} ")), "{text}");
             for option in (applet.options)().flags {
+                // What kexec-tools alone does is no part of the help.
+                if name == "kexec" && kexec::is_known_alone(words::full_name(option)) {
+                    assert!(option.hidden, "{}", option.long);
+                    continue;
+                }
                 assert!(text.contains(words::full_name(option)), "{name}: {}\n{text}", option.long);
                 let names = |row: &argh::FlagInfo| row.long == words::full_name(option) && !row.hidden;
                 assert!((applet.options)().flags.iter().any(names), "{name}: {}", option.long);

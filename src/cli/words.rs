@@ -89,7 +89,10 @@ impl<'a> Words<'a> {
         if let Some(row) = self.table.iter().find(|row| row.long.as_bytes() == name) {
             return Ok(row);
         }
-        let mut matching = self.table.iter().filter(|row| row.long.as_bytes().starts_with(name));
+        let begins = |row: &&'static FlagInfo<'static>| row.long.as_bytes().starts_with(name);
+        // What is in the help goes before what is known beside it.
+        let shown = self.table.iter().any(|row| begins(&row) && !row.hidden);
+        let mut matching = self.table.iter().filter(begins).filter(|row| !(shown && row.hidden));
         let Some(row) = matching.next() else {
             return Err(self.misused(&format!("unknown option {text}")));
         };

@@ -51,6 +51,13 @@ impl Drop for X86 {
 }
 
 impl X86 {
+    /// Makes the layout leave EFI out, but for ACPI's root pointer.
+    pub fn leave_out_efi(&mut self) {
+        if let Some(efi) = &mut self.efi {
+            efi.is_wanted = false;
+        }
+    }
+
     /// The inputs of the layout. Every segment has to lie in `bounds`.
     pub fn inputs<'m>(&'m self, memory: &'m Memory, bounds: Range) -> x86::Inputs<'m> {
         x86::Inputs {
@@ -172,7 +179,7 @@ fn efi() -> Result<Option<Efi>> {
     if !is_efi() {
         return Ok(None);
     }
-    let mut efi = Efi::default();
+    let mut efi = Efi { is_wanted: true, ..Efi::default() };
     let field = |name: &str| value(format_args!("/sys/firmware/efi/{name}"));
     let address = |name| field(name).and_then(|text| parse_hex(&text));
     let path = "/sys/firmware/efi/systab";

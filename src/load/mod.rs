@@ -46,7 +46,9 @@ mod select;
 
 pub use files::Files;
 pub use payload::{HandsOn, Layout, Payload, kernel, open, with_initrds};
-pub use request::{AddedFile, After, Base, Choice, Goal, Initrds, KernelChoice, Key, KeyFile, Line, Request};
+pub use request::{
+    AddedFile, After, Base, Choice, Efi, Goal, Initrds, KernelChoice, Key, KeyFile, Line, Request,
+};
 pub use route::{Route, Why, asks_for_calls, memory_size, permit, rehearse, route};
 pub use select::{Chosen, select};
 

@@ -4,7 +4,7 @@ use super::files::Files;
 use super::initrds::{self, Initrd};
 use super::kernel::Kernel;
 use super::line;
-use super::request::Request;
+use super::request::{Efi, Request};
 use super::select::Chosen;
 use crate::base::cmdline;
 use crate::base::range::Range;
@@ -40,6 +40,7 @@ pub struct Payload<'f> {
     /// The running kernel's command line; empty when it cannot be read.
     pub running: Vec<u8>,
     /// The bounds of the request for every segment.
+    efi: Efi,
     bounds: Range,
     /// Whether a key is added.
     pub has_key: bool,
@@ -116,6 +117,7 @@ pub fn with_initrds<'f>(
         line,
         running: running.unwrap_or_default(),
         bounds: request.bounds,
+        efi: request.efi,
         has_key: request.key.file().is_some(),
     })
 }
@@ -155,7 +157,10 @@ impl Payload<'_> {
         // One architecture uses one layout. The linker drops the other.
         match (&self.kernel.image, cfg!(target_arch = "aarch64")) {
             (Image::BzImage(image), false) => {
-                let running = machine::x86()?;
+                let mut running = machine::x86()?;
+                if self.efi == Efi::LeftOut {
+                    running.leave_out_efi();
+                }
                 loop {
                     let inputs = running.inputs(memory, self.bounds);
                     let (plan, efi) = x86::plan(image, &initrds, line, &inputs).map_err(no_plan)?;

@@ -23,6 +23,8 @@ pub struct Request {
     pub dtb: Option<OsString>,
     /// The type that the kernel file must have, as kexec(8) spells types.
     pub kind: Option<OsString>,
+    /// What the next kernel is told of EFI (x86).
+    pub efi: Efi,
     /// The system call.
     pub call: Choice,
     /// The addresses at which segments may lie.
@@ -155,6 +157,16 @@ impl Key {
             Key::File(file) | Key::Blank(file) => Some(file),
         }
     }
+}
+
+/// What the next kernel is told of EFI (x86).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Efi {
+    /// What the running kernel knows, so that it has the runtime services.
+    #[default]
+    HandedOn,
+    /// Nothing, as with kexec(8)'s `--noefi`; but where ACPI's tables are.
+    LeftOut,
 }
 
 /// Which system call to load with.

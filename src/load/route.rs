@@ -1,7 +1,7 @@
 //! Which system call loads: one decision, with its reason.
 
 use super::payload::{Layout, Payload};
-use super::request::{Choice, Key, Request};
+use super::request::{Choice, Efi, Key, Request};
 use crate::base::range::Range;
 use crate::failure::{Failure, NotDone, Result};
 use crate::host::memory::Memory;
@@ -102,6 +102,7 @@ fn needs_load(request: &Request, payload: &Payload) -> bool {
     request.key != Key::Absent
         || payload.dtb.is_some()
         || request.bounds != Range::ALL
+        || request.efi == Efi::LeftOut
         || payload.kernel.only_by_segments()
 }
 

@@ -98,6 +98,20 @@ fn uefi_with_a_part_missing_starts_without_runtime_services_and_says_so() {
 }
 
 #[test]
+fn noefi_starts_without_runtime_services() {
+    let first = LoadAndJump::new().loader("kexec --noefi -l");
+    let second =
+        format!("{SAY}ls /sys/firmware/efi || echo NO EFI\ndmesg | grep -c ACPI | sed 's/^/ACPI /'\n");
+    let console = Vm::new(Kernel::Debian).uefi().stage(1, first).stage(2, second).run();
+    console
+        .has("EXIT 0 of kexec\n")
+        .has("STAGE 2 ENDS")
+        .has("note: the next kernel will have no EFI runtime services: --noefi asks for that")
+        .has("NO EFI");
+    assert_ne!(console.only("ACPI"), "0", "{}", console.shown());
+}
+
+#[test]
 fn boot_params_carry_what_the_firmware_said() {
     // screen_info and EDID, EDD and its signatures, RSDP, secure boot, and the kinds
     // of setup_data: 9 is a random seed, 4 is EFI.

@@ -37,6 +37,8 @@ pub struct EfiRange {
 /// What the running kernel knows of EFI (/sys/firmware/efi).
 #[derive(Clone, Debug, Default)]
 pub struct Efi {
+    /// Whether the next kernel is to have it.
+    pub is_wanted: bool,
     /// Whether the firmware is 64-bit (`fw_platform_size`).
     pub is_64_bit: bool,
     /// The physical address of the vendor's name (`fw_vendor`).
@@ -77,6 +79,9 @@ impl fmt::Display for EfiState {
 /// machine without EFI.
 pub fn state(kernel: &BzImage, inputs: &Inputs) -> EfiState {
     let Some(efi) = inputs.efi else { return EfiState::NoEfi };
+    if !efi.is_wanted {
+        return EfiState::Left("--noefi asks for that");
+    }
     if enters_32(kernel, inputs) {
         return EfiState::Left("a kernel that is entered in 32-bit mode does not take EFI over");
     }
@@ -183,7 +188,8 @@ mod tests {
 
     #[test]
     fn efi_with_any_part_missing_is_left_out_but_for_acpi() {
-        let parts: [fn(&mut Fixture); 6] = [
+        let parts: [fn(&mut Fixture); 7] = [
+            |fixture| fixture.efi.as_mut().unwrap().is_wanted = false,
             |fixture| fixture.efi.as_mut().unwrap().runtime_map.clear(),
             |fixture| fixture.efi.as_mut().unwrap().fw_vendor = None,
             |fixture| fixture.efi.as_mut().unwrap().config_table = None,

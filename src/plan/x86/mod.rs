@@ -245,6 +245,7 @@ mod tests {
             let mut runtime_map = Table::new();
             assert_eq!((runtime_map.push(range), runtime_map.push(range)), (Ok(()), Ok(())));
             self.efi = Some(Efi {
+                is_wanted: true,
                 is_64_bit: true,
                 fw_vendor: Some(0x7f00_0018),
                 config_table: Some(0x7f00_0098),
