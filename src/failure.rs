@@ -243,6 +243,8 @@ pub enum Unusable {
     Special,
     /// Its length changed after it was checked.
     Changed,
+    /// It has more bytes than the machine's memory, which has so many.
+    LargerThanMemory(u64),
 }
 
 impl From<Errno> for Unusable {

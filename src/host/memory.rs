@@ -225,6 +225,11 @@ pub fn anonymous_kib() -> Option<u64> {
     kib_of(&read_or_empty("/proc/self/status"), b"RssAnon:")
 }
 
+/// The machine's memory, in bytes (MemTotal).
+pub fn total() -> Result<u64> {
+    Ok(kib_of(&read_whole("/proc/meminfo")?, b"MemTotal:").unwrap_or(0).saturating_mul(1024))
+}
+
 /// The largest decoded image that is accepted, in bytes: half of RAM, because the kernel loads no
 /// more (kernel/kexec_core.c, sanity_check_segment_list), and half of the available memory, so
 /// that a decoder's window has room beside it.

@@ -52,6 +52,8 @@ pub(super) const XLF_5LEVEL: u16 = 1 << 5;
 const OLDEST: u16 = 0x206;
 /// The first protocol whose header has `pref_address` and `init_size`.
 const WITH_INIT_SIZE: u16 = 0x20a;
+/// The first protocol whose header has `payload_offset` and `payload_length`: before it they are code.
+const WITH_PAYLOAD: u16 = 0x208;
 /// The first protocol whose header has `xloadflags`.
 const WITH_XLOADFLAGS: u16 = 0x20c;
 
@@ -122,7 +124,7 @@ impl<'a> BzImage<'a> {
         if byte(bytes, LOADFLAGS) & LOADED_HIGH == 0 {
             return Err(Defect::LoadedLow);
         }
-        let protected_mode = protected_mode(bytes)?;
+        let protected_mode = protected_mode(bytes, protocol)?;
         let (pref_address, init_size) = memory(bytes, protocol)?;
         let kernel_alignment = number(bytes, KERNEL_ALIGNMENT);
         if !kernel_alignment.is_power_of_two() {
@@ -186,7 +188,8 @@ impl<'a> BzImage<'a> {
     /// The kernel's version from its banner. `None` for a compressed kernel, whose header has
     /// the version.
     pub fn version_in_code(&self) -> Option<&'a str> {
-        let unpacked = u32_at(self.bytes, PAYLOAD_LENGTH) == Some(0);
+        let has_field = self.protocol >= WITH_PAYLOAD;
+        let unpacked = has_field && u32_at(self.bytes, PAYLOAD_LENGTH) == Some(0);
         if unpacked { super::version_in(self.protected_mode) } else { None }
     }
 }
@@ -208,7 +211,7 @@ fn code_size(bytes: &[u8]) -> u64 {
 }
 
 /// The protected-mode code, which lies after the setup code.
-fn protected_mode(bytes: &[u8]) -> Result<&[u8], Defect> {
+fn protected_mode(bytes: &[u8], protocol: u16) -> Result<&[u8], Defect> {
     // "The size of the setup code in 512-byte sectors. If this field is 0, the real value is 4.
     // The real-mode code consists of the boot sector (always one 512-byte sector) plus the
     // setup code."
@@ -222,9 +225,15 @@ fn protected_mode(bytes: &[u8]) -> Result<&[u8], Defect> {
         return Err(Defect::Header("syssize is 0"));
     }
     let promised = size.saturating_add(start as u64);
-    // Leave out what follows the code, such as a signature or padding.
-    let code = usize::try_from(promised).ok().and_then(|end| bytes.get(start..end));
-    let code = code.ok_or(Defect::Truncated { promised, present: bytes.len() as u64 })?;
+    // Leave out what follows the code, such as a signature or padding. The size is rounded up to whole
+    // paragraphs (arch/x86/boot/tools/build.c, sys_size), and a file may end where its code does.
+    let present = bytes.len() as u64;
+    let end = if promised.saturating_sub(present) < PARAGRAPH { promised.min(present) } else { promised };
+    let code = usize::try_from(end).ok().and_then(|end| bytes.get(start..end));
+    let code = code.ok_or(Defect::Truncated { promised, present })?;
+    if protocol < WITH_PAYLOAD {
+        return Ok(code);
+    }
     if number(bytes, PAYLOAD_OFFSET).saturating_add(number(bytes, PAYLOAD_LENGTH)) > size {
         return Err(Defect::Header("the payload reaches beyond syssize"));
     }
@@ -309,11 +318,15 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn one_byte_short_is_truncated_and_a_signature_is_not_loaded() {
-        let mut file = sample();
-        file.pop();
-        let promised = 3584;
-        assert_eq!(BzImage::parse(&file).unwrap_err(), Defect::Truncated { promised, present: promised - 1 });
+    fn a_paragraph_short_is_truncated_and_a_signature_is_not_loaded() {
+        // The size is rounded up to 16 bytes, so 15 may be missing.
+        let promised = 3584u64;
+        let short = |by: usize| sample()[..promised as usize - by].to_vec();
+        assert_eq!(BzImage::parse(&short(15)).unwrap().protected_mode().len(), 1024 - 15);
+        assert_eq!(
+            BzImage::parse(&short(16)).unwrap_err(),
+            Defect::Truncated { promised, present: promised - 16 }
+        );
         let mut signed = sample();
         signed.extend_from_slice(&[7; 1500]);
         assert_eq!(BzImage::parse(&signed).unwrap().protected_mode().len(), 1024);
@@ -322,7 +335,7 @@ pub(crate) mod tests {
     #[test]
     fn cut_anywhere_is_refused() {
         let file = sample();
-        for length in 0..file.len() {
+        for length in 0..=file.len() - 16 {
             let part = &file[..length];
             if looks_like(part) {
                 assert!(matches!(BzImage::parse(part), Err(Defect::Truncated { .. })), "{length}");
@@ -355,6 +368,17 @@ pub(crate) mod tests {
         let image = BzImage::parse(&file).unwrap();
         assert!(!image.is_64_bit() && !image.above_4g());
         assert_eq!((image.pref_address, image.init_size), (1 << 20, image.protected_mode().len() as u64 * 8));
+    }
+
+    #[test]
+    fn fields_that_the_protocol_does_not_have_are_code() {
+        let mut file = with(PAYLOAD_LENGTH, &[0xff; 4]);
+        bytes::put(&mut file, VERSION, &0x0207u16.to_le_bytes()).unwrap();
+        let image = BzImage::parse(&file).unwrap();
+        assert_eq!(image.protected_mode().len(), 1024);
+        bytes::put(&mut file, PAYLOAD_LENGTH, &[0; 4]).unwrap();
+        file[5 * SECTOR..5 * SECTOR + 24].copy_from_slice(b"Linux version 2.6.20 (x)");
+        assert_eq!(BzImage::parse(&file).unwrap().version_in_code(), None);
     }
 
     #[test]

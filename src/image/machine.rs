@@ -12,6 +12,8 @@ pub enum Machine {
     X86_64,
     /// 64-bit Arm.
     Arm64,
+    /// A machine of Linux's whose kernels rc-kexec does not load, by its name.
+    Foreign(&'static str),
     /// Another machine, with its number from the header.
     Other(u16),
 }
@@ -23,6 +25,9 @@ impl Machine {
             0x014c => Machine::X86,
             0x8664 => Machine::X86_64,
             0xaa64 => Machine::Arm64,
+            0x5064 => Machine::Foreign("riscv64"),
+            0x6264 => Machine::Foreign("loongarch64"),
+            0x01c2 | 0x01c4 => Machine::Foreign("32-bit Arm"),
             other => Machine::Other(other),
         }
     }
@@ -33,6 +38,13 @@ impl Machine {
             3 => Machine::X86,
             62 => Machine::X86_64,
             183 => Machine::Arm64,
+            243 => Machine::Foreign("riscv64"),
+            258 => Machine::Foreign("loongarch64"),
+            40 => Machine::Foreign("32-bit Arm"),
+            22 => Machine::Foreign("s390x"),
+            21 => Machine::Foreign("ppc64"),
+            20 => Machine::Foreign("ppc"),
+            8 => Machine::Foreign("mips"),
             other => Machine::Other(other),
         }
     }
@@ -44,6 +56,7 @@ impl fmt::Display for Machine {
             Machine::X86 => to.write_str("x86"),
             Machine::X86_64 => to.write_str("x86_64"),
             Machine::Arm64 => to.write_str("arm64"),
+            Machine::Foreign(name) => to.write_str(name),
             Machine::Other(number) => write!(to, "another machine ({number:#06x})"),
         }
     }
@@ -63,6 +76,8 @@ pub enum Defect {
     Header(&'static str),
     /// The file is for a machine whose kernels are not loaded from this format.
     Machine(Machine),
+    /// The file is no kernel: what it is, with its article; and behind a newline what to do.
+    NotKernel(&'static str),
 }
 
 /// The `size` bytes at `offset` of a file, or [`Defect::Truncated`].
@@ -82,8 +97,8 @@ mod tests {
     #[test]
     fn machines_have_names() {
         let names: Vec<String> =
-            [0x14c, 0x8664, 0xaa64, 0x6264].map(|n| Machine::from_coff(n).to_string()).into();
-        assert_eq!(names, ["x86", "x86_64", "arm64", "another machine (0x6264)"]);
+            [0x14c, 0x8664, 0xaa64, 0x6264, 0x0ebc].map(|n| Machine::from_coff(n).to_string()).into();
+        assert_eq!(names, ["x86", "x86_64", "arm64", "loongarch64", "another machine (0x0ebc)"]);
         assert_eq!([3, 62, 183].map(Machine::from_elf), [Machine::X86, Machine::X86_64, Machine::Arm64]);
     }
 

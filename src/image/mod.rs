@@ -154,6 +154,9 @@ pub fn recognise(bytes: &[u8]) -> Result<Content<'_>, NotLoadable> {
         let image = BzImage::parse(bytes).map_err(NotLoadable::BzImage)?;
         return Ok(Content::Kernel(Image::BzImage(image)));
     }
+    if let Some(machine) = foreign(bytes) {
+        return Err(Defect::Machine(machine).into());
+    }
     if arm64::looks_like(bytes) {
         return Ok(Content::Kernel(Image::Arm64(Arm64Image::parse(bytes)?)));
     }
@@ -172,16 +175,61 @@ pub fn recognise(bytes: &[u8]) -> Result<Content<'_>, NotLoadable> {
     Err(name_of(bytes).map_or(NotLoadable::Unknown(first_four(bytes)), NotLoadable::Known))
 }
 
-/// The name of a known format that kernels do not come in.
-fn name_of(bytes: &[u8]) -> Option<&'static str> {
-    const KNOWN: [(&[u8], &str); 5] = [
-        (b"MZ", "an EFI program without a Linux kernel"),
-        (newc::MAGIC.as_bytes(), "a cpio archive, such as an initrd"),
-        (newc::MAGIC_WITH_CHECKSUM.as_bytes(), "a cpio archive, such as an initrd"),
-        (b"BZh", "a bzip2 file"),
-        (b"#!", "a script"),
+/// The machine of a kernel in a format of that machine's own.
+fn foreign(bytes: &[u8]) -> Option<Machine> {
+    // The offset of a magic number, the number, and the machine.
+    const MAGICS: [(usize, &[u8], &str); 3] = [
+        // Documentation/arch/riscv/boot-image-header.rst, magic2.
+        (0x38, b"RSC\x05", "riscv64"),
+        // arch/arm/boot/compressed/head.S, "Magic numbers to help the loader".
+        (0x24, &[0x18, 0x28, 0x6f, 0x01], "32-bit Arm"),
+        // arch/s390/boot/head.S, "magic string": behind the 64 KiB of the first part.
+        (0x1_0008, b"S390EP", "s390x"),
     ];
-    KNOWN.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|&(_, name)| name)
+    let is_there = |at: usize, magic: &[u8]| bytes.get(at..).is_some_and(|rest| rest.starts_with(magic));
+    let found = MAGICS.iter().find(|(at, magic, _)| is_there(*at, magic));
+    found.map(|&(.., name)| Machine::Foreign(name)).or_else(|| {
+        // arch/loongarch/kernel/head.S: LINUX_PE_MAGIC at 0x38 of a PE file. A zboot image has it, too.
+        let is_pe_kernel = is_there(0x38, &[0xcd, 0x23, 0x82, 0x81]) && bytes.starts_with(b"MZ");
+        pe::machine(bytes).ok().filter(|machine| is_pe_kernel && matches!(machine, Machine::Foreign(_)))
+    })
+}
+
+/// The name of a known format that kernels do not come in; behind a newline what to do.
+fn name_of(bytes: &[u8]) -> Option<&'static str> {
+    const FILE_SYSTEM: &str = "an image of a file system\n  mount it; the kernel is a file in it";
+    const KNOWN: [(usize, &[u8], &str); 20] = [
+        (0, b"MZ", "an EFI or Windows program without a Linux kernel"),
+        (0, newc::MAGIC.as_bytes(), "a cpio archive, such as an initrd"),
+        (0, newc::MAGIC_WITH_CHECKSUM.as_bytes(), "a cpio archive, such as an initrd"),
+        (0, b"070707", "a cpio archive of the old kind (odc)\n  an initrd needs cpio -H newc"),
+        (0, b"BZh", "a bzip2 file\n  unpack it: bunzip2"),
+        (0, b"\x5d\0\0", "an lzma file\n  unpack it: unlzma"),
+        (0, b"\x89LZO", "an lzo file\n  unpack it: lzop -d"),
+        (0, b"\x04\x22\x4d\x18", "an lz4 frame\n  unpack it: lz4 -d; what the kernel unpacks, lz4 -l packs"),
+        (0, b"PK\x03\x04", "a zip file\n  unpack it: unzip"),
+        (
+            0,
+            b"\x27\x05\x19\x56",
+            "an image of U-Boot's (uImage)\n  the kernel in it begins at byte 64: tail -c +65",
+        ),
+        (
+            0,
+            b"\xd0\x0d\xfe\xed",
+            "a device tree, or an image of U-Boot's (FIT)\n  take the kernel out of it: dumpimage",
+        ),
+        (0, b"ANDROID!", "an Android boot image\n  take the kernel out of it: unpack_bootimg"),
+        (0, b"hsqs", FILE_SYSTEM),
+        (0, b"QFI\xfb", "an image of a disk (qcow2)"),
+        (0, b"#!", "a script"),
+        (0x438, b"\x53\xef", FILE_SYSTEM),
+        (0x8001, b"CD001", "an image of a CD (ISO)\n  mount it; the kernel is a file in it"),
+        (0x101, b"ustar", "a tar archive\n  unpack it: tar -x"),
+        (0x1fe, b"\x55\xaa", "an image of a disk"),
+        (0, b"XFSB", FILE_SYSTEM),
+    ];
+    let is_there = |at: usize, magic: &[u8]| bytes.get(at..).is_some_and(|rest| rest.starts_with(magic));
+    KNOWN.iter().find(|(at, magic, _)| is_there(*at, magic)).map(|&(.., name)| name)
 }
 
 #[cfg(test)]
@@ -198,13 +246,52 @@ mod tests {
         let table: &[(&[u8], NotLoadable)] = &[
             (b"", NotLoadable::Empty),
             (b"070701", NotLoadable::Known("a cpio archive, such as an initrd")),
-            (b"MZ", NotLoadable::Known("an EFI program without a Linux kernel")),
+            (b"MZ", NotLoadable::Known("an EFI or Windows program without a Linux kernel")),
             (b"Hi", NotLoadable::Unknown(*b"Hi\0\0")),
         ];
         for (bytes, wanted) in table {
             assert_eq!(recognise(bytes).unwrap_err(), *wanted);
         }
         assert!(matches!(recognise(b"MZ\0\0zimg"), Err(NotLoadable::Damaged(Defect::Truncated { .. }))));
+    }
+
+    #[test]
+    fn kernels_of_other_machines_are_named() {
+        let at = |offset: usize, magic: &[u8]| [vec![0; offset], magic.to_vec(), vec![0; 64]].concat();
+        let mut loongarch = at(0x38, &[0xcd, 0x23, 0x82, 0x81]);
+        loongarch[..2].copy_from_slice(b"MZ");
+        loongarch[0x3c..0x40].copy_from_slice(&0x40u32.to_le_bytes());
+        loongarch[0x40..0x46].copy_from_slice(b"PE\0\0\x64\x62");
+        let table = [
+            (at(0x38, b"RSC\x05"), "riscv64"),
+            (at(0x24, &0x016f_2818u32.to_le_bytes()), "32-bit Arm"),
+            (at(0x1_0008, b"S390EP"), "s390x"),
+            (loongarch, "loongarch64"),
+        ];
+        for (bytes, name) in table {
+            let wanted = NotLoadable::Damaged(Defect::Machine(Machine::Foreign(name)));
+            assert_eq!(recognise(&bytes).unwrap_err(), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn wrappings_are_named_with_what_to_do() {
+        let at = |offset: usize, magic: &[u8]| [vec![0; offset], magic.to_vec(), vec![0; 64]].concat();
+        let table: [(Vec<u8>, &str); 9] = [
+            (at(0, b"070707"), "cpio -H newc"),
+            (at(0, b"\x04\x22\x4d\x18"), "lz4 -l"),
+            (at(0, b"BZh9"), "bunzip2"),
+            (at(0, b"\x27\x05\x19\x56"), "uImage"),
+            (at(0, b"\xd0\x0d\xfe\xed"), "FIT"),
+            (at(0, b"ANDROID!"), "Android"),
+            (at(0x438, b"\x53\xef"), "file system"),
+            (at(0x8001, b"CD001"), "ISO"),
+            (at(0, b"QFI\xfb"), "qcow2"),
+        ];
+        for (bytes, wanted) in table {
+            let said = recognise(&bytes).unwrap_err().to_string();
+            assert!(said.contains(wanted) && !said.contains("damaged"), "{said}");
+        }
     }
 
     #[test]

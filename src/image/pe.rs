@@ -18,7 +18,7 @@ fn coff(bytes: &[u8]) -> Option<usize> {
 }
 
 /// The machine in the first field of the COFF header.
-fn machine(bytes: &[u8]) -> Result<Machine, Defect> {
+pub fn machine(bytes: &[u8]) -> Result<Machine, Defect> {
     let number = coff(bytes).and_then(|coff| u16_at(bytes, coff));
     number.map(Machine::from_coff).ok_or(NO_PE_HEADER)
 }

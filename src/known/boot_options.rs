@@ -37,6 +37,9 @@ pub enum Problem<'l> {
     NoDevice(&'l [u8]),
     /// `rckexec.wait=` with this value.
     NoNumber(&'l [u8]),
+    /// `rckexec.append=` has several words between quotes, and this one is an order to init. The ordinary
+    /// /init reads it, too, and splits at blanks.
+    ForInit(&'l [u8]),
     /// There is no such option.
     Unknown(&'l [u8]),
     /// No option names a kernel.
@@ -121,7 +124,14 @@ impl<'l> BootOptions<'l> {
             b"kernel" => self.kernel = value,
             b"dir" => self.dir = value,
             b"initrd" => self.initrds.extend(parts(value, b',').filter(|name| !name.is_empty())),
-            b"append" => cmdline::push(&mut self.append, value),
+            b"append" => {
+                // The first word has the option's name before it.
+                let mut others = value.split(u8::is_ascii_whitespace).skip(1);
+                if let Some(word) = others.find(|word| is_for_init(word)) {
+                    return Err(Problem::ForInit(word));
+                }
+                cmdline::push(&mut self.append, value);
+            }
             _ => return Err(Problem::Unknown(name)),
         }
         Ok(())
@@ -134,6 +144,14 @@ fn is_device(value: &[u8]) -> bool {
     let (_, but_last) = value.split_last().unwrap_or((&0, value));
     let has = |tag: &[u8]| but_last.windows(tag.len()).any(|part| part == tag);
     value.starts_with(b"/dev/") || has(b"LABEL=") || has(b"UUID=")
+}
+
+/// Whether a word tells init, or an initramfs's choice of it, to do something else than to start the
+/// system (kernel-parameters.txt: init; init(8); the initramfs generators' break).
+fn is_for_init(word: &[u8]) -> bool {
+    let names: [&[u8]; 4] = [b"init=", b"break", b"rd.break", b"systemd.unit="];
+    let whole: [&[u8]; 8] = [b"single", b"s", b"S", b"1", b"-s", b"-b", b"emergency", b"rescue"];
+    names.iter().any(|name| word.starts_with(name)) || whole.contains(&word)
 }
 
 /// The next kernel's command line, word by word.
@@ -287,6 +305,11 @@ mod tests {
             ("rckexec.kernel=\"\"", "unable to use rckexec.kernel: it has no value"),
             ("rckexec.dir=/ rckexec.kernal=/x", "unable to use rckexec.kernal: it is none of dev, wait,"),
             ("rckexec.dir=/ rckexec.wait=soon", "unable to use rckexec.wait=soon: it is a number of seconds"),
+            (
+                "rckexec.dir=/ rckexec.append=\"x init=/bin/sh y\"",
+                "unable to use init=/bin/sh between the quotes of rckexec.append=",
+            ),
+            ("\"rckexec.append=x single\" rckexec.dir=/", "unable to use single between the quotes"),
             ("rckexec.dir=/ rckexec.wait=-1", "unable to use rckexec.wait=-1: it is a number of seconds"),
             ("rckexec.dir=/ rckexec.wait=\" 1\"", "unable to use rckexec.wait= 1: it is a number of seconds"),
             (
@@ -308,6 +331,8 @@ mod tests {
             let [problem] = problems.as_slice() else { panic!("{line}: {problems:?}") };
             assert!(problem.to_string().starts_with(wanted), "{line}: {problem}");
         }
+        let fine = parse(b"rckexec.dir=/ rckexec.append=init=/bin/sh rckexec.append=\"x y\"").unwrap();
+        assert_eq!(fine.line, b"init=/bin/sh x y");
         let all = parse(b"rckexec.kernel rckexec.wait=x rckexec.nothing=1").unwrap_err();
         assert_eq!(all.len(), 3, "{all:?}");
     }

@@ -14,14 +14,16 @@ pub struct Release<'n> {
 }
 
 impl<'n> Release<'n> {
-    /// Splits it. Each part of a version, between hyphens, begins with a digit; the flavour is what
-    /// follows, without a revision at its end (Gentoo: 6.6.21-gentoo-r1). So 6.12.9-cloud-amd64 does
-    /// not have the flavour amd64.
+    /// Splits it. The flavour is what follows the [parts](is_version) of a version, without a revision
+    /// at its end (Gentoo: 6.6.21-gentoo-r1). So 6.12.9-cloud-amd64 does not have the flavour amd64.
     pub fn of(whole: &'n str) -> Release<'n> {
-        let starts_with_digit = |part: &str| part.starts_with(|first: char| first.is_ascii_digit());
         let mut flavour = whole;
-        while starts_with_digit(flavour) {
-            flavour = flavour.split_once('-').map_or("", |(_, rest)| rest);
+        loop {
+            let (part, rest) = flavour.split_once('-').unwrap_or((flavour, ""));
+            if !is_version(part) {
+                break;
+            }
+            flavour = rest;
         }
         let has_version = flavour.len() < whole.len();
         if let Some((before, last)) = flavour.rsplit_once('-')
@@ -65,18 +67,34 @@ fn digits<'t>(text: &mut &'t [u8]) -> &'t [u8] {
     number.get(zeros..).unwrap_or_default()
 }
 
-/// The release in the name of a unified image in EFI/Linux, such as `linux-virt.efi` or
-/// `MACHINE-ID-6.12.9-amd64+3.efi` (systemd's Boot Loader Specification; the number counts tries).
-/// `None` for another file.
+/// Whether this is a part of a version, between hyphens: it begins with a digit, and ends with one or
+/// with the `+` of a changed source tree. So 6.12.31.old, a copy, has none.
+fn is_version(part: &str) -> bool {
+    let is_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
+    let bytes = part.as_bytes();
+    is_digit(bytes.first()) && (is_digit(bytes.last()) || bytes.last() == Some(&b'+'))
+}
+
+/// The name of a unified image in EFI/Linux, such as `linux-virt.efi` or
+/// `MACHINE-ID-6.12.9-amd64+3.efi`, without what is not of its kernel; `None` for another file. With a
+/// version, all before that is left out.
+///
+/// The end can count tries: "+3" or "+3-0" (systemd's Boot Loader Specification, "Boot counting").
 pub fn of_unified(file: &str) -> Option<Release<'_>> {
-    let mut name = file.strip_suffix(".efi")?;
-    name = name.split_once('+').map_or(name, |(name, _)| name);
-    while let Some((first, rest)) = name.split_once('-')
-        && (["linux", "vmlinuz", "kernel", "alpine"].contains(&first) || is_machine_id(first))
+    let name = file.strip_suffix(".efi")?;
+    let is_count = |text: &str| {
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.split('-').count() <= 2 && text.split('-').all(is_number)
+    };
+    let name = name.rsplit_once('+').filter(|(_, end)| is_count(end)).map_or(name, |(name, _)| name);
+    let mut rest = name;
+    while let Some((first, after)) = rest.split_once('-')
+        && (!is_version(first) || is_machine_id(first))
     {
-        name = rest;
+        rest = after;
     }
-    Some(Release::of(name))
+    let release = Release::of(rest);
+    Some(if release.has_version { release } else { Release::of(name) })
 }
 
 /// machine-id(5): 32 hexadecimal digits.
@@ -99,6 +117,10 @@ mod tests {
             ("6.6.21-gentoo-r1", "gentoo"),
             ("6.6.21-gentoo-dist", "gentoo-dist"),
             ("6.5.6-300.fc39.x86_64", ""),
+            ("6.12.48+deb13-amd64", "amd64"),
+            ("6.12.48+", ""),
+            ("6.12.31.old", "6.12.31.old"),
+            ("6.12.31-virt.old", "virt.old"),
             ("6.12.31", ""),
             ("6.9.3-arch1-1", "arch1-1"),
             ("virt", "virt"),
@@ -134,7 +156,12 @@ mod tests {
     #[test]
     fn unified_images_by_name() {
         let table = [
-            ("linux-virt.efi", Some("virt")),
+            ("linux-virt.efi", Some("linux-virt")),
+            ("arch-linux-lts.efi", Some("arch-linux-lts")),
+            ("gentoo-6.12.31-gentoo-dist.efi", Some("gentoo-dist")),
+            ("0123456789abcdef0123456789abcdef-6.12.48+deb13-amd64.efi", Some("amd64")),
+            ("debian-6.12.48+deb13-amd64+2.efi", Some("amd64")),
+            ("linux-6.12.48+deb13.efi", Some("")),
             ("vmlinuz-6.12.9-amd64.efi", Some("amd64")),
             ("0123456789abcdef0123456789abcdef-6.12.9-cloud-amd64+3-0.efi", Some("cloud-amd64")),
             ("lts.efi", Some("lts")),

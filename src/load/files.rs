@@ -2,6 +2,7 @@
 
 use crate::failure::{Failure, Result, Unusable};
 use crate::host::files::Input;
+use crate::host::memory;
 use core::cell::OnceCell;
 use nix::errno::Errno;
 use std::ffi::OsStr;
@@ -27,9 +28,14 @@ impl Files {
     }
 
     /// Opens and maps a file, and keeps it. Fails with [`Failure::Unusable`] unless it is a regular
-    /// file that can be read.
+    /// file that can be read and is not larger than the machine's memory.
     pub fn open(&self, path: &OsStr) -> Result<&Input> {
         let input = Input::open(path).map_err(|why| Failure::unusable(path, why))?;
+        // Before anything reads all of it: a sparse file can have any size.
+        let (size, total) = (input.bytes().len() as u64, memory::total()?);
+        if size > total {
+            return Err(Failure::unusable(path, Unusable::LargerThanMemory(total)));
+        }
         self.keep(input).map_err(|why| Failure::unusable(path, why))
     }
 

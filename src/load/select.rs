@@ -109,7 +109,7 @@ fn installed(boot: &OsStr, running: &str) -> Result<Found> {
         tried.push(kernel);
     }
     let there = files::names(boot);
-    if let Some(name) = newest(&there, release) {
+    if let Some(name) = newest(boot, &there, release) {
         let kernel = in_dir(boot, &[name]);
         let beside = Beside::of(&kernel);
         return Ok(Found { kernel, newest_of: Some(release.flavour.into()), beside });
@@ -146,11 +146,12 @@ fn names_without_version(release: Release) -> Vec<(String, Option<String>)> {
     vec![(flavour.to_string(), Some(flavour.to_string())), (arch, None)]
 }
 
-/// The newest of the names that have a version and this flavour.
-fn newest<'n>(names: &'n [OsString], wanted: Release) -> Option<&'n OsStr> {
+/// The newest of the files in `dir` whose names have a version and this flavour.
+fn newest<'n>(dir: &OsStr, names: &'n [OsString], wanted: Release) -> Option<&'n OsStr> {
     let release = |name: &'n OsString| {
         let release = Release::of(starts_with_a_word(name)?);
-        (release.has_version && release.flavour == wanted.flavour).then_some((release, name.as_os_str()))
+        let fits = release.has_version && release.flavour == wanted.flavour;
+        (fits && files::is_file(&in_dir(dir, &[name]))).then_some((release, name.as_os_str()))
     };
     let newest = names.iter().filter_map(release).max_by(|(one, _), (other, _)| one.cmp_version(other));
     newest.map(|(_, name)| name)
@@ -164,18 +165,26 @@ fn starts_with_a_word(name: &OsStr) -> Option<&str> {
 
 /// The newest unified image of this flavour.
 fn unified(boot: &OsStr, wanted: Release) -> Option<OsString> {
+    let without_version = names_without_version(wanted);
+    let fits = |release: Release| {
+        let is_called = |name: &str| {
+            let rest = release.whole.strip_suffix(name);
+            rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('-'))
+        };
+        if release.has_version {
+            release.flavour == wanted.flavour
+        } else {
+            without_version.iter().any(|(name, _)| is_called(name))
+        }
+    };
     UNIFIED.iter().find_map(|place| {
         let place = if place.is_empty() { boot } else { place.as_ref() };
         let dir = in_dir(place, &["EFI/Linux".as_ref()]);
         let names = files::names(&dir);
-        let release = |name: &'_ OsString| {
-            kernel_name::of_unified(name.to_str()?).map(|release| release.whole.to_string())
-        };
-        let of_flavour = names.iter().filter_map(|name| Some((release(name)?, name)));
-        let of_flavour = of_flavour.filter(|(release, _)| Release::of(release).flavour == wanted.flavour);
-        let newest =
-            of_flavour.max_by(|(one, _), (other, _)| Release::of(one).cmp_version(&Release::of(other)));
-        newest.map(|(_, name)| in_dir(&dir, &[name]))
+        let releases = names.iter().filter_map(|name| Some((kernel_name::of_unified(name.to_str()?)?, name)));
+        let of_flavour = releases.filter(|(release, _)| fits(*release));
+        let (_, newest) = of_flavour.max_by(|(one, _), (other, _)| one.cmp_version(other))?;
+        Some(in_dir(&dir, &[newest]))
     })
 }
 
@@ -346,6 +355,7 @@ mod tests {
                     "initrd.img-6.12.3-amd64",
                     "vmlinuz-99.0-cloud-amd64",
                     "vmlinuz-6.13-amd64.old",
+                    "vmlinuz-6.14.old",
                 ],
                 "6.9.0-1-amd64",
                 &["vmlinuz-6.12.3-amd64", "initrd.img-6.12.3-amd64"],
@@ -361,6 +371,12 @@ mod tests {
                 &["kernel-6.6.21-gentoo-r1", "kernel-6.6.9-gentoo", "initramfs-6.6.21-gentoo-r1.img"],
                 "6.6.9-gentoo",
                 &["kernel-6.6.21-gentoo-r1", "initramfs-6.6.21-gentoo-r1.img"],
+            ),
+            // A copy of a kernel without a flavour is no newer one.
+            (
+                &["vmlinuz-6.12.31", "vmlinuz-6.12.31.old", "initramfs-6.12.31"],
+                "6.12.31",
+                &["vmlinuz-6.12.31", "initramfs-6.12.31"],
             ),
             // Arch and Artix.
             (
@@ -397,8 +413,24 @@ mod tests {
         let boot = Boot::with("unified", &[]);
         let dir = boot.0.join("EFI/Linux");
         std::fs::create_dir_all(&dir).unwrap();
-        for name in ["linux-virt.efi", "linux-lts.efi", "virt.txt"] {
+        let names = [
+            "linux-virt.efi",
+            "linux-lts.efi",
+            "virt.txt",
+            "arch-linux.efi",
+            "debian-6.9.1+deb13-amd64.efi",
+            "debian-6.12.48+deb13-amd64+3.efi",
+        ];
+        for name in names {
             std::fs::write(dir.join(name), "x").unwrap();
+        }
+        for (running, wanted) in [
+            ("6.12.31-0-lts", "linux-lts.efi"),
+            ("6.9.3-arch1-1", "arch-linux.efi"),
+            ("6.9.1+deb13-amd64", "debian-6.12.48+deb13-amd64+3.efi"),
+        ] {
+            let found = installed(boot.0.as_os_str(), running).unwrap();
+            assert_eq!(found.kernel, dir.join(wanted), "{running}");
         }
         let found = installed(boot.0.as_os_str(), "6.12.31-0-virt").unwrap();
         assert_eq!(found.kernel, dir.join("linux-virt.efi"));

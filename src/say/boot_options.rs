@@ -19,6 +19,11 @@ impl Display for Problem<'_> {
             Problem::NoNumber(value) => {
                 write!(f, "unable to use rckexec.wait={}: it is a number of seconds", value.shown())
             }
+            Problem::ForInit(word) => write!(
+                f,
+                "unable to use {0} between the quotes of rckexec.append=: after a failure the ordinary /init would act on it\n  give it an option of its own: rckexec.append={0}",
+                word.shown()
+            ),
             Problem::Unknown(name) => {
                 let name = name.shown();
                 write!(

@@ -15,7 +15,10 @@ impl Display for NotLoadable {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             NotLoadable::Empty => f.write_str("the file is empty"),
-            NotLoadable::Known(name) => write!(f, "it is {name}, not a kernel"),
+            NotLoadable::Known(name) | NotLoadable::Damaged(Damage::NotKernel(name)) => {
+                let (name, what_to_do) = name.split_at(name.find('\n').unwrap_or(name.len()));
+                write!(f, "it is {name}, not a kernel{what_to_do}")
+            }
             NotLoadable::Unknown(first) => {
                 write!(f, "not a kernel format that rc-kexec knows (first bytes: {})", Bytes(first))
             }

@@ -124,6 +124,9 @@ impl Display for Unusable {
             Unusable::Directory => "it is a directory",
             Unusable::Special => "it is not a regular file",
             Unusable::Changed => "something is writing to it",
+            Unusable::LargerThanMemory(total) => {
+                return write!(f, "it is larger than this machine's memory, {}", Size(*total));
+            }
         })
     }
 }

@@ -7,9 +7,9 @@ mod flatten;
 use super::arm64;
 pub use super::machine::Defect;
 use super::machine::{Machine, range};
-use crate::base::bytes::array_at;
-use goblin::elf64::header::{ELFCLASS64, ELFDATA2LSB, ET_DYN, ET_EXEC, Header};
-use goblin::elf64::program_header::{PT_LOAD, ProgramHeader};
+use crate::base::bytes::{array_at, u32_at};
+use goblin::elf64::header::{ELFCLASS64, ELFDATA2LSB, ELFDATA2MSB, ET_CORE, ET_DYN, ET_EXEC, ET_REL, Header};
+use goblin::elf64::program_header::{PT_INTERP, PT_LOAD, ProgramHeader};
 use plain::Plain;
 
 /// The most program headers that are read. Kernels have about five.
@@ -143,6 +143,9 @@ impl<'a> Vmlinux<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Vmlinux<'a>, Defect> {
         let (header, machine) = elf_header(bytes)?;
         let table = program_headers(bytes, &header)?;
+        if table.chunks_exact(size_of::<ProgramHeader>()).any(|entry| u32_at(entry, 0) == Some(PT_INTERP)) {
+            return Err(Defect::NotKernel("an ordinary program"));
+        }
         let extent = Extent::of(bytes, table, header.e_entry)?;
         let base = match machine {
             Machine::X86_64 => extent.first.physical & !LARGE_PAGE.wrapping_sub(1),
@@ -158,6 +161,11 @@ impl<'a> Vmlinux<'a> {
             // The bzImage needs a large page below the kernel, for the jump to it.
             Machine::X86_64 if base < LARGE_PAGE => {
                 return Err(Defect::Header("the ELF segments lie too low"));
+            }
+            // arch/x86/include/asm/page_64_types.h, __START_KERNEL_map: a kernel runs in the upper half
+            // of the addresses, a program in the lower one.
+            Machine::X86_64 if extent.first.virtual_ >> 63 == 0 => {
+                return Err(Defect::NotKernel("a program, such as user-mode Linux"));
             }
             Machine::X86_64 => {}
             _ if !arm64::looks_like(extent.first.bytes) => {
@@ -175,16 +183,24 @@ fn elf_header(bytes: &[u8]) -> Result<(Header, Machine), Defect> {
     let mut header = Header::default();
     // This fails only with too few bytes.
     let _ = header.copy_from_bytes(range(bytes, 0, size_of::<Header>() as u64)?);
-    let machine = Machine::from_elf(header.e_machine);
-    // EI_CLASS and EI_DATA are the bytes 4 and 5 of e_ident.
-    let wide = array_at(&header.e_ident, 4) == Some([ELFCLASS64, ELFDATA2LSB]);
-    if !wide || !matches!(machine, Machine::X86_64 | Machine::Arm64) {
-        return Err(Defect::Machine(machine));
+    // EI_CLASS and EI_DATA are the bytes 4 and 5 of e_ident. Both fields are where they are in a
+    // 32-bit header.
+    let [class, order] = array_at(&header.e_ident, 4).unwrap_or_default();
+    let field = |field: u16| if order == ELFDATA2MSB { field.swap_bytes() } else { field };
+    match field(header.e_type) {
+        ET_EXEC | ET_DYN => {}
+        ET_REL => return Err(Defect::NotKernel("an object file, such as a kernel module")),
+        ET_CORE => return Err(Defect::NotKernel("a core dump")),
+        _ => return Err(Defect::Header("the ELF file is not a program")),
     }
-    if !matches!(header.e_type, ET_EXEC | ET_DYN) {
-        return Err(Defect::Header("the ELF file is not a program"));
+    let machine = Machine::from_elf(field(header.e_machine));
+    match machine {
+        Machine::X86 => Err(Defect::NotKernel("a 32-bit ELF file, which is not loaded\n  load the bzImage")),
+        Machine::X86_64 | Machine::Arm64 if class == ELFCLASS64 && order == ELFDATA2LSB => {
+            Ok((header, machine))
+        }
+        _ => Err(Defect::Machine(machine)),
     }
-    Ok((header, machine))
 }
 
 /// The program header table.
@@ -199,7 +215,7 @@ fn program_headers<'a>(bytes: &'a [u8], header: &Header) -> Result<&'a [u8], Def
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::bytes::{put, u32_at};
+    use crate::base::bytes::put;
     use crate::image::bzimage::{self, BzImage};
 
     /// An ELF file with these PT_LOAD segments: bytes, p_vaddr, p_paddr, p_memsz.
@@ -251,6 +267,27 @@ mod tests {
                 (&[9; 33], HIGH + 0x3000, 0x100_3000, 0x5_0001),
             ],
         )
+    }
+
+    #[test]
+    fn what_is_an_elf_file_and_no_kernel_is_named() {
+        let kernel = elf(62, 0x100_0000, &[(&[0; 64], 0xffff_ffff_8100_0000, 0x100_0000, 64)]);
+        assert!(Vmlinux::parse(&kernel).is_ok());
+        let with = |changes: &[(usize, &[u8])]| {
+            let mut file = kernel.clone();
+            changes.iter().for_each(|(at, field)| put(&mut file, *at, field).unwrap());
+            Vmlinux::parse(&file).unwrap_err()
+        };
+        let not = |what| Defect::NotKernel(what);
+        // e_type is at 16, e_machine at 18, EI_CLASS at 4, EI_DATA at 5; the program header at 64.
+        assert_eq!(with(&[(16, &[1, 0])]), not("an object file, such as a kernel module"));
+        assert_eq!(with(&[(16, &[4, 0])]), not("a core dump"));
+        assert_eq!(with(&[(64, &[3, 0, 0, 0])]), not("an ordinary program"));
+        assert_eq!(with(&[(80, &0x6000_0000u64.to_le_bytes())]), not("a program, such as user-mode Linux"));
+        let wide = "a 32-bit ELF file, which is not loaded\n  load the bzImage";
+        assert_eq!(with(&[(4, &[1]), (18, &[3, 0])]), not(wide));
+        let big = with(&[(5, &[2]), (16, &[0, 2]), (18, &[0, 22])]);
+        assert_eq!(big, Defect::Machine(Machine::Foreign("s390x")));
     }
 
     #[test]
@@ -326,7 +363,10 @@ mod tests {
         );
         let low = elf(62, 0x10_0000, &[(&[1; 16], 0, 0x10_0000, 16)]);
         assert_eq!(Vmlinux::parse(&low).unwrap_err(), Defect::Header("the ELF segments lie too low"));
-        assert_eq!(Vmlinux::parse(&elf(243, 0, &[])).unwrap_err(), Defect::Machine(Machine::Other(243)));
+        assert_eq!(
+            Vmlinux::parse(&elf(243, 0, &[])).unwrap_err(),
+            Defect::Machine(Machine::Foreign("riscv64"))
+        );
         assert!(matches!(Vmlinux::parse(&elf(62, 0, &[])), Err(Defect::Header(_))));
     }
 

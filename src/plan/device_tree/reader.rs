@@ -28,8 +28,6 @@ pub struct Tree<'t> {
     pub strings: &'t [u8],
     /// The header's boot_cpuid_phys.
     pub boot_cpu: u32,
-    /// The header's totalsize, in bytes.
-    pub total_size: u32,
 }
 
 impl<'t> Tree<'t> {
@@ -56,7 +54,7 @@ impl<'t> Tree<'t> {
         let last = reservations.chunks_exact(16).position(|entry| entry.iter().all(|&byte| byte == 0));
         let length = last.and_then(|last| last.checked_add(1)?.checked_mul(16)).ok_or(damaged)?;
         let reservations = reservations.get(..length).ok_or(damaged)?;
-        Ok(Tree { reservations, structure, strings, boot_cpu: field(7), total_size: field(1) })
+        Ok(Tree { reservations, structure, strings, boot_cpu: field(7) })
     }
 
     /// The tokens of the structure block, in order. A caller has to stop at the first defect.

@@ -10,17 +10,17 @@ const PAGES: [u64; 3] = [4 << 10, 16 << 10, 64 << 10];
 /// The entries that the next kernel needs, and the zeros at the end.
 ///
 /// An entry for the old initrd would keep its memory for good, and one more with each kexec_file_load:
-/// that call adds an entry for the initrd that it loads (drivers/of/kexec.c, "Ensure that the initrd
-/// is reserved"), and drops those for the running kernel's own tree and its initrd: "initrd could be
-/// reserved with pages or with exact size". So does this.
+/// that call adds an entry for the initrd that it loads (drivers/of/kexec.c), and drops the one for the
+/// running kernel's initrd, whether it has the exact size or that of whole pages. So does this. The
+/// kernel drops the entry of its own tree, too, by its address; nothing tells a program that, and by
+/// its size alone an entry of the firmware's could be taken for it. It stays, and does not grow.
 pub fn kept<'t>(tree: &Tree<'t>) -> Result<impl Iterator<Item = &'t [u8]>, Defect> {
     let initrd = old_initrd(tree)?;
-    let total_size = u64::from(tree.total_size);
     Ok(tree.reservations.chunks_exact(16).filter(move |entry| {
         let number = |at| array_at(entry, at).map_or(0, u64::from_be_bytes);
         let (start, size) = (number(0), number(8));
         let is_initrd = initrd.is_some_and(|initrd| is_for(start, size, initrd));
-        size == 0 || !is_initrd && size != total_size
+        size == 0 || !is_initrd
     }))
 }
 
