@@ -9,8 +9,13 @@
 //! cut short or has something else after the archive. It ends at the first compressed archive,
 //! whose length is unknown.
 
-use super::newc::{FILESIZE, HEADER_SIZE, MAGIC, MAGIC_WITH_CHECKSUM, NAMESIZE, TRAILER, pad4};
-use crate::base::{bytes, text};
+mod packing;
+
+use super::newc::{
+    CHECKSUM, FILESIZE, HEADER_SIZE, MAGIC, MAGIC_WITH_CHECKSUM, MODE, NAMESIZE, TRAILER, pad4,
+};
+use crate::base::bytes::{self, parts};
+use crate::base::text;
 
 /// What is wrong with an initrd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +29,18 @@ pub enum Defect {
         /// The first four bytes there. Missing bytes are zeros.
         first: [u8; 4],
     },
+    /// An archive is compressed in a way that the kernel cannot unpack: what it has, and how to pack it
+    /// again.
+    Packing(&'static str, &'static str),
+    /// A file in an archive of the "crc" format does not have its checksum.
+    Checksum {
+        /// The offset of the file's entry, in bytes.
+        offset: u64,
+    },
+    /// It has a bootconfig at its end, and another initrd follows: the kernel would stop there.
+    Bootconfig,
+    /// The last cpio archive has no trailer: it may have been cut between two files.
+    NoTrailer,
     /// The file ends inside a cpio archive.
     Truncated {
         /// The least length that the archive promises, in bytes.
@@ -86,6 +103,7 @@ pub fn check(bytes: &[u8]) -> Result<Initrd, Defect> {
         // of four (init/initramfs.c, do_reset: "broken padding").
         let aligned = offset & 3 == 0;
         if let Some(name) = compression(rest).filter(|_| aligned || found.plain == 0) {
+            packing::check(rest)?;
             found.compressed = Some(name);
             return Ok(found);
         }
@@ -121,12 +139,20 @@ fn is_cpio(bytes: &[u8]) -> bool {
     bytes.starts_with(MAGIC.as_bytes()) || bytes.starts_with(MAGIC_WITH_CHECKSUM.as_bytes())
 }
 
-/// The offset after the cpio archive at `start`, which ends with the trailer.
+/// The offset after the cpio archive at `start`. "cpio_trailer [...] is optional" (buffer-format.rst):
+/// zeros or a compressed archive may follow a file. At the end of all, its absence is
+/// [`Defect::NoTrailer`].
 fn end_of_cpio(bytes: &[u8], start: usize) -> Result<usize, Defect> {
     let present = bytes.len() as u64;
     let mut at = start;
     loop {
         let entry = bytes.get(at..).unwrap_or_default();
+        if at > start && (entry.first() == Some(&0) || compression(entry).is_some()) {
+            return Ok(at);
+        }
+        if at > start && entry.is_empty() {
+            return Err(Defect::NoTrailer);
+        }
         // The file may end inside c_magic, so this comes before the check of c_magic.
         if entry.len() < HEADER_SIZE {
             let promised = (at as u64).saturating_add(HEADER_SIZE as u64);
@@ -140,16 +166,31 @@ fn end_of_cpio(bytes: &[u8], start: usize) -> Result<usize, Defect> {
         let file_size = number(entry, FILESIZE).ok_or_else(broken)?;
         let name_at = at.saturating_add(HEADER_SIZE);
         let name_end = name_at.saturating_add(name_size);
-        let name = bytes.get(name_at..name_end).and_then(|name| name.strip_suffix(b"\0"));
+        // The kernel compares up to the first NUL (init/initramfs.c, do_name).
+        let name = bytes.get(name_at..name_end).and_then(|name| parts(name, 0).next());
         if name == Some(TRAILER) {
             return Ok(pad4(name_end));
         }
         let data_end = pad4(name_end).saturating_add(file_size);
-        if data_end > bytes.len() {
+        let Some(data) = bytes.get(pad4(name_end)..data_end) else {
             return Err(Defect::Truncated { promised: data_end as u64, present });
+        };
+        if !has_sum(entry, data) {
+            return Err(Defect::Checksum { offset: at as u64 });
         }
         at = pad4(data_end);
     }
+}
+
+/// Whether a regular file in the "crc" format has its c_chksum: "simple 32-bit unsigned sum of all the
+/// bytes in the data field" (buffer-format.rst).
+fn has_sum(entry: &[u8], data: &[u8]) -> bool {
+    let is_file = number(entry, MODE).is_some_and(|mode| mode & 0o170_000 == 0o100_000);
+    if !entry.starts_with(MAGIC_WITH_CHECKSUM.as_bytes()) || !is_file || data.is_empty() {
+        return true;
+    }
+    let sum = data.iter().fold(0u32, |sum, &byte| sum.wrapping_add(byte.into()));
+    number(entry, CHECKSUM) == usize::try_from(sum).ok()
 }
 
 /// The number at `offset` of a newc header, eight hexadecimal digits.
@@ -225,6 +266,42 @@ mod tests {
     }
 
     #[test]
+    fn a_trailer_is_optional_but_for_the_end_of_all() {
+        let whole = cpio(&[("a", b"12345")]);
+        let files = &whole[..whole.len() - 124];
+        assert_eq!(check(files), Err(Defect::NoTrailer));
+        let ends: [&[u8]; 3] = [&[0; 512], &whole, b"\x28\xb5\x2f\xfd\0\0"];
+        for end in ends {
+            assert!(check(&[files, end].concat()).is_ok(), "{:?}", &end[..4]);
+        }
+        assert!(matches!(
+            check(&[files, b"junk"].concat()),
+            Err(Defect::Truncated { .. } | Defect::NoArchive { .. })
+        ));
+        // A trailer with a longer c_namesize.
+        let mut long = whole.clone();
+        let at = long.len() - 124;
+        long[at + NAMESIZE..at + NAMESIZE + 8].copy_from_slice(b"0000000e");
+        assert!(check(&long).is_ok());
+    }
+
+    #[test]
+    fn files_of_the_crc_format_have_their_sums() {
+        let with = |sum: u32, mode: &[u8]| {
+            let mut archive = cpio(&[("a", b"12345")]);
+            archive[5] = b'2';
+            archive[MODE..MODE + 8].copy_from_slice(mode);
+            archive[CHECKSUM..CHECKSUM + 8].copy_from_slice(format!("{sum:08x}").as_bytes());
+            archive
+        };
+        let sum = b"12345".iter().map(|&byte| u32::from(byte)).sum::<u32>();
+        assert!(check(&with(sum, b"000081a4")).is_ok());
+        assert_eq!(check(&with(sum + 1, b"000081a4")), Err(Defect::Checksum { offset: 0 }));
+        // Only a regular file has one.
+        assert!(check(&with(sum + 1, b"0000a1ff")).is_ok());
+    }
+
+    #[test]
     fn a_bootconfig_at_the_end_is_no_archive_and_no_harm() {
         for padding in 0..4 {
             let mut file = cpio(&[("a", b"1")]);
@@ -245,14 +322,16 @@ mod tests {
         file.extend_from_slice(b"\0\0\x1f\x8b");
         let refusal = Defect::NoArchive { offset: end + 2, first: [0x1f, 0x8b, 0, 0] };
         assert_eq!(check(&file), Err(refusal));
-        assert!(check(b"\0\x1f\x8b").is_ok());
+        assert!(check(b"\0\x1f\x8b\x08").is_ok());
     }
 
     #[test]
     fn every_compression_has_its_magic() {
-        for magic in ["1f8b", "425a", "5d00", "fd37", "894c", "0221", "28b5"] {
-            let bytes: Vec<u8> =
-                (0..4).step_by(2).map(|i| u8::from_str_radix(&magic[i..i + 2], 16).unwrap()).collect();
+        for magic in ["1f8b08", "425a", "5d00", "fd377a", "894c", "0221", "28b5"] {
+            let bytes: Vec<u8> = (0..magic.len())
+                .step_by(2)
+                .map(|i| u8::from_str_radix(&magic[i..i + 2], 16).unwrap())
+                .collect();
             assert!(check(&bytes).unwrap().compressed.is_some(), "{magic}");
         }
     }

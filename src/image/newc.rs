@@ -13,6 +13,10 @@ pub(super) const MAGIC: &str = "070701";
 pub(super) const MAGIC_WITH_CHECKSUM: &str = "070702";
 /// The length of a header, in bytes: c_magic and thirteen numbers of eight digits.
 pub(super) const HEADER_SIZE: usize = 110;
+/// The offset of c_mode in the header.
+pub(super) const MODE: usize = 14;
+/// The offset of c_chksum in the header.
+pub(super) const CHECKSUM: usize = 102;
 /// The offset of c_filesize in the header.
 pub(super) const FILESIZE: usize = 54;
 /// The offset of c_namesize in the header.

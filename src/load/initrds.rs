@@ -75,7 +75,11 @@ pub fn open<'f>(
     if initrds.is_empty() && !request.adds() && machine::is_efi() {
         initrds.push(Initrd::mapped("an empty initrd".into(), initrd::NOTHING, None));
     }
-    for initrd in &initrds {
+    for (number, initrd) in (1usize..).zip(&initrds) {
+        // A bootconfig is text, and the kernel looks for it at the end of all initrds alone.
+        if number < initrds.len() && !initrd::without_bootconfig(initrd.bytes()).1.is_empty() {
+            return Err(Failure::Initrd { path: initrd.name.clone(), why: initrd::Defect::Bootconfig }.into());
+        }
         initrd::check(initrd.bytes()).map_err(|why| Failure::Initrd { path: initrd.name.clone(), why })?;
     }
     if request.adds() {

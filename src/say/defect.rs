@@ -73,6 +73,18 @@ impl Display for initrd::Defect {
                 "at byte {offset} there is no archive that the kernel can unpack (first bytes: {})\n  it unpacks cpio, gzip, bzip2, lzma, xz, lzo, lz4 and zstd",
                 Bytes(first)
             ),
+            initrd::Defect::Packing(what, again) => {
+                write!(f, "it has {what}\n  pack it again: {again}")
+            }
+            initrd::Defect::Checksum { offset } => {
+                write!(f, "the file at byte {offset} does not have its checksum\n  make or copy it again")
+            }
+            initrd::Defect::Bootconfig => f.write_str(
+                "it ends with a bootconfig, at which the kernel would stop, and another initrd follows\n  name it last",
+            ),
+            initrd::Defect::NoTrailer => f.write_str(
+                "its last cpio archive has no trailer: it was made so, or was cut between two files\n  make or copy it again; if it is whole, an empty archive at its end says so: cat it and one that cpio makes of nothing",
+            ),
             initrd::Defect::Truncated { promised, present } => write!(
                 f,
                 "the file is cut short: its cpio archive needs at least {promised} bytes, and it has {present}\n  make or copy it again"

@@ -204,7 +204,7 @@ fault() {
     after
     before() { :; }
     after() { :; }
-    echo "FAULT $name|$status, $(head -n 1 /tmp/said)|$(cat /sys/kernel/kexec_loaded)"
+    echo "FAULT $name|$status, $(grep -m 1 ': unable to ' /tmp/said || head -n 1 /tmp/said)|$(cat /sys/kernel/kexec_loaded)"
 }
 "#;
 

@@ -540,7 +540,11 @@ fn outcome(run: &Run, good: &Run, call: &Call, errno: c_int) -> String {
                 _ => "loads",
             };
             if run.loads == good.loads && run.unloads == good.unloads {
-                let more = if run.said == good.said || lost { String::new() } else { format!(", {said}") };
+                let more = match said.as_str() {
+                    _ if run.said == good.said || lost => String::new(),
+                    "" => ", with a note less".into(),
+                    said => format!(", {said}"),
+                };
                 format!("{what} as ever{more}")
             } else if run.loads.len() == good.loads.len() && run.unloads == good.unloads {
                 let more = if said.is_empty() { String::new() } else { format!(", {said}") };
@@ -611,7 +615,9 @@ fn cut(path: &str, command: &[&str]) {
         say_where(index, &good);
         let run = run(command, Fault::Cut(index, path), true);
         std::fs::write(path, &whole).unwrap();
-        let said = run.said.lines().next().unwrap_or_default();
+        // Notes may come before it.
+        let reason = run.said.lines().find(|line| line.contains(": unable to "));
+        let said = reason.or(run.said.lines().next()).unwrap_or_default();
         let at = if index == load { "in the call itself: " } else { "" };
         let outcome = match run.end {
             End::Exit(status @ 1..) if said.contains(": unable to ") => format!("{at}{status}, {said}"),
