@@ -5,39 +5,11 @@
 
 use crate::initrds::marked_archive;
 use crate::machine::{Console, Kernel, Vm};
-use crate::{SAY, SECOND, guest};
-use std::path::Path;
+use crate::{SAY, SECOND, guest, table};
 
-/// Fails unless the table between the marks of this name in tests/faults/README.md is this
-/// one. With RC_KEXEC_TABLES set, writes it there.
 #[track_caller]
 fn assert_table(name: &str, head: &str, rows: &[String], console: &Console) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/README.md");
-    let columns = head.matches('|').count() - 1;
-    let new = format!("{head}\n|{}\n{}\n", "---|".repeat(columns), rows.join("\n"));
-    let text = std::fs::read_to_string(&file).unwrap();
-    let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->"));
-    let at = text.find(&begin).unwrap_or_else(|| panic!("no {begin} in {}", file.display())) + begin.len();
-    let length = text[at..].find(&end).unwrap_or_else(|| panic!("no {end} in {}", file.display()));
-    let old = &text[at..at + length];
-    println!("{new}");
-    if old == new {
-        return;
-    }
-    if std::env::var_os("RC_KEXEC_TABLES").is_some() {
-        std::fs::write(&file, format!("{}{new}{}", &text[..at], &text[at + length..])).unwrap();
-        return;
-    }
-    let is_in = |table: &str, row: &&str| table.lines().any(|line| line == *row);
-    let gone: Vec<&str> = old.lines().filter(|row| !is_in(&new, row)).collect();
-    let come: Vec<&str> = new.lines().filter(|row| !is_in(old, row)).collect();
-    panic!(
-        "the table \"{name}\" is another one than in tests/faults/README.md\n  RC_KEXEC_TABLES=1 writes it there\n\
-         no longer:\n{}\nnow:\n{}\n{}",
-        gone.join("\n"),
-        come.join("\n"),
-        console.shown()
-    );
+    table::assert("tests/faults/README.md", name, head, rows, &console.shown());
 }
 
 /// A machine in which one program runs a thousand times, at the same addresses each time

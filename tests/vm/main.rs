@@ -39,6 +39,8 @@ mod services;
 mod soak;
 mod sum;
 mod systemd;
+mod table;
+mod uml;
 
 use machine::{Console, Kernel, Vm};
 use script::LoadAndJump;

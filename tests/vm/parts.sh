@@ -87,6 +87,12 @@ unpack busybox-static busybox
 unpack_kernel linux-image-cloud-amd64 debian
 [ "${1:-}" = demo ] && exit 0
 
+# A kernel that runs as a process, and unpacks initrds: of the release whose C library is no newer
+# than this machine's.
+suite=bookworm
+unpack user-mode-linux uml
+suite=trixie
+
 # Where the disks are: on Alpine's kernels that driver is a module, too, and its
 # initramfs brings it.
 if [ ! -e "$vm/debian/virtio_blk.ko" ]; then
