@@ -225,9 +225,9 @@ pub fn anonymous_kib() -> Option<u64> {
     kib_of(&read_or_empty("/proc/self/status"), b"RssAnon:")
 }
 
-/// The machine's memory, in bytes (MemTotal).
+/// The machine's memory, in bytes (MemTotal); the largest number when /proc/meminfo does not say.
 pub fn total() -> Result<u64> {
-    Ok(kib_of(&read_whole("/proc/meminfo")?, b"MemTotal:").unwrap_or(0).saturating_mul(1024))
+    Ok(kib_of(&read_whole("/proc/meminfo")?, b"MemTotal:").unwrap_or(u64::MAX).saturating_mul(1024))
 }
 
 /// The largest decoded image that is accepted, in bytes: half of RAM, because the kernel loads no

@@ -41,7 +41,7 @@ pub struct Beside {
     /// The part of its name after the word for the kernel; empty for `vmlinuz`, `None` for a kernel
     /// with another name.
     name: Option<OsString>,
-    /// The flavour, if the name is one of Alpine's.
+    /// The flavour, if this is the running system's kernel and has one of Alpine's names.
     alpine: Option<String>,
 }
 
@@ -103,6 +103,8 @@ fn installed(boot: &OsStr, running: &str) -> Result<Found> {
     for (name, alpine) in names_without_version(release) {
         let kernel = in_dir(boot, &[WORDS[0].as_ref(), name.as_ref()]);
         if files::is_file(&kernel) {
+            // In another folder are another system's kernels, or copies.
+            let alpine = alpine.filter(|_| boot == "/boot");
             let beside = Beside { dir: boot.to_os_string(), name: Some(name.into()), alpine };
             return Ok(Found { kernel, newest_of: None, beside });
         }
