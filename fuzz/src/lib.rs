@@ -410,13 +410,13 @@ pub fn plan_x86(data: &[u8]) -> bool {
     let line = numbers.take(numbers.rest.first().map_or(0, |&length| usize::from(length) * 16)).to_vec();
     let initrds = numbers.initrds();
     let mut efi = Efi {
+        is_wanted: true,
         is_64_bit: numbers.flag(),
         fw_vendor: numbers.flag().then(|| numbers.address()),
         config_table: numbers.flag().then(|| numbers.address()),
         smbios: numbers.flag().then(|| numbers.address()),
         acpi_rsdp: numbers.flag().then(|| numbers.address()),
         runtime_map: Table::new(),
-        is_wanted: numbers.flag(),
     };
     for _ in 0..numbers.number(1) % 8 {
         let range = EfiRange {
