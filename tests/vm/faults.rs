@@ -254,7 +254,7 @@ head -c 200 /one >/tmp/short
 fault "an initrd cut short" kexec-load /boot/vmlinuz --initrd /tmp/short --append x
 fault "a command line that is too long" kexec-load /boot/vmlinuz --append "$(head -c 2048 /dev/zero | tr '\0' x)"
 
-printf '\037\213' >/tmp/huge; truncate -s 500M /tmp/huge
+printf '\037\213\010\000' >/tmp/huge; truncate -s 500M /tmp/huge
 fault "an initrd of more than half of the memory" $load --initrd /tmp/huge
 fault "files to add that do not fit" $load --add-file /tmp/huge:/huge --add-file /tmp/huge:/more
 
@@ -314,7 +314,7 @@ for i in 1 2 3 4 5 6; do
     esac
 done
 head -c 60000000 /dev/urandom >/tmp/noise
-printf '\037\213' | cat - /tmp/noise >/tmp/large
+printf '\037\213\010\000' | cat - /tmp/noise >/tmp/large
 rm /tmp/noise
 for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
     kexec-load /boot/vmlinuz --initrd /tmp/next.cpio --initrd /tmp/large --syscall load         --command-line '{killed}' >/dev/null 2>&1 & one=$!
@@ -335,7 +335,7 @@ run $load
 mkdir /tmp/full
 mount -t tmpfs -o size=100% none /tmp/full
 head -c $(($(sed -n 's/^MemAvailable: *\([0-9]*\) .*/\1/p' /proc/meminfo) - 120000))k /dev/zero >/tmp/full/zeros
-printf '\037\213' >/tmp/sparse
+printf '\037\213\010\000' >/tmp/sparse
 truncate -s 100M /tmp/sparse
 fault "more than is available, by kexec_load" $load --initrd /tmp/sparse --syscall load
 fault "more than is available, by kexec_file_load" $load --initrd /tmp/sparse --syscall file
