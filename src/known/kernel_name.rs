@@ -14,7 +14,7 @@ pub struct Release<'n> {
 }
 
 impl<'n> Release<'n> {
-    /// Splits it. The flavour is what follows the [parts](is_version) of a version, without a revision
+    /// Splits it. The flavour is what follows the parts of a version, without a revision
     /// at its end (Gentoo: 6.6.21-gentoo-r1). So 6.12.9-cloud-amd64 does not have the flavour amd64.
     pub fn of(whole: &'n str) -> Release<'n> {
         let mut flavour = whole;

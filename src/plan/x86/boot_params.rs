@@ -156,7 +156,7 @@ pub fn copy(parameters: &mut Parameters, old: &[u8], offset: usize, size: usize)
 }
 
 /// Adds to `map` what the boot loader told the running kernel of the memory: the table in its
-/// boot_params, or the one in a node of setup_data with the type [`SETUP_E820_EXT`].
+/// boot_params, or the one in a node of setup_data with the type SETUP_E820_EXT.
 pub fn e820_of(table: &[u8], map: &mut MemoryMap) -> Result<(), TooMany> {
     for slot in table.chunks_exact(E820_ENTRY_SIZE) {
         let entry = || Some((u64_at(slot, 0)?, u64_at(slot, 8)?, u32_at(slot, 16)?));
