@@ -1,6 +1,6 @@
 //! The options of kexec(8), as its users type them.
 
-use super::words::Words;
+use super::words::{Known, Words};
 use super::{Command, Jump, Load};
 use crate::base::range::Range;
 use crate::base::text::{parse_decimal, parse_hex};
@@ -88,93 +88,6 @@ pub struct Options {
     /// leave EFI out: the next kernel gets no EFI runtime services
     #[argh(switch)]
     noefi: bool,
-    /// kexec-tools has it; it does nothing here
-    #[argh(switch, hidden_help)]
-    reset_vga: bool,
-    /// kexec-tools has it; it does nothing here
-    #[argh(switch, hidden_help)]
-    console_vga: bool,
-    /// kexec-tools has it; it does nothing here
-    #[argh(switch, hidden_help)]
-    console_serial: bool,
-    /// kexec-tools has it; it does nothing here
-    #[argh(switch, hidden_help)]
-    args_linux: bool,
-    /// kexec-tools has it; it does nothing here
-    #[argh(switch, hidden_help)]
-    pass_memmap_cmdline: bool,
-    /// kexec-tools has it; it does nothing here
-    #[argh(switch, hidden_help)]
-    reuse_video_type: bool,
-    /// kexec-tools has it; it does nothing here
-    #[argh(switch, hidden_help)]
-    no_cma: bool,
-    /// kexec-tools has it; it does nothing here
-    #[argh(switch, hidden_help)]
-    hotplug: bool,
-    /// kexec-tools has it; it does nothing here
-    #[argh(switch, hidden_help)]
-    force_dtb: bool,
-    /// kexec-tools has it; it does nothing here
-    #[argh(switch, hidden_help)]
-    dt_no_old_root: bool,
-    /// kexec-tools has it; it does nothing here
-    #[argh(switch, hidden_help)]
-    kexec_file_syscall_debug: bool,
-    /// kexec-tools has it; it does nothing here
-    #[argh(switch, hidden_help)]
-    elf32_core_headers: bool,
-    /// kexec-tools has it; it does nothing here
-    #[argh(switch, hidden_help)]
-    elf64_core_headers: bool,
-    /// kexec-tools has it; it does nothing here
-    #[argh(option, hidden_help)]
-    serial: Option<String>,
-    /// kexec-tools has it; it does nothing here
-    #[argh(option, hidden_help)]
-    serial_baud: Option<String>,
-    /// kexec-tools has it; refused here
-    #[argh(switch, hidden_help)]
-    real_mode: bool,
-    /// kexec-tools has it; refused here
-    #[argh(switch, hidden_help)]
-    entry_32bit: bool,
-    /// kexec-tools has it; refused here
-    #[argh(switch, hidden_help)]
-    args_elf: bool,
-    /// kexec-tools has it; refused here
-    #[argh(switch, hidden_help)]
-    args_none: bool,
-    /// kexec-tools has it; refused here
-    #[argh(switch, hidden_help)]
-    load_preserve_context: bool,
-    /// kexec-tools has it; refused here
-    #[argh(switch, hidden_help)]
-    load_jump_back_helper: bool,
-    /// kexec-tools has it; refused here
-    #[argh(switch, hidden_help)]
-    load_live_update: bool,
-    /// kexec-tools has it; refused here
-    #[argh(switch, hidden_help)]
-    exec_live_update: bool,
-    /// kexec-tools has it; refused here
-    #[argh(switch, hidden_help)]
-    reuseinitrd: bool,
-    /// kexec-tools has it; refused here
-    #[argh(switch, hidden_help)]
-    print_ckr_size: bool,
-    /// kexec-tools has it; refused here
-    #[argh(option, hidden_help)]
-    entry: Option<String>,
-    /// kexec-tools has it; refused here
-    #[argh(option, hidden_help)]
-    module: Option<String>,
-    /// kexec-tools has it; refused here
-    #[argh(option, hidden_help)]
-    port: Option<String>,
-    /// kexec-tools has it; refused here
-    #[argh(option, hidden_help)]
-    port_lsr: Option<String>,
     /// print details
     #[argh(switch, short = 'd')]
     debug: bool,
@@ -267,58 +180,68 @@ fn load(words: &Words, kernel: OsString) -> Result<Load> {
     })
 }
 
-/// The options that rc-kexec accepts and ignores: those that say what it does anyway, and those for
-/// what it does not have, a purgatory with output or a crash kernel.
-const IGNORED: [&str; 17] = [
-    "--no-ifdown",
-    "--no-checks",
-    "--reset-vga",
-    "--console-vga",
-    "--console-serial",
-    "--serial",
-    "--serial-baud",
-    "--args-linux",
-    "--pass-memmap-cmdline",
-    "--reuse-video-type",
-    "--no-cma",
-    "--hotplug",
-    "--force-dtb",
-    "--dt-no-old-root",
-    "--kexec-file-syscall-debug",
-    "--elf32-core-headers",
-    "--elf64-core-headers",
+/// The options of kexec-tools 2.0.32 that the help leaves out. Those that say what rc-kexec does anyway,
+/// or are for what it does not have, a purgatory with output or a crash kernel, do nothing.
+pub const KNOWN: [Known; 29] = [
+    nothing("--reset-vga"),
+    nothing("--console-vga"),
+    nothing("--console-serial"),
+    Known { takes_value: true, ..nothing("--serial") },
+    Known { takes_value: true, ..nothing("--serial-baud") },
+    nothing("--args-linux"),
+    nothing("--pass-memmap-cmdline"),
+    nothing("--reuse-video-type"),
+    nothing("--no-cma"),
+    nothing("--hotplug"),
+    nothing("--force-dtb"),
+    nothing("--dt-no-old-root"),
+    nothing("--kexec-file-syscall-debug"),
+    nothing("--elf32-core-headers"),
+    nothing("--elf64-core-headers"),
+    instead("--real-mode", "a kernel is entered at its 32-bit or 64-bit entry; leave it out"),
+    instead("--entry-32bit", "a 64-bit kernel is entered at its 64-bit entry; leave it out"),
+    Known {
+        takes_value: true,
+        ..instead("--entry", "the kernel's header says where its entry is; leave it out")
+    },
+    instead("--args-elf", "a vmlinux is started by the Linux boot protocol; leave it out"),
+    instead("--args-none", "a kernel is started by the Linux boot protocol; leave it out"),
+    Known {
+        takes_value: true,
+        ..instead("--module", "multiboot is not supported; an initrd is --initrd FILE")
+    },
+    instead("--reuseinitrd", "the running kernel's initrd is gone; name it: --initrd FILE"),
+    instead("--load-preserve-context", "a kernel that is started does not come back; load it with -l"),
+    instead("--load-jump-back-helper", "a kernel that is started does not come back; load it with -l"),
+    instead("--load-live-update", "live updates are not supported; load it with -l"),
+    instead("--exec-live-update", "live updates are not supported; start the loaded kernel with -e"),
+    instead(
+        "--print-ckr-size",
+        "crash kernels are not supported; the size is in /sys/kernel/kexec_crash_size",
+    ),
+    Known { takes_value: true, ..instead("--port", "the trampoline prints nothing; leave it out") },
+    Known { takes_value: true, ..instead("--port-lsr", "the trampoline prints nothing; leave it out") },
 ];
 
-fn ignored(words: &Words) -> Vec<&'static str> {
-    IGNORED.into_iter().filter(|name| words.has(name)).collect()
+const fn nothing(name: &'static str) -> Known {
+    Known { name, takes_value: false, instead: None }
 }
 
-/// The options of kexec(8) that rc-kexec cannot do, and what to do instead.
-const REFUSED: [(&str, &str); 14] = [
-    ("--real-mode", "a kernel is entered at its 32-bit or 64-bit entry; leave it out"),
-    ("--entry-32bit", "a 64-bit kernel is entered at its 64-bit entry; leave it out"),
-    ("--entry", "the kernel's header says where its entry is; leave it out"),
-    ("--args-elf", "a vmlinux is started by the Linux boot protocol; leave it out"),
-    ("--args-none", "a kernel is started by the Linux boot protocol; leave it out"),
-    ("--module", "multiboot is not supported; an initrd is --initrd FILE"),
-    ("--reuseinitrd", "the running kernel's initrd is gone; name it: --initrd FILE"),
-    ("--load-preserve-context", "a kernel that is started does not come back; load it with -l"),
-    ("--load-jump-back-helper", "a kernel that is started does not come back; load it with -l"),
-    ("--load-live-update", "live updates are not supported; load it with -l"),
-    ("--exec-live-update", "live updates are not supported; start the loaded kernel with -e"),
-    ("--print-ckr-size", "crash kernels are not supported; the size is in /sys/kernel/kexec_crash_size"),
-    ("--port", "the trampoline prints nothing; leave it out"),
-    ("--port-lsr", "the trampoline prints nothing; leave it out"),
-];
+const fn instead(name: &'static str, what: &'static str) -> Known {
+    Known { instead: Some(what), ..nothing(name) }
+}
 
-/// Whether an option is here because kexec-tools has it, and for no other reason.
-#[cfg(test)]
-pub fn is_known_alone(name: &str) -> bool {
-    IGNORED.iter().skip(2).any(|known| *known == name) || REFUSED.iter().any(|(known, _)| *known == name)
+/// The options that were given and do nothing.
+fn ignored(words: &Words) -> Vec<&'static str> {
+    let known = KNOWN.iter().filter(|known| known.instead.is_none()).map(|known| known.name);
+    ["--no-ifdown", "--no-checks"].into_iter().chain(known).filter(|name| words.has(name)).collect()
 }
 
 fn refuse(words: &Words) -> Result<()> {
-    match REFUSED.iter().find(|(name, _)| words.has(name)) {
+    match KNOWN
+        .iter()
+        .find_map(|known| Some((known.name, known.instead?)).filter(|(name, _)| words.has(name)))
+    {
         Some((name, instead)) => Err(words.misused(&format!("unable to use {name}: {instead}"))),
         None => Ok(()),
     }

@@ -23,7 +23,7 @@ use argh::{ArgsInfo, CommandInfoWithArgs};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
-use words::Words;
+use words::{Known, Words};
 
 /// What the user asks for.
 #[derive(Debug)]
@@ -79,6 +79,8 @@ struct Applet {
     speaks_as: &'static str,
     purpose: &'static str,
     options: fn() -> CommandInfoWithArgs,
+    /// The options that are known beside those.
+    known: &'static [Known],
     command: fn(&Words) -> Result<Command>,
 }
 
@@ -88,6 +90,7 @@ const APPLETS: [Applet; 6] = [
         speaks_as: "kexec-load",
         purpose: "load a kernel, which the next reboot then starts",
         options: load::Options::get_args_info,
+        known: &[],
         command: load::command,
     },
     Applet {
@@ -95,6 +98,7 @@ const APPLETS: [Applet; 6] = [
         speaks_as: "kexec-exec",
         purpose: "start the loaded kernel at the end of a shutdown",
         options: exec::Options::get_args_info,
+        known: &[],
         command: exec::command,
     },
     Applet {
@@ -102,6 +106,7 @@ const APPLETS: [Applet; 6] = [
         speaks_as: "kexec",
         purpose: "both, with the options of kexec(8)",
         options: kexec::Options::get_args_info,
+        known: &kexec::KNOWN,
         command: kexec::command,
     },
     Applet {
@@ -109,6 +114,7 @@ const APPLETS: [Applet; 6] = [
         speaks_as: "rc-kexec doctor",
         purpose: "say what stands between this machine and a kexec",
         options: doctor::Options::get_args_info,
+        known: &[],
         command: doctor::command,
     },
     Applet {
@@ -116,6 +122,7 @@ const APPLETS: [Applet; 6] = [
         speaks_as: "rc-kexec going-down",
         purpose: "say whether the machine is rebooting, for services",
         options: going_down::Options::get_args_info,
+        known: &[],
         command: going_down::command,
     },
     Applet {
@@ -123,6 +130,7 @@ const APPLETS: [Applet; 6] = [
         speaks_as: "rc-kexec boot-options",
         purpose: "read the rckexec.* boot options, for rc-kexec-init",
         options: boot_options::Options::get_args_info,
+        known: &[],
         command: boot_options::command,
     },
 ];
@@ -157,7 +165,7 @@ fn applet(name: &OsStr) -> Option<&'static Applet> {
 impl Applet {
     fn parse(&self, args: &[OsString]) -> Result<Command> {
         let info = (self.options)();
-        let words = Words::split(self.speaks_as, &info, args)?;
+        let words = Words::split(self.speaks_as, &info, self.known, args)?;
         if words.has("--help") {
             return Ok(Command::Print(words::help(self.speaks_as, &info)));
         }
@@ -591,11 +599,6 @@ mod tests {
             };
             assert!(text.starts_with(&format!("Usage: {name} ")), "{text}");
             for option in (applet.options)().flags {
-                // What kexec-tools alone does is no part of the help.
-                if name == "kexec" && kexec::is_known_alone(words::full_name(option)) {
-                    assert!(option.hidden, "{}", option.long);
-                    continue;
-                }
                 assert!(text.contains(words::full_name(option)), "{name}: {}\n{text}", option.long);
                 let names = |row: &argh::FlagInfo| row.long == words::full_name(option) && !row.hidden;
                 assert!((applet.options)().flags.iter().any(names), "{name}: {}", option.long);

@@ -14,11 +14,46 @@ use std::os::unix::ffi::OsStrExt;
 const DESCRIPTIONS: usize = 22;
 const LINE: usize = 80;
 
+/// An option that scripts use and the help does not show, because the program has no use for it.
+#[derive(Debug)]
+pub struct Known {
+    /// Its name, with dashes.
+    pub name: &'static str,
+    /// Whether a value follows.
+    pub takes_value: bool,
+    /// What to do instead, if it is refused; `None` if it is accepted and does nothing.
+    pub instead: Option<&'static str>,
+}
+
+/// An option that may be given.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    /// Its name, whole, with dashes.
+    long: &'static str,
+    /// The name that the program uses.
+    name: &'static str,
+    letter: Option<char>,
+    takes_value: bool,
+    /// Whether it is in the help.
+    shown: bool,
+}
+
+impl Row {
+    fn of_help(row: &FlagInfo<'static>) -> Row {
+        let takes_value = matches!(row.kind, FlagInfoKind::Option { .. });
+        Row { long: row.long, name: full_name(row), letter: letter_of(row), takes_value, shown: !row.hidden }
+    }
+
+    fn known(&Known { name, takes_value, .. }: &Known) -> Row {
+        Row { long: name, name, letter: None, takes_value, shown: false }
+    }
+}
+
 /// A command line, split into options and operands.
 #[derive(Debug)]
 pub struct Words<'a> {
     applet: &'static str,
-    table: &'static [FlagInfo<'static>],
+    rows: Vec<Row>,
     /// The options by their full names, each with its value if it has one.
     options: Vec<(&'static str, &'a OsStr)>,
     /// The words that are not options.
@@ -30,10 +65,11 @@ impl<'a> Words<'a> {
     pub fn split(
         applet: &'static str,
         info: &CommandInfoWithArgs,
+        known: &'static [Known],
         args: &'a [OsString],
     ) -> Result<Words<'a>> {
-        let table = info.flags;
-        let mut words = Words { applet, table, options: Vec::new(), operands: Vec::new() };
+        let rows = info.flags.iter().map(Row::of_help).chain(known.iter().map(Row::known)).collect();
+        let mut words = Words { applet, rows, options: Vec::new(), operands: Vec::new() };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             let bytes = arg.as_bytes();
@@ -47,9 +83,9 @@ impl<'a> Words<'a> {
                 let mut letters = bytes.get(1..).unwrap_or_default();
                 while let Some((&letter, rest)) = letters.split_first() {
                     let row = words.find_short(letter)?;
-                    let attached = if takes_value(row) && !rest.is_empty() { Some(rest) } else { None };
+                    let attached = if row.takes_value && !rest.is_empty() { Some(rest) } else { None };
                     words.take(row, &format!("-{}", char::from(letter)), attached, &mut args)?;
-                    letters = if takes_value(row) { &[] } else { rest };
+                    letters = if row.takes_value { &[] } else { rest };
                 }
             } else {
                 words.operands.push(arg);
@@ -65,12 +101,12 @@ impl<'a> Words<'a> {
 
     fn take(
         &mut self,
-        row: &FlagInfo<'static>,
+        row: Row,
         spelled: &str,
         attached: Option<&'a [u8]>,
         args: &mut core::slice::Iter<'a, OsString>,
     ) -> Result<()> {
-        let value = match (takes_value(row), attached) {
+        let value = match (row.takes_value, attached) {
             (false, None) => OsStr::new(""),
             (false, Some(_)) => return Err(self.misused(&format!("{spelled} accepts no value"))),
             (true, Some(value)) => OsStr::from_bytes(value),
@@ -79,34 +115,39 @@ impl<'a> Words<'a> {
                 None => return Err(self.misused(&format!("{spelled} needs a value"))),
             },
         };
-        self.options.push((full_name(row), value));
+        self.options.push((row.name, value));
         Ok(())
     }
 
-    /// The option with this name, or the only one whose name begins so.
-    fn find_long(&self, name: &[u8]) -> Result<&'static FlagInfo<'static>> {
+    /// The option with this name, or the only one whose name begins so. What is in the help goes before
+    /// what is not.
+    fn find_long(&self, name: &[u8]) -> Result<Row> {
         let text = name.shown();
-        if let Some(row) = self.table.iter().find(|row| row.long.as_bytes() == name) {
-            return Ok(row);
+        let mut matching: Vec<&Row> = Vec::new();
+        for row in &self.rows {
+            if row.long.as_bytes() == name {
+                return Ok(*row);
+            }
+            if row.long.as_bytes().starts_with(name) {
+                matching.push(row);
+            }
         }
-        let begins = |row: &&'static FlagInfo<'static>| row.long.as_bytes().starts_with(name);
-        // What is in the help goes before what is known beside it.
-        let shown = self.table.iter().any(|row| begins(&row) && !row.hidden);
-        let mut matching = self.table.iter().filter(begins).filter(|row| !(shown && row.hidden));
-        let Some(row) = matching.next() else {
+        if matching.iter().any(|row| row.shown) {
+            matching.retain(|row| row.shown);
+        }
+        let Some(row) = matching.first() else {
             return Err(self.misused(&format!("unknown option {text}")));
         };
         // Two names of the same option are not ambiguous.
-        match matching.find(|other| full_name(other) != full_name(row)) {
-            None => Ok(row),
+        match matching.iter().find(|other| other.name != row.name) {
+            None => Ok(**row),
             Some(other) => Err(self.misused(&format!("{text} could be {} or {}", row.long, other.long))),
         }
     }
 
-    fn find_short(&self, letter: u8) -> Result<&'static FlagInfo<'static>> {
-        let row = self.table.iter().find(|row| letter_of(row) == Some(char::from(letter)));
-        let unknown = || format!("unknown option -{}", [letter].shown());
-        row.ok_or_else(|| self.misused(&unknown()))
+    fn find_short(&self, letter: u8) -> Result<Row> {
+        let row = self.rows.iter().find(|row| row.letter == Some(char::from(letter)));
+        row.copied().ok_or_else(|| self.misused(&format!("unknown option -{}", [letter].shown())))
     }
 
     /// Whether this option was given.
@@ -130,7 +171,7 @@ impl<'a> Words<'a> {
 
     /// The last of these options that was given, and its value.
     pub fn last_of(&self, names: &[&str]) -> Option<&(&'static str, &'a OsStr)> {
-        debug_assert!(names.iter().all(|name| self.table.iter().any(|row| row.long == *name)), "{names:?}");
+        debug_assert!(names.iter().all(|name| self.rows.iter().any(|row| row.long == *name)), "{names:?}");
         self.options.iter().rfind(|(option, _)| names.contains(option))
     }
 
@@ -138,10 +179,6 @@ impl<'a> Words<'a> {
     pub fn misused(&self, what: &str) -> Box<Failure> {
         Box::new(Failure::Usage { applet: self.applet, what: what.to_string() })
     }
-}
-
-fn takes_value(row: &FlagInfo) -> bool {
-    matches!(row.kind, FlagInfoKind::Option { .. })
 }
 
 /// The name that the program uses; an option that is only another name of one says which in its
