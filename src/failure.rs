@@ -62,6 +62,11 @@ pub enum Failure {
         /// The directory, when fstab(5) has a file system for it that is not mounted.
         unmounted: Option<OsString>,
     },
+    /// No kernel was named, and several boot media have one.
+    SeveralMedia {
+        /// Their folders.
+        folders: Vec<OsString>,
+    },
     /// The kernel's initrd was not found, and the running kernel was started with one.
     NoInitrdFound {
         /// The kernel.

@@ -41,8 +41,8 @@ pub struct Beside {
     /// The part of its name after the word for the kernel; empty for `vmlinuz`, `None` for a kernel
     /// with another name.
     name: Option<OsString>,
-    /// The flavour, if this is the running system's kernel and has one of Alpine's names.
-    alpine: Option<String>,
+    /// Whether this is the running system's kernel and Alpine's, which has the flavour for a name.
+    is_alpines: bool,
 }
 
 /// The words with which kernels' names begin: most distributions', and Gentoo's.
@@ -53,7 +53,7 @@ const WORDS: [&str; 2] = ["vmlinuz-", "kernel-"];
 const UNIFIED: [&str; 3] = ["", "/efi", "/boot/efi"];
 
 /// Chooses the files of a load. Fails with [`Failure::NoKernelFound`] when no kernel is named and
-/// none is installed.
+/// none is installed, and with [`Failure::SeveralMedia`] when several boot media have one.
 pub fn select(request: &Request) -> Result<Chosen> {
     let (kernel, newest_of, beside) = match &request.kernel {
         KernelChoice::Named { path, finds_initrds } => {
@@ -67,7 +67,7 @@ pub fn select(request: &Request) -> Result<Chosen> {
             };
             let look = |dir: &OsStr| installed(&another_root::inside(dir), &running);
             let media = || if boot == "/boot" { medium::boot_folders() } else { Vec::new() };
-            let found = look(boot).or_else(|failure| only(media(), &look).ok_or(failure))?;
+            let found = look(boot).or_else(|failure| only(media(), &look).unwrap_or(Err(failure)))?;
             (found.kernel, found.newest_of, Some(found.beside))
         }
     };
@@ -89,23 +89,31 @@ struct Found {
     beside: Beside,
 }
 
-/// What is found in exactly one of these folders.
-fn only<T>(folders: Vec<OsString>, look: &dyn Fn(&OsStr) -> Result<T>) -> Option<T> {
-    let mut found = folders.iter().filter_map(|folder| look(folder).ok());
-    let only = found.next();
-    if found.next().is_some() { None } else { only }
+/// What is found in one of these folders; [`Failure::SeveralMedia`] where it is found in several.
+fn only<T>(folders: Vec<OsString>, look: &dyn Fn(&OsStr) -> Result<T>) -> Option<Result<T>> {
+    let (mut found, mut having) = (None, Vec::new());
+    for folder in folders {
+        if let Ok(one) = look(&folder) {
+            found = Some(one);
+            having.push(folder);
+        }
+    }
+    if having.len() > 1 {
+        return Some(Err(Failure::SeveralMedia { folders: having }.into()));
+    }
+    found.map(Ok)
 }
 
 /// The kernel in `boot` with the flavour of `running`, a release or a flavour.
 fn installed(boot: &OsStr, running: &str) -> Result<Found> {
     let release = Release::of(running);
     let mut tried = Vec::new();
-    for (name, alpine) in names_without_version(release) {
+    for name in names_without_version(release) {
         let kernel = in_dir(boot, &[WORDS[0].as_ref(), name.as_ref()]);
         if files::is_file(&kernel) {
             // In another folder are another system's kernels, or copies.
-            let alpine = alpine.filter(|_| boot == "/boot");
-            let beside = Beside { dir: boot.to_os_string(), name: Some(name.into()), alpine };
+            let is_alpines = name == release.flavour && boot == "/boot";
+            let beside = Beside { dir: boot.to_os_string(), name: Some(name.into()), is_alpines };
             return Ok(Found { kernel, newest_of: None, beside });
         }
         tried.push(kernel);
@@ -133,10 +141,10 @@ fn installed(boot: &OsStr, running: &str) -> Result<Found> {
     Err(Failure::NoKernelFound { tried, there, unmounted: kernel::unmounted(boot) }.into())
 }
 
-/// The names without a version for this flavour, and Alpine's flavour where it is Alpine's name: its
-/// own, and Arch's, which has the last word of the release behind `linux`, and nothing behind it for
-/// its plain kernel (6.9.3-arch1-1, 6.6.32-1-lts).
-fn names_without_version(release: Release) -> Vec<(String, Option<String>)> {
+/// The names without a version for this flavour: Alpine's, which is the flavour, and Arch's, which has
+/// the last word of the release behind `linux`, and nothing behind it for its plain kernel
+/// (6.9.3-arch1-1, 6.6.32-1-lts).
+fn names_without_version(release: Release) -> Vec<String> {
     let flavour = release.flavour;
     if flavour.is_empty() {
         return Vec::new();
@@ -145,7 +153,7 @@ fn names_without_version(release: Release) -> Vec<(String, Option<String>)> {
         _ if flavour.starts_with("arch") || flavour.starts_with("artix") => "linux".to_string(),
         last => format!("linux-{}", last.unwrap_or(flavour)),
     };
-    vec![(flavour.to_string(), Some(flavour.to_string())), (arch, None)]
+    vec![flavour.to_string(), arch]
 }
 
 /// The newest of the files in `dir` whose names have a version and this flavour.
@@ -176,7 +184,7 @@ fn unified(boot: &OsStr, wanted: Release) -> Option<OsString> {
         if release.has_version {
             release.flavour == wanted.flavour
         } else {
-            without_version.iter().any(|(name, _)| is_called(name))
+            without_version.iter().any(|name| is_called(name))
         }
     };
     UNIFIED.iter().find_map(|place| {
@@ -198,7 +206,11 @@ impl Beside {
         let (dir, file) = slash.and_then(|at| bytes.split_at_checked(at)).unwrap_or((b".", bytes));
         let file = OsStr::from_bytes(file.strip_prefix(b"/").unwrap_or(file));
         let name = if file == "vmlinuz" { Some("") } else { starts_with_a_word(file) };
-        Beside { dir: OsStr::from_bytes(dir).to_os_string(), name: name.map(OsString::from), alpine: None }
+        Beside {
+            dir: OsStr::from_bytes(dir).to_os_string(),
+            name: name.map(OsString::from),
+            is_alpines: false,
+        }
     }
 
     /// The initrds beside `kernel`, microcode first. When no initramfs is there and the running
@@ -233,7 +245,8 @@ impl Beside {
     /// starts another file is then the way that works, so this is no mere warning. Names with versions
     /// cannot be confused so.
     fn check_age(&self, kernel: &OsStr, initramfs: Option<&OsStr>) -> Result<()> {
-        let came = self.alpine.as_deref().and_then(kernel::installed_at);
+        let flavour = self.name.as_deref().filter(|_| self.is_alpines).and_then(OsStr::to_str);
+        let came = flavour.and_then(kernel::installed_at);
         let made = initramfs.and_then(files::modified);
         match (came, made, initramfs) {
             (Some(came), Some(made), Some(initrd)) if made < came => {
@@ -330,10 +343,18 @@ mod tests {
         let look = |dir: &OsStr| installed(dir, "6.12.31-0-lts").map(|found| found.kernel);
         let dir = |boot: &Boot| boot.0.clone().into_os_string();
         let kernel = usb.0.join("vmlinuz-lts").into_os_string();
-        assert_eq!(only(vec![dir(&data), dir(&usb)], &look), Some(kernel));
-        // Which of two counts, the user says (kexec_boot).
-        assert_eq!(only(vec![dir(&cdrom), dir(&usb)], &look), None);
-        assert_eq!(only(vec![dir(&data)], &look), None);
+        assert_eq!(only(vec![dir(&data), dir(&usb)], &look).unwrap().unwrap(), kernel);
+        assert!(only(vec![dir(&data)], &look).is_none());
+        let several = only(vec![dir(&cdrom), dir(&data), dir(&usb)], &look).unwrap().unwrap_err();
+        assert_eq!(
+            several.to_string(),
+            format!(
+                "unable to choose a kernel: each of these folders has one: {} {}\n  name one of them: \
+                 --boot FOLDER, or kexec_boot in /etc/conf.d/kexec-load",
+                cdrom.0.display(),
+                usb.0.display()
+            )
+        );
     }
 
     #[test]

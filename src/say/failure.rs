@@ -9,6 +9,7 @@ use crate::host::sys::process::{is_root, strerror};
 use crate::known::call::Call;
 use crate::known::refusal::{Attempt, Obstacle, Refusal};
 use crate::known::shutdown::{Decision, SKIP_FILE, Verdict};
+use crate::settings;
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display, Formatter};
@@ -27,12 +28,18 @@ impl Display for Failure {
                 "unable to load {given} initrds: kexec_load accepts at most {limit} besides the kernel\n  join some of them: cat A B > C"
             ),
             Failure::NoKernelFound { tried, there, unmounted } => no_kernel(f, tried, there, unmounted.as_deref()),
+            Failure::SeveralMedia { folders } => {
+                f.write_str("unable to choose a kernel: each of these folders has one:")?;
+                each(f, folders)?;
+                write!(f, "\n  name one of them: --boot FOLDER, or kexec_boot in {}", settings::FILE)
+            }
             Failure::NoInitrdFound { kernel, tried, there } => no_initrd(f, kernel, tried, there),
             Failure::OldInitrd { kernel, initrd } => write!(
                 f,
-                "unable to use the initrd {}: it is older than the kernel {}, whose modules it does not have\n  make it again: mkinitfs; or name what is to be loaded: --initrd FILE, or kexec_initrds (for a unified image kexec_kernel) in /etc/conf.d/kexec-load",
+                "unable to use the initrd {}: it is older than the kernel {}, whose modules it does not have\n  make it again: mkinitfs; or name what is to be loaded: --initrd FILE, or kexec_initrds (for a unified image kexec_kernel) in {}",
                 initrd.shown(),
-                kernel.shown()
+                kernel.shown(),
+                settings::FILE
             ),
             Failure::WrongType { path, found, wanted } => write!(
                 f,
