@@ -410,7 +410,6 @@ pub fn plan_x86(data: &[u8]) -> bool {
     let line = numbers.take(numbers.rest.first().map_or(0, |&length| usize::from(length) * 16)).to_vec();
     let initrds = numbers.initrds();
     let mut efi = Efi {
-        is_wanted: true,
         is_64_bit: numbers.flag(),
         fw_vendor: numbers.flag().then(|| numbers.address()),
         config_table: numbers.flag().then(|| numbers.address()),
@@ -440,6 +439,7 @@ pub fn plan_x86(data: &[u8]) -> bool {
         total_pages,
         boot_params: boot_params.as_deref(),
         efi: has_efi.then_some(&efi),
+        efi_is_wanted: true,
         framebuffer_live: live,
         rng_seed: seed.as_ref(),
         five_level_paging: five,

@@ -49,19 +49,19 @@ pub fn with_words(line: Vec<u8>, more: &[u8]) -> Vec<u8> {
     }
     let mut whole = of_kernel.to_vec();
     // The rest of a line with an open quote would belong to the last word.
-    if whole.iter().filter(|&&byte| byte == b'"').count() % 2 == 1 {
+    if leaves_a_quote_open(&whole) {
         whole.push(b'"');
     }
-    if !added.is_empty() {
-        push(&mut whole, added);
-    }
-    if of_init.is_some() || added_for_init.is_some() {
-        push(&mut whole, b"--");
-    }
-    for words in [of_init, added_for_init].into_iter().flatten().filter(|words| !words.is_empty()) {
-        push(&mut whole, words);
-    }
+    push(&mut whole, added);
+    let mut for_init = of_init.unwrap_or_default().to_vec();
+    push(&mut for_init, added_for_init.unwrap_or_default());
+    push_init(&mut whole, of_init.or(added_for_init).map(|_| for_init.as_slice()));
     whole
+}
+
+/// Whether a quote is still open at the end of the text.
+pub fn leaves_a_quote_open(text: &[u8]) -> bool {
+    text.iter().filter(|&&byte| byte == b'"').count() % 2 == 1
 }
 
 /// Without the quotes around a whole word or a whole value, like the kernel's next_arg.
@@ -84,16 +84,9 @@ pub fn without_bootconfig(line: &[u8], bootconfig: &[u8]) -> Vec<u8> {
     let (of_kernel, of_init) = split(line);
     let of_kernel = after(of_kernel, bootconfig, b"kernel.").unwrap_or(of_kernel);
     let mut rest = of_kernel.to_vec();
-    if let Some(of_init) = of_init {
-        match after(of_init, bootconfig, b"init.") {
-            // They were all, and `--` is the kernel's, too.
-            Some(b"") => {}
-            left => {
-                push(&mut rest, b"--");
-                push(&mut rest, left.unwrap_or(of_init));
-            }
-        }
-    }
+    let left = of_init.map(|words| after(words, bootconfig, b"init.").unwrap_or(words));
+    // If they were all of init's, `--` is the kernel's, too.
+    push_init(&mut rest, left.filter(|left| !left.is_empty() || of_init == Some(b"")));
     rest
 }
 
@@ -144,6 +137,11 @@ impl<'b> Iterator for Values<'b> {
     }
 }
 
+/// Whether a word begins so, of those for the kernel and those for init.
+pub fn has_start(line: &[u8], start: &[u8]) -> bool {
+    words(line).any(|word| word.starts_with(start))
+}
+
 /// Whether `wanted` is one of the words before `--`. The kernel leaves the words after it to
 /// init.
 pub fn has_word(line: &[u8], wanted: &[u8]) -> bool {
@@ -184,12 +182,20 @@ fn is_of_this_boot(word: &[u8]) -> bool {
     [&b"BOOT_IMAGE="[..], b"initrd=", b"elfcorehdr="].iter().any(|name| bare.starts_with(name))
 }
 
-/// Adds a word to a line, after a space unless it is the first.
+/// Adds a word to a line, after a space unless it is the first. An empty word is not added.
 pub fn push(line: &mut Vec<u8>, word: &[u8]) {
-    if !line.is_empty() {
+    if !line.is_empty() && !word.is_empty() {
         line.push(b' ');
     }
     line.extend_from_slice(word);
+}
+
+/// Adds `--` and the words for init, if there are such.
+fn push_init(line: &mut Vec<u8>, of_init: Option<&[u8]>) {
+    if let Some(words) = of_init {
+        push(line, b"--");
+        push(line, words);
+    }
 }
 
 /// `line` without the [`Marks`] in it, and with one space between words; the words for init stay. A
@@ -209,9 +215,7 @@ pub fn without_marks(line: &[u8]) -> Vec<u8> {
     if all {
         return line.to_vec();
     }
-    for words in [&b"--"[..]].into_iter().chain(of_init).filter(|_| of_init.is_some()) {
-        push(&mut kept, words);
-    }
+    push_init(&mut kept, of_init);
     kept
 }
 
@@ -280,32 +284,36 @@ mod tests {
 
     #[test]
     fn what_a_bootconfig_gave_the_kernel_does_not_pile_up() {
-        let bootconfig = b"kernel.console = \"ttyS0,115200\", \"tty0\"\nkernel.quiet = \"\"\n\
-            kernel.x.y = 'a \"b'\nother.z = \"1\"\ninit.single = \"\"\n# Parameters from bootloader:\n# root=/dev/vda\n";
+        let config = |value: &str| {
+            format!(
+                "kernel.console = \"ttyS0,115200\", \"tty0\"\nkernel.quiet = \"\"\nkernel.x.y = {value}\n\
+                 other.z = \"1\"\ninit.single = \"\"\n# Parameters from bootloader:\n# root=/dev/vda\n"
+            )
+        };
+        let (quoting, plain) = (&config("'a \"b'"), &config("\"a b\""));
+        let console = "console=ttyS0,115200 console=tty0";
         // /proc/cmdline -> what the boot loader said
         let table = [
-            ("console=ttyS0,115200 console=tty0 quiet x.y=\"a \"b\" root=/dev/vda", None),
-            ("console=\"ttyS0,115200\" console=\"tty0\" quiet root=/dev/vda", None),
-            ("root=/dev/vda quiet", None),
-            ("", None),
+            // A value with a quote in it reads as two words.
+            (quoting, format!("{console} quiet x.y=\"a \"b\" root=/dev/vda"), None),
+            (quoting, "console=\"ttyS0,115200\" console=\"tty0\" quiet root=/dev/vda".into(), None),
+            (quoting, "root=/dev/vda quiet".into(), None),
+            (quoting, String::new(), None),
+            (plain, format!("{console} quiet x.y=\"a b\" root=/dev/vda"), Some("root=/dev/vda")),
+            (
+                plain,
+                "console=\"ttyS0,115200\" console=\"tty0\" quiet x.y=\"a b\" quiet".into(),
+                Some("quiet"),
+            ),
+            (plain, format!("{console} quiet x.y=\"a b\" root=/dev/vda -- single"), Some("root=/dev/vda")),
+            (plain, format!("{console} quiet x.y=\"a b\" a -- single 3"), Some("a -- 3")),
+            (plain, "a -- b single".into(), None),
+            (plain, "a --".into(), None),
+            (plain, "console=ttyS0,115200 quiet root=/dev/vda".into(), None),
         ];
-        for (line, wanted) in table {
-            let rest = without_bootconfig(line.as_bytes(), bootconfig);
-            assert_eq!(String::from_utf8_lossy(&rest), wanted.unwrap_or(line), "{line}");
-        }
-        let bootconfig = b"kernel.console = \"ttyS0,115200\", \"tty0\"\nkernel.quiet = \"\"\n\
-            kernel.x.y = \"a b\"\nother.z = \"1\"\ninit.single = \"\"\n# Parameters from bootloader:\n# root=/dev/vda\n";
-        let table = [
-            ("console=ttyS0,115200 console=tty0 quiet x.y=\"a b\" root=/dev/vda", "root=/dev/vda"),
-            ("console=\"ttyS0,115200\" console=\"tty0\" quiet x.y=\"a b\" quiet", "quiet"),
-            ("console=ttyS0,115200 console=tty0 quiet x.y=\"a b\" root=/dev/vda -- single", "root=/dev/vda"),
-            ("console=ttyS0,115200 console=tty0 quiet x.y=\"a b\" a -- single 3", "a -- 3"),
-            ("a -- b single", "a -- b single"),
-            ("console=ttyS0,115200 quiet root=/dev/vda", "console=ttyS0,115200 quiet root=/dev/vda"),
-        ];
-        for (line, wanted) in table {
-            let rest = without_bootconfig(line.as_bytes(), bootconfig);
-            assert_eq!(String::from_utf8_lossy(&rest), wanted, "{line}");
+        for (bootconfig, line, wanted) in table {
+            let rest = without_bootconfig(line.as_bytes(), bootconfig.as_bytes());
+            assert_eq!(String::from_utf8_lossy(&rest), wanted.unwrap_or(&line), "{line}");
             assert_eq!(without_bootconfig(&rest, b"").as_slice(), rest, "{line}");
         }
     }

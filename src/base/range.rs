@@ -48,6 +48,11 @@ impl Range {
         self.end.wrapping_sub(self.start)
     }
 
+    /// Whether this address is inside.
+    pub const fn has(self, address: u64) -> bool {
+        self.start <= address && address < self.end
+    }
+
     /// Whether the two ranges share an address.
     pub const fn overlaps(self, other: Range) -> bool {
         self.start < other.end && other.start < self.end

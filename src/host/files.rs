@@ -91,13 +91,8 @@ pub fn read_exactly(file: &OwnedFd, bytes: &mut [u8]) -> Result<(), Unusable> {
 }
 
 /// Opens for reading. Without O_NONBLOCK this would wait for the writer of a pipe.
-fn open_to_read(path: &OsStr) -> Result<OwnedFd, Errno> {
+pub fn open_to_read(path: &OsStr) -> Result<OwnedFd, Errno> {
     file::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0)
-}
-
-/// Opens a file of /proc that has no length.
-pub fn open_device(path: &str) -> Result<OwnedFd, Errno> {
-    open_to_read(path.as_ref())
 }
 
 /// Whether a file or directory has this name, and can be seen.

@@ -51,14 +51,7 @@ impl Drop for X86 {
 }
 
 impl X86 {
-    /// Makes the layout leave EFI out, but for ACPI's root pointer.
-    pub fn leave_out_efi(&mut self) {
-        if let Some(efi) = &mut self.efi {
-            efi.is_wanted = false;
-        }
-    }
-
-    /// The inputs of the layout. Every segment has to lie in `bounds`.
+    /// The inputs of a layout that hands EFI on. Every segment has to lie in `bounds`.
     pub fn inputs<'m>(&'m self, memory: &'m Memory, bounds: Range) -> x86::Inputs<'m> {
         x86::Inputs {
             firmware_map: &memory.map,
@@ -66,6 +59,7 @@ impl X86 {
             total_pages: memory.total_pages,
             boot_params: self.boot_params.as_deref(),
             efi: self.efi.as_ref(),
+            efi_is_wanted: true,
             framebuffer_live: self.framebuffer_live,
             rng_seed: self.seed.as_ref(),
             five_level_paging: self.five_level_paging,
@@ -179,7 +173,7 @@ fn efi() -> Result<Option<Efi>> {
     if !is_efi() {
         return Ok(None);
     }
-    let mut efi = Efi { is_wanted: true, ..Efi::default() };
+    let mut efi = Efi::default();
     let field = |name: &str| value(format_args!("/sys/firmware/efi/{name}"));
     let address = |name| field(name).and_then(|text| parse_hex(&text));
     let path = "/sys/firmware/efi/systab";

@@ -113,7 +113,7 @@ impl Memory {
     pub fn leave_out_kept(&mut self, plan: &Plan) -> Result<bool> {
         let path = "/proc/kpageflags";
         let unreadable = |errno| Failure::SystemFile { path, errno };
-        let flags = match files::open_device(path) {
+        let flags = match files::open_to_read(path.as_ref()) {
             Err(Errno::ENOENT) => return Ok(false),
             // A user can draw; the load is root's.
             Err(_) if self.iomem_hidden => return Ok(false),

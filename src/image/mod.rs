@@ -186,11 +186,9 @@ fn foreign(bytes: &[u8]) -> Option<Machine> {
         // arch/s390/boot/head.S, "magic string": behind the 64 KiB of the first part.
         (0x1_0008, b"S390EP", "s390x"),
     ];
-    let is_there = |at: usize, magic: &[u8]| bytes.get(at..).is_some_and(|rest| rest.starts_with(magic));
-    let found = MAGICS.iter().find(|(at, magic, _)| is_there(*at, magic));
-    found.map(|&(.., name)| Machine::Foreign(name)).or_else(|| {
+    by_magic(bytes, &MAGICS).map(Machine::Foreign).or_else(|| {
         // arch/loongarch/kernel/head.S: LINUX_PE_MAGIC at 0x38 of a PE file. A zboot image has it, too.
-        let is_pe_kernel = is_there(0x38, &[0xcd, 0x23, 0x82, 0x81]) && bytes.starts_with(b"MZ");
+        let is_pe_kernel = has(bytes, 0x38, &[0xcd, 0x23, 0x82, 0x81]) && bytes.starts_with(b"MZ");
         pe::machine(bytes).ok().filter(|machine| is_pe_kernel && matches!(machine, Machine::Foreign(_)))
     })
 }
@@ -228,8 +226,16 @@ fn name_of(bytes: &[u8]) -> Option<&'static str> {
         (0x1fe, b"\x55\xaa", "an image of a disk"),
         (0, b"XFSB", FILE_SYSTEM),
     ];
-    let is_there = |at: usize, magic: &[u8]| bytes.get(at..).is_some_and(|rest| rest.starts_with(magic));
-    KNOWN.iter().find(|(at, magic, _)| is_there(*at, magic)).map(|&(.., name)| name)
+    by_magic(bytes, &KNOWN)
+}
+
+/// The name in the first row whose magic number is at its place in `bytes`.
+fn by_magic(bytes: &[u8], rows: &[(usize, &[u8], &'static str)]) -> Option<&'static str> {
+    rows.iter().find(|(at, magic, _)| has(bytes, *at, magic)).map(|&(.., name)| name)
+}
+
+fn has(bytes: &[u8], at: usize, magic: &[u8]) -> bool {
+    bytes.get(at..).is_some_and(|rest| rest.starts_with(magic))
 }
 
 #[cfg(test)]

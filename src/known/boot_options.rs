@@ -178,7 +178,7 @@ impl NextLine {
             self.line.push(b'"');
         }
         cmdline::push(&mut self.line, word);
-        self.open = word.iter().filter(|&&byte| byte == b'"').count() % 2 == 1;
+        self.open = cmdline::leaves_a_quote_open(word);
     }
 }
 

@@ -157,17 +157,14 @@ impl Payload<'_> {
         // One architecture uses one layout. The linker drops the other.
         match (&self.kernel.image, cfg!(target_arch = "aarch64")) {
             (Image::BzImage(image), false) => {
-                let mut running = machine::x86()?;
-                if self.efi == Efi::LeftOut {
-                    running.leave_out_efi();
-                }
+                let running = machine::x86()?;
+                let efi_is_wanted = self.efi == Efi::HandedOn;
                 loop {
-                    let inputs = running.inputs(memory, self.bounds);
+                    let inputs = x86::Inputs { efi_is_wanted, ..running.inputs(memory, self.bounds) };
                     let (plan, efi) = x86::plan(image, &initrds, line, &inputs).map_err(no_plan)?;
+                    let untold_rsdp = x86::untold_rsdp(image, &inputs);
+                    let untold_rsdp = untold_rsdp.filter(|_| !cmdline::has_start(line, b"acpi_rsdp="));
                     if !memory.leave_out_kept(&plan)? {
-                        let inputs = running.inputs(memory, self.bounds);
-                        let is_told = cmdline::words(line).any(|word| word.starts_with(b"acpi_rsdp="));
-                        let untold_rsdp = x86::untold_rsdp(image, &inputs).filter(|_| !is_told);
                         return Ok(Layout { plan, hands_on: HandsOn::Efi(efi), untold_rsdp });
                     }
                 }
@@ -225,13 +222,12 @@ impl Payload<'_> {
 
     /// Whether the running kernel's command line has a root=, and the next one has not.
     pub fn loses_root(&self) -> bool {
-        let has_root = |line: &[u8]| cmdline::words(line).any(|word| word.starts_with(b"root="));
-        has_root(&self.running) && !has_root(self.line.as_bytes())
+        cmdline::has_start(&self.running, b"root=") && !cmdline::has_start(self.line.as_bytes(), b"root=")
     }
 
     /// Whether a root is named and there is no initrd, and the running kernel was started with one.
     pub fn loses_initrd(&self) -> bool {
-        let has_root = cmdline::words(self.line.as_bytes()).any(|word| word.starts_with(b"root="));
+        let has_root = cmdline::has_start(self.line.as_bytes(), b"root=");
         let is_empty = self.initrds.iter().all(|initrd| initrd.bytes() == initrd::NOTHING);
         has_root && is_empty && machine::had_initrd()
     }
@@ -245,8 +241,7 @@ impl Payload<'_> {
 
     /// Whether a key is added, and the command line names nothing to unlock with it.
     pub fn unlocks_nothing(&self) -> bool {
-        let mut words = cmdline::words(self.line.as_bytes());
-        self.has_key && !words.any(|word| word.starts_with(b"cryptroot="))
+        self.has_key && !cmdline::has_start(self.line.as_bytes(), b"cryptroot=")
     }
 
     /// Whether the command line names another key file than the added one.

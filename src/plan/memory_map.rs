@@ -249,7 +249,7 @@ pub fn kernel_image(text: &[u8], init_size: u64) -> Option<Range> {
 pub fn is_pci_memory(text: &[u8], address: u64) -> bool {
     bytes::parts(text, b'\n').filter_map(parse_iomem_line).any(|(range, name)| {
         let is_address = matches!(name, [_, _, _, _, b':', _, _, b':', _, _, b'.', _]);
-        is_address && range.start() <= address && address < range.end()
+        is_address && range.has(address)
     })
 }
 
@@ -262,10 +262,9 @@ const KEPT: u64 = 1 << 19 | 1 << 20 | 1 << 23 | 1 << 32;
 /// pages from `first` on. Pages in `own`, which is the running kernel's, are reserved and free all the
 /// same.
 pub fn has_kept_page(flags: &[u8], first: u64, pages: Range, own: Option<Range>) -> bool {
-    let has = |range: Range, address: u64| range.start() <= address && address < range.end();
     flags.chunks_exact(8).zip((first..).step_by(PAGE as usize)).any(|(entry, address)| {
         let kept = bytes::u64_at(entry, 0).is_some_and(|flags| flags & KEPT != 0);
-        kept && has(pages, address) && !own.is_some_and(|own| has(own, address))
+        kept && pages.has(address) && !own.is_some_and(|own| own.has(address))
     })
 }
 

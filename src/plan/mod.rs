@@ -231,7 +231,7 @@ impl<'a> Plan<'a> {
                 allowed: (total_pages / 2).saturating_mul(PAGE),
             });
         }
-        let in_one = |segment: &Placed| segment.place.start() <= entry && entry < segment.place.end();
+        let in_one = |segment: &Placed| segment.place.has(entry);
         if !segments.iter().any(in_one) {
             return Err(NoPlan::Broken("the entry is in no segment"));
         }

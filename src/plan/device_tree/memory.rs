@@ -50,50 +50,69 @@ struct Node<'t> {
     is_off: bool,
 }
 
+impl<'t> Node<'t> {
+    fn take(&mut self, name: &[u8], value: &'t [u8]) {
+        match name {
+            b"reg" => self.reg = Some(value),
+            b"linux,usable-memory" => self.usable = Some(value),
+            b"device_type" => self.is_memory = value == b"memory\0",
+            // drivers/of/fdt.c, of_fdt_device_is_available.
+            b"status" => self.is_off = !matches!(value, b"ok\0" | b"okay\0"),
+            _ => {}
+        }
+    }
+}
+
+/// How many bytes an address and a size have: the root's #address-cells and #size-cells, in cells of 32
+/// bits, with the values that the specification assumes without them. The nodes of /reserved-memory
+/// have as many, or the kernel does not read them.
+struct Cells {
+    address: usize,
+    size: usize,
+}
+
+impl Cells {
+    fn add(&self, told: Option<&[u8]>, into: &mut RangeSet) -> Result<(), NoPlan> {
+        let entry = self.address.saturating_add(self.size).max(4);
+        for entry in told.unwrap_or_default().chunks_exact(entry) {
+            if let Some(range) = range(entry, self.address) {
+                into.insert(range)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Adds what each memory node says, and removes what each node of /reserved-memory reserves: by the
 /// kernel's rules (drivers/of/fdt.c, early_init_dt_scan_memory; drivers/of/of_reserved_mem.c).
 fn scan_nodes(tree: &Tree, memory: &mut RangeSet) -> Result<(), NoPlan> {
-    // The root's #address-cells and #size-cells: how many 32-bit cells an address and a size
-    // have, with the values that the specification assumes without them. The nodes of
-    // /reserved-memory have as many, or the kernel does not read them.
-    let (mut address_cells, mut size_cells) = (2usize, 1usize);
+    let mut cells = Cells { address: 8, size: 4 };
     let (mut node, mut reserved) = (Node::default(), RangeSet::new());
     let mut in_reserved = false;
     for token in tree.tokens() {
         match token? {
             Token::Property { depth: 1, name: b"#address-cells", value, .. } => {
-                address_cells = number(value, 0).unwrap_or(2) as usize;
+                cells.address = (number(value, 0).unwrap_or(2) as usize).saturating_mul(4);
             }
             Token::Property { depth: 1, name: b"#size-cells", value, .. } => {
-                size_cells = number(value, 0).unwrap_or(1) as usize;
+                cells.size = (number(value, 0).unwrap_or(1) as usize).saturating_mul(4);
             }
             Token::Begin { depth: 2, name } => {
                 (node, in_reserved) = (Node::default(), name == b"reserved-memory");
             }
             Token::Begin { depth: 3, .. } if in_reserved => node = Node::default(),
-            Token::Property { depth, name, value, .. } if depth == 2 || depth == 3 && in_reserved => {
-                match name {
-                    b"reg" => node.reg = Some(value),
-                    b"linux,usable-memory" => node.usable = Some(value),
-                    b"device_type" => node.is_memory = value == b"memory\0",
-                    // drivers/of/fdt.c, of_fdt_device_is_available.
-                    b"status" => node.is_off = !matches!(value, b"ok\0" | b"okay\0"),
-                    _ => {}
+            Token::Property { depth: 2, name, value, .. } => node.take(name, value),
+            Token::Property { depth: 3, name, value, .. } if in_reserved => node.take(name, value),
+            Token::End { depth: 1 } => {
+                let ended = core::mem::take(&mut node);
+                if ended.is_memory && !ended.is_off {
+                    cells.add(ended.usable.or(ended.reg), memory)?;
                 }
             }
-            Token::End { depth } if depth == 1 || depth == 2 && in_reserved => {
+            Token::End { depth: 2 } if in_reserved => {
                 let ended = core::mem::take(&mut node);
-                let is_memory = depth == 1 && ended.is_memory;
-                if ended.is_off || !is_memory && depth == 1 {
-                    continue;
-                }
-                let told = if is_memory { ended.usable.or(ended.reg) } else { ended.reg };
-                let entry = address_cells.saturating_add(size_cells).saturating_mul(4).max(4);
-                let into = if is_memory { &mut *memory } else { &mut reserved };
-                for entry in told.unwrap_or_default().chunks_exact(entry) {
-                    if let Some(range) = range(entry, address_cells.saturating_mul(4)) {
-                        into.insert(range)?;
-                    }
+                if !ended.is_off {
+                    cells.add(ended.reg, &mut reserved)?;
                 }
             }
             _ => {}

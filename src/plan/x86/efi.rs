@@ -37,8 +37,6 @@ pub struct EfiRange {
 /// What the running kernel knows of EFI (/sys/firmware/efi).
 #[derive(Clone, Debug, Default)]
 pub struct Efi {
-    /// Whether the next kernel is to have it.
-    pub is_wanted: bool,
     /// Whether the firmware is 64-bit (`fw_platform_size`).
     pub is_64_bit: bool,
     /// The physical address of the vendor's name (`fw_vendor`).
@@ -79,7 +77,7 @@ impl fmt::Display for EfiState {
 /// machine without EFI.
 pub fn state(kernel: &BzImage, inputs: &Inputs) -> EfiState {
     let Some(efi) = inputs.efi else { return EfiState::NoEfi };
-    if !efi.is_wanted {
+    if !inputs.efi_is_wanted {
         return EfiState::Left("--noefi asks for that");
     }
     if enters_32(kernel, inputs) {
@@ -189,7 +187,7 @@ mod tests {
     #[test]
     fn efi_with_any_part_missing_is_left_out_but_for_acpi() {
         let parts: [fn(&mut Fixture); 7] = [
-            |fixture| fixture.efi.as_mut().unwrap().is_wanted = false,
+            |fixture| fixture.efi_is_wanted = false,
             |fixture| fixture.efi.as_mut().unwrap().runtime_map.clear(),
             |fixture| fixture.efi.as_mut().unwrap().fw_vendor = None,
             |fixture| fixture.efi.as_mut().unwrap().config_table = None,

@@ -56,6 +56,8 @@ pub struct Inputs<'m> {
     pub boot_params: Option<&'m [u8]>,
     /// EFI, if it started the running kernel.
     pub efi: Option<&'m Efi>,
+    /// Whether the next kernel is to have it.
+    pub efi_is_wanted: bool,
     /// Whether the screen still shows the firmware's framebuffer.
     pub framebuffer_live: bool,
     /// Random bytes for the next kernel, if the running kernel has good ones.
@@ -199,6 +201,7 @@ mod tests {
         pub usable: RangeSet,
         pub old: Vec<u8>,
         pub efi: Option<Efi>,
+        pub efi_is_wanted: bool,
         pub seed: Option<[u8; 32]>,
         pub live: bool,
         pub five_level: bool,
@@ -213,6 +216,7 @@ mod tests {
                 usable: RangeSet::new(),
                 old: (0..bp::SIZE).map(|i| (i % 251) as u8 | 1).collect(),
                 efi: None,
+                efi_is_wanted: true,
                 seed: None,
                 live: true,
                 five_level: false,
@@ -245,7 +249,6 @@ mod tests {
             let mut runtime_map = Table::new();
             assert_eq!((runtime_map.push(range), runtime_map.push(range)), (Ok(()), Ok(())));
             self.efi = Some(Efi {
-                is_wanted: true,
                 is_64_bit: true,
                 fw_vendor: Some(0x7f00_0018),
                 config_table: Some(0x7f00_0098),
@@ -264,6 +267,7 @@ mod tests {
                 total_pages: 6 << 18,
                 boot_params: Some(&self.old),
                 efi: self.efi.as_ref(),
+                efi_is_wanted: self.efi_is_wanted,
                 framebuffer_live: self.live,
                 rng_seed: self.seed.as_ref(),
                 five_level_paging: self.five_level,
