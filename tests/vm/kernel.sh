@@ -14,8 +14,9 @@ rm -rf "$folder"
 mkdir -p "$build"
 echo "kernel: unpacking the source"
 tar -C "$folder" -xf "$source"
-# The effect of Alpine's patch, with early_param: this version drops boot
-# options that begin with "kexec" before __setup handlers see them.
+# The effect of Alpine's patch, with early_param (contrib/alpine-kernel): this version drops boot
+# options that begin with "kexec" before __setup handlers see them. The same handler is registered
+# with __setup as well, under another name that begins so, to show that.
 core=$tree/kernel/kexec_core.c
 grep -q '^static int kexec_load_disabled;$' "$core" || fail "kexec_core.c is not as expected"
 awk '/^static int kexec_load_disabled;$/ {
@@ -23,6 +24,9 @@ awk '/^static int kexec_load_disabled;$/ {
     print "static int __init kexec_load_disabled_setup(char *str)"
     print "{ return kstrtoint(str, 0, &kexec_load_disabled); }"
     print "early_param(\"kexec_load_disabled\", kexec_load_disabled_setup);"
+    print "static int __init kexec_load_disabled_late(char *str)"
+    print "{ return !kexec_load_disabled_setup(str); }"
+    print "__setup(\"kexec_load_disabled_setup=\", kexec_load_disabled_late);"
     next } { print }' "$core" >"$core.new"
 mv "$core.new" "$core"
 echo "kernel: building one configured as Alpine's (about 4 minutes on 2 cores)"

@@ -38,6 +38,25 @@ fn an_option_without_effect_is_told_from_one_that_is_absent() {
         .has("/etc/sysctl.d/hard.conf sets it: remove the line");
 }
 
+/// What contrib/alpine-kernel says of Alpine's boot option.
+#[test]
+fn the_kernel_takes_an_option_that_begins_with_kexec_as_an_early_one_alone() {
+    // the options -> what the sysctl says
+    let table = [
+        ("", "1"),
+        ("kexec_load_disabled_setup=0", "1"),
+        ("kexec_load_disabled=0", "0"),
+        ("kexec_load_disabled=1", "1"),
+    ];
+    for (options, wanted) in table {
+        let first = "echo LOCK $(cat /proc/sys/kernel/kexec_load_disabled)\n\
+                     dmesg | sed -n 's/.*\\(Malformed early option.*\\)/WARNED \\1/p'\n";
+        let console = Vm::new(Kernel::Alpine).locked().append(options).stage(1, first).run();
+        assert_eq!(console.marked("WARNED"), [""; 0], "{options}\n{}", console.shown());
+        assert_eq!(console.only("LOCK"), wanted, "{options}\n{}", console.shown());
+    }
+}
+
 #[test]
 fn lockdown_is_named() {
     let first = "echo LOCKDOWN $(cat /sys/kernel/security/lockdown)\n\
