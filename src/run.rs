@@ -55,7 +55,8 @@ fn load(command: Load) -> Result<()> {
     if is_found && goal != Goal::Identify {
         print_with(&mut |out| say::load::choice(out, &chosen));
     }
-    let kernel = load::kernel(&files, &chosen.kernel, request.kind.as_deref())?;
+    let open = if goal == Goal::Identify { load::identify } else { load::kernel };
+    let kernel = open(&files, &chosen.kernel, request.kind.as_deref())?;
     let after = match goal {
         Goal::Identify => {
             print(format_args!("{}: {kernel}\n", kernel.path.shown()));

@@ -287,6 +287,7 @@ fn arm64_image() -> Vec<u8> {
     let mut file = vec![0u8; 4096];
     file[16..24].copy_from_slice(&0x20_0000u64.to_le_bytes());
     file[56..60].copy_from_slice(b"ARM\x64");
+    file[64..94].copy_from_slice(b"Linux version 6.12.31-0-virt (");
     file
 }
 
@@ -296,8 +297,8 @@ fn type_names_what_the_kernel_is_wherever_it_may_run() {
     let table: [(&str, Vec<u8>, &str); 4] = [
         ("k", bzimage(), "k: a bzImage, Linux 6.12.31-0-virt, for x86_64, boot protocol 2.15, "),
         ("k.gz", gzip(&bzimage()), "k.gz: gzip of a bzImage, Linux 6.12.31-0-virt, for x86_64, "),
-        ("i", arm64_image(), "i: an arm64 Image, Linux of unknown version, for arm64, 4 KiB"),
-        ("i.gz", gzip(&arm64_image()), "i.gz: gzip of an arm64 Image, Linux of unknown version, for arm64, "),
+        ("i", arm64_image(), "i: an arm64 Image, Linux 6.12.31-0-virt, for arm64, 4 KiB"),
+        ("i.gz", gzip(&arm64_image()), "i.gz: gzip of an arm64 Image, Linux 6.12.31-0-virt, for arm64, "),
     ];
     for (name, bytes, wanted) in table {
         let path = dir.file(name, &bytes).into_os_string();

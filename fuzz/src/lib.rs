@@ -23,7 +23,7 @@ use rc_kexec::image::bzimage::BzImage;
 use rc_kexec::image::decode::{Compression, Defect, unpack};
 use rc_kexec::image::elf::Vmlinux;
 use rc_kexec::image::pe::{self, Unified, Zboot};
-use rc_kexec::image::{Content, Image, initrd, newc, recognise};
+use rc_kexec::image::{Content, initrd, newc, recognise};
 use rc_kexec::known::{boot_options, init};
 use rc_kexec::plan::device_tree::{self, Chosen};
 use rc_kexec::plan::memory_map::{self, Iomem, MemoryMap, parse_memmap_entry};
@@ -120,6 +120,7 @@ pub fn kernel_file(data: &[u8]) -> bool {
         let unpacked = match recognise(&bytes) {
             Ok(Content::Unified(unified)) => unified.linux.to_vec(),
             Ok(Content::Zboot(zboot)) => decoded(zboot.compression, zboot.payload),
+            Ok(Content::UImage(kernel)) => kernel.to_vec(),
             Ok(Content::Compressed(compression)) => decoded(compression, &bytes),
             Ok(Content::Vmlinux(vmlinux)) if vmlinux.flat_size() <= 4 << 20 => {
                 let mut flat = Vec::new();
@@ -482,7 +483,7 @@ pub fn plan_arm64(data: &[u8]) -> bool {
     let bounds = numbers.bounds();
     let seed = numbers.flag().then_some([9; 40]);
     let file = with_body(numbers.take(64), 4096);
-    let Ok(Content::Kernel(Image::Arm64(kernel))) = recognise(&file) else { return false };
+    let Ok(kernel) = Arm64Image::parse(&file) else { return false };
     // The captured tree, or a damaged one.
     let mut tree = include_bytes!("../../src/plan/captured/virt.dtb").to_vec();
     for _ in 0..numbers.number(1) % 4 {

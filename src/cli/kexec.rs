@@ -79,7 +79,7 @@ pub struct Options {
     /// do not write cached data to the disks before a jump
     #[argh(switch, short = 'y')]
     no_sync: bool,
-    /// accepted, does nothing: rc-kexec never hashes the image
+    /// accept an initrd that may be cut: one that ends without a trailer
     #[argh(switch, short = 'i')]
     no_checks: bool,
     /// accepted, does nothing: rc-kexec takes no interface down
@@ -160,6 +160,7 @@ fn load(words: &Words, kernel: OsString) -> Result<Load> {
         },
         dtb: words.last("--dtb").map(OsStr::to_os_string),
         kind: words.last("--type").map(OsStr::to_os_string),
+        without_trailer: words.has("--no-checks"),
         efi: if words.has("--noefi") { Efi::LeftOut } else { Efi::HandedOn },
         call,
         bounds,
@@ -234,7 +235,7 @@ const fn instead(name: &'static str, what: &'static str) -> Known {
 /// The options that were given and do nothing.
 fn ignored(words: &Words) -> Vec<&'static str> {
     let known = KNOWN.iter().filter(|known| known.instead.is_none()).map(|known| known.name);
-    ["--no-ifdown", "--no-checks"].into_iter().chain(known).filter(|name| words.has(name)).collect()
+    ["--no-ifdown"].into_iter().chain(known).filter(|name| words.has(name)).collect()
 }
 
 fn refuse(words: &Words) -> Result<()> {

@@ -8,7 +8,6 @@ use crate::host::exposure::exposure;
 use crate::host::files::{exists, read_or_empty};
 use crate::host::memory::Memory;
 use crate::host::openrc::{Services, services};
-use crate::host::sys::process;
 use crate::host::{init, kernel, machine, refusal};
 use crate::known::call::Calls;
 use crate::known::exposure::Exposure;
@@ -149,7 +148,6 @@ fn go_through(request: &load::Request, calls: Calls, found: &mut Rehearsal) -> R
     found.files.extend_from_slice(load::initrds::names(&chosen));
     found.files.extend(request.added.iter().map(|added| added.source.clone()));
 
-    kernel.check_machine(process::machine())?;
     let initrds = load::initrds::open(&files, &chosen, request, &kernel)?;
     load::permit(request, calls)?;
     let texts: Vec<String> = initrds.iter().map(ToString::to_string).collect();

@@ -161,6 +161,14 @@ impl<'a> BzImage<'a> {
         self.xloadflags & XLF_KERNEL_64 != 0
     }
 
+    /// Whether the kernel runs on 64-bit processors alone. Before protocol 2.12 nothing in the header says
+    /// so. Such a kernel has a 64-bit code segment to go to (arch/x86/boot/compressed/head_64.S, gdt).
+    pub fn needs_64_bit(&self) -> bool {
+        const KERNEL_CS: [u8; 8] = 0x00af_9a00_0000_ffff_u64.to_le_bytes();
+        let is_old = self.protocol < WITH_XLOADFLAGS;
+        self.is_64_bit() || is_old && self.protected_mode.windows(8).any(|entry| entry == KERNEL_CS)
+    }
+
     /// Whether kernel, boot_params, command line and initrd may lie above 4 GiB.
     pub fn above_4g(&self) -> bool {
         self.xloadflags & XLF_CAN_BE_LOADED_ABOVE_4G != 0
@@ -366,8 +374,18 @@ pub(crate) mod tests {
         let mut file = with(VERSION, &0x0207u16.to_le_bytes());
         bytes::put(&mut file, INIT_SIZE, &[0xff; 4]).unwrap();
         let image = BzImage::parse(&file).unwrap();
-        assert!(!image.is_64_bit() && !image.above_4g());
+        assert!(!image.is_64_bit() && !image.needs_64_bit() && !image.above_4g());
         assert_eq!((image.pref_address, image.init_size), (1 << 20, image.protected_mode().len() as u64 * 8));
+    }
+
+    #[test]
+    fn a_64_bit_kernel_from_before_xloadflags_has_a_64_bit_code_segment() {
+        let mut file = with(VERSION, &0x020bu16.to_le_bytes());
+        file[3000..3008].copy_from_slice(&[0xff, 0xff, 0, 0, 0, 0x9a, 0xaf, 0]);
+        let image = BzImage::parse(&file).unwrap();
+        // It is entered as ever: its 64-bit entry is not promised.
+        assert!(image.needs_64_bit() && !image.is_64_bit());
+        assert_eq!(crate::image::Image::BzImage(image).machine(), crate::image::machine::Machine::X86_64);
     }
 
     #[test]

@@ -108,6 +108,7 @@ pub fn check(bytes: &[u8]) -> Result<Initrd, Defect> {
             return Ok(found);
         }
         if !is_cpio(rest) || !aligned {
+            packing::check_unknown(rest)?;
             return Err(Defect::NoArchive { offset: offset as u64, first: bytes::first_four(rest) });
         }
         offset = end_of_cpio(bytes, offset)?;

@@ -9,8 +9,9 @@ pub mod initrd;
 pub mod machine;
 pub mod newc;
 pub mod pe;
+pub mod uimage;
 
-use crate::base::bytes::first_four;
+use crate::base::bytes::{first_four, u32_at, u64_at};
 use arm64::Arm64Image;
 use bzimage::BzImage;
 use decode::Compression;
@@ -36,6 +37,8 @@ pub enum Content<'a> {
     Unified(Unified<'a>),
     /// An EFI zboot image.
     Zboot(Zboot<'a>),
+    /// The kernel in a uImage of U-Boot's, which may be compressed.
+    UImage(&'a [u8]),
     /// A compressed file, which may hold anything.
     Compressed(Compression),
     /// An ELF file, which may be any program.
@@ -76,7 +79,7 @@ impl<'a> Image<'a> {
     /// The machine that the kernel is for.
     pub fn machine(&self) -> Machine {
         match self {
-            Image::BzImage(image) if image.is_64_bit() => Machine::X86_64,
+            Image::BzImage(image) if image.needs_64_bit() => Machine::X86_64,
             Image::BzImage(_) => Machine::X86,
             Image::Arm64(_) => Machine::Arm64,
         }
@@ -140,6 +143,11 @@ pub fn version_in(bytes: &[u8]) -> Option<&str> {
     }
 }
 
+/// An arm64 Image of so many bytes or more is a Linux; a smaller one may be something else in the same
+/// format. Debian's Xen 4.20 has 1 MB, and a kernel of a tiny configuration 3 MB. A larger one is not
+/// searched for its banner: that would read all of it once more.
+const SMALL_FOR_LINUX: usize = 4 << 20;
+
 /// Recognises a file from its content, never from its name, and checks its headers.
 ///
 /// # Errors
@@ -158,7 +166,14 @@ pub fn recognise(bytes: &[u8]) -> Result<Content<'_>, NotLoadable> {
         return Err(Defect::Machine(machine).into());
     }
     if arm64::looks_like(bytes) {
-        return Ok(Content::Kernel(Image::Arm64(Arm64Image::parse(bytes)?)));
+        let image = Arm64Image::parse(bytes)?;
+        if bytes.len() < SMALL_FOR_LINUX && version_in(bytes).is_none() {
+            return Err(NotLoadable::Known("an arm64 Image without a Linux kernel, such as Xen or U-Boot"));
+        }
+        return Ok(Content::Kernel(Image::Arm64(image)));
+    }
+    if uimage::looks_like(bytes) {
+        return Ok(Content::UImage(uimage::kernel(bytes)?));
     }
     if Zboot::looks_like(bytes) {
         return Ok(Content::Zboot(Zboot::parse(bytes)?));
@@ -196,21 +211,15 @@ fn foreign(bytes: &[u8]) -> Option<Machine> {
 /// The name of a known format that kernels do not come in; behind a newline what to do.
 fn name_of(bytes: &[u8]) -> Option<&'static str> {
     const FILE_SYSTEM: &str = "an image of a file system\n  mount it; the kernel is a file in it";
-    const KNOWN: [(usize, &[u8], &str); 20] = [
+    const KNOWN: [(usize, &[u8], &str); 18] = [
         (0, b"MZ", "an EFI or Windows program without a Linux kernel"),
         (0, newc::MAGIC.as_bytes(), "a cpio archive, such as an initrd"),
         (0, newc::MAGIC_WITH_CHECKSUM.as_bytes(), "a cpio archive, such as an initrd"),
         (0, b"070707", "a cpio archive of the old kind (odc)\n  an initrd needs cpio -H newc"),
         (0, b"BZh", "a bzip2 file\n  unpack it: bunzip2"),
-        (0, b"\x5d\0\0", "an lzma file\n  unpack it: unlzma"),
         (0, b"\x89LZO", "an lzo file\n  unpack it: lzop -d"),
         (0, b"\x04\x22\x4d\x18", "an lz4 frame\n  unpack it: lz4 -d; what the kernel unpacks, lz4 -l packs"),
         (0, b"PK\x03\x04", "a zip file\n  unpack it: unzip"),
-        (
-            0,
-            b"\x27\x05\x19\x56",
-            "an image of U-Boot's (uImage)\n  the kernel in it begins at byte 64: tail -c +65",
-        ),
         (
             0,
             b"\xd0\x0d\xfe\xed",
@@ -226,7 +235,17 @@ fn name_of(bytes: &[u8]) -> Option<&'static str> {
         (0x1fe, b"\x55\xaa", "an image of a disk"),
         (0, b"XFSB", FILE_SYSTEM),
     ];
-    by_magic(bytes, &KNOWN)
+    by_magic(bytes, &KNOWN).or_else(|| is_lzma(bytes).then_some("an lzma file\n  unpack it: unlzma"))
+}
+
+/// Whether a file begins with the header of an lzma file: the properties lc, lp and pb in one byte, the size
+/// of the dictionary, and the size of the content, which may be unknown (XZ Utils,
+/// doc/lzma-file-format.txt, "1.1. Header"; "there is no magic bytes", so the sizes have to be likely ones).
+fn is_lzma(bytes: &[u8]) -> bool {
+    let properties = bytes.first().is_some_and(|&properties| properties < 9 * 5 * 5);
+    let dictionary = u32_at(bytes, 1).is_some_and(|size| size >= 4096 && size.is_power_of_two());
+    let content = u64_at(bytes, 5).is_some_and(|size| size == u64::MAX || size < 1 << 38);
+    properties && dictionary && content
 }
 
 /// The name in the first row whose magic number is at its place in `bytes`.
@@ -242,18 +261,34 @@ fn has(bytes: &[u8], at: usize, magic: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    const LZMA: NotLoadable = NotLoadable::Known("an lzma file\n  unpack it: unlzma");
+
     #[test]
     fn formats_are_told_by_content() {
         let bzimage = bzimage::tests::sample();
         assert!(matches!(recognise(&bzimage), Ok(Content::Kernel(Image::BzImage(_)))));
+        // What begins as Xen's and U-Boot's Images do, and one with Linux's banner; a large one is not searched.
         let arm64 = arm64::tests::sample(4096);
-        assert!(matches!(recognise(&arm64), Ok(Content::Kernel(Image::Arm64(_)))));
+        assert!(matches!(recognise(&arm64), Err(NotLoadable::Known(name)) if name.contains("such as Xen")));
+        let linux = [&arm64, &b"Linux version 6.12.31 (x)"[..]].concat();
+        assert!(matches!(recognise(&linux), Ok(Content::Kernel(Image::Arm64(_)))));
+        assert!(matches!(
+            recognise(&arm64::tests::sample(SMALL_FOR_LINUX)),
+            Ok(Content::Kernel(Image::Arm64(_)))
+        ));
         assert!(matches!(recognise(b"\x1f\x8b\x08"), Ok(Content::Compressed(Compression::Gzip))));
         let table: &[(&[u8], NotLoadable)] = &[
             (b"", NotLoadable::Empty),
             (b"070701", NotLoadable::Known("a cpio archive, such as an initrd")),
             (b"MZ", NotLoadable::Known("an EFI or Windows program without a Linux kernel")),
             (b"Hi", NotLoadable::Unknown(*b"Hi\0\0")),
+            // lzma -1, and with other settings (xz --format=lzma --lzma1=preset=6,lc=4,pb=0): of unknown size.
+            (&[0x5d, 0, 0, 0x10, 0, 255, 255, 255, 255, 255, 255, 255, 255], LZMA),
+            (&[0x04, 0, 0, 0x80, 0, 255, 255, 255, 255, 255, 255, 255, 255], LZMA),
+            (
+                &[0x04, 0, 0, 0x80, 1, 255, 255, 255, 255, 255, 255, 255, 255],
+                NotLoadable::Unknown([4, 0, 0, 0x80]),
+            ),
         ];
         for (bytes, wanted) in table {
             assert_eq!(recognise(bytes).unwrap_err(), *wanted);
@@ -283,11 +318,10 @@ mod tests {
     #[test]
     fn wrappings_are_named_with_what_to_do() {
         let at = |offset: usize, magic: &[u8]| [vec![0; offset], magic.to_vec(), vec![0; 64]].concat();
-        let table: [(Vec<u8>, &str); 9] = [
+        let table: [(Vec<u8>, &str); 8] = [
             (at(0, b"070707"), "cpio -H newc"),
             (at(0, b"\x04\x22\x4d\x18"), "lz4 -l"),
             (at(0, b"BZh9"), "bunzip2"),
-            (at(0, b"\x27\x05\x19\x56"), "uImage"),
             (at(0, b"\xd0\x0d\xfe\xed"), "FIT"),
             (at(0, b"ANDROID!"), "Android"),
             (at(0x438, b"\x53\xef"), "file system"),

@@ -80,7 +80,11 @@ pub fn open<'f>(
         if number < initrds.len() && !initrd::without_bootconfig(initrd.bytes()).1.is_empty() {
             return Err(Failure::Initrd { path: initrd.name.clone(), why: initrd::Defect::Bootconfig }.into());
         }
-        initrd::check(initrd.bytes()).map_err(|why| Failure::Initrd { path: initrd.name.clone(), why })?;
+        match initrd::check(initrd.bytes()) {
+            Ok(_) => {}
+            Err(initrd::Defect::NoTrailer) if request.without_trailer => {}
+            Err(why) => return Err(Failure::Initrd { path: initrd.name.clone(), why }.into()),
+        }
     }
     if request.adds() {
         add(&mut initrds, request)?;

@@ -27,6 +27,8 @@ pub enum Layer {
     Unified,
     /// An EFI zboot image.
     Zboot(Compression),
+    /// A uImage of U-Boot's.
+    UImage,
     /// A compressed file.
     Compressed(Compression),
     /// An ELF file.
@@ -54,52 +56,40 @@ pub struct Kernel<'f> {
 
 impl<'f> Kernel<'f> {
     /// Opens a kernel file, and unpacks it where that is needed. Fails as [`super::kernel()`] does,
-    /// whose type it does not check.
-    pub fn open(files: &'f Files, path: &OsStr) -> Result<Kernel<'f>> {
+    /// whose type it does not check. `here` is the machine that has to be able to start it; `None` to
+    /// look at a kernel of any machine.
+    pub fn open(files: &'f Files, path: &OsStr, here: Option<Machine>) -> Result<Kernel<'f>> {
         let input = files.open(path)?;
         let size = input.bytes().len() as u64;
-        let mut here = Place { bytes: input.bytes(), file: Some(&input.file) };
+        let mut place = Place { bytes: input.bytes(), file: Some(&input.file) };
         let mut layers = heapless::Vec::new();
         let mut unified = None;
         let refused = |why| Failure::Kernel { path: path.to_os_string(), why };
         loop {
-            let (layer, inside) = match image::recognise(here.bytes).map_err(refused)? {
+            let (layer, inside) = match image::recognise(place.bytes).map_err(refused)? {
                 Content::Kernel(image) => {
-                    let Place { bytes, file } = here;
-                    return Ok(Kernel { path: path.into(), image, bytes, file, layers, unified, size });
+                    let Place { bytes, file } = place;
+                    let kernel = Kernel { path: path.into(), image, bytes, file, layers, unified, size };
+                    check_machine(path, kernel.format(), kernel.image.machine(), here)?;
+                    return Ok(kernel);
                 }
                 Content::Unified(found) => {
                     unified = Some(found);
                     (Layer::Unified, Place { bytes: found.linux, file: None })
                 }
-                Content::Zboot(Zboot { compression, payload, .. }) => {
+                Content::Zboot(Zboot { compression, payload, machine, .. }) => {
+                    check_machine(path, "an EFI zboot image", machine, here)?;
                     (Layer::Zboot(compression), decoded(files, path, compression, payload)?)
                 }
+                Content::UImage(bytes) => (Layer::UImage, Place { bytes, file: None }),
                 Content::Compressed(compression) => {
-                    (Layer::Compressed(compression), decoded(files, path, compression, here.bytes)?)
+                    (Layer::Compressed(compression), decoded(files, path, compression, place.bytes)?)
                 }
-                Content::Vmlinux(vmlinux) => (Layer::Vmlinux, flattened(files, path, vmlinux, here.bytes)?),
+                Content::Vmlinux(vmlinux) => (Layer::Vmlinux, flattened(files, path, vmlinux, place.bytes)?),
             };
-            here = inside;
+            place = inside;
             layers.push(layer).map_err(|_| refused(NotLoadable::Nested))?;
         }
-    }
-
-    /// Fails with [`Failure::Kernel`] for a kernel of another machine than `here`. A 64-bit x86
-    /// kernel can start 32-bit ones, and a 32-bit kernel 64-bit ones when the processor can run
-    /// them.
-    pub fn check_machine(&self, here: Machine) -> Result<()> {
-        let x86 = |machine| matches!(machine, Machine::X86 | Machine::X86_64);
-        let theirs = self.image.machine();
-        let starts = match (theirs, here) {
-            (Machine::X86_64, Machine::X86) => machine::has_long_mode()?,
-            (theirs, here) => theirs == here || x86(theirs) && x86(here),
-        };
-        if starts {
-            return Ok(());
-        }
-        let why = NotLoadable::OtherMachine(self.format(), theirs, here);
-        Err(Failure::Kernel { path: self.path.clone(), why }.into())
     }
 
     /// The image as a file for kexec_file_load: the file of the user, or a new one in memory, which
@@ -147,13 +137,32 @@ impl<'f> Kernel<'f> {
             (Image::Arm64(_), _) => &["Image"],
         };
         let same = |name: &&str| wanted.eq_ignore_ascii_case(name);
-        same(&"auto") || types.iter().any(same) || self.unified.is_some() && same(&"uki")
+        same(&"auto")
+            || types.iter().any(same)
+            || self.unified.is_some() && same(&"uki")
+            || self.layers.contains(&Layer::UImage) && same(&"uImage")
     }
 
     /// The kernel's version; `None` when the file does not say it.
     pub fn version(&self) -> Option<&str> {
         self.unified.and_then(|unified| unified.uname).or_else(|| self.image.version())
     }
+}
+
+/// Fails with [`Failure::Kernel`] for a kernel in `format` of another machine than `here`. A 64-bit x86
+/// kernel can start 32-bit ones, and a 32-bit kernel 64-bit ones when the processor can run them.
+fn check_machine(path: &OsStr, format: &'static str, theirs: Machine, here: Option<Machine>) -> Result<()> {
+    let Some(here) = here else { return Ok(()) };
+    let x86 = |machine| matches!(machine, Machine::X86 | Machine::X86_64);
+    let starts = match (theirs, here) {
+        (Machine::X86_64, Machine::X86) => machine::has_long_mode()?,
+        (theirs, here) => theirs == here || x86(theirs) && x86(here),
+    };
+    if starts {
+        return Ok(());
+    }
+    let why = NotLoadable::OtherMachine(format, theirs, here);
+    Err(Failure::Kernel { path: path.to_os_string(), why }.into())
 }
 
 /// The bytes inside a layer, and the file that holds exactly them, when there is one.

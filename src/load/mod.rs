@@ -45,7 +45,7 @@ mod route;
 mod select;
 
 pub use files::Files;
-pub use payload::{HandsOn, Layout, Payload, kernel, open, with_initrds};
+pub use payload::{HandsOn, Layout, Payload, identify, kernel, open, with_initrds};
 pub use request::{
     AddedFile, After, Base, Choice, Efi, Goal, Initrds, KernelChoice, Key, KeyFile, Line, Request,
 };

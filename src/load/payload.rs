@@ -71,10 +71,18 @@ pub enum HandsOn {
 /// Opens the kernel, and unpacks it where that is needed. `kind` is a type as kexec(8) spells it.
 ///
 /// Fails when the file cannot be read ([`Failure::Unusable`]), when it is not a kernel that this
-/// crate loads ([`Failure::Kernel`]), when unpacking needs too much memory, and when it is not of
-/// this kind ([`Failure::WrongType`]).
+/// crate loads on this machine ([`Failure::Kernel`]), when unpacking needs too much memory, and when it
+/// is not of this kind ([`Failure::WrongType`]).
 pub fn kernel<'f>(files: &'f Files, path: &OsStr, kind: Option<&OsStr>) -> Result<Kernel<'f>> {
-    let kernel = Kernel::open(files, path)?;
+    of_kind(Kernel::open(files, path, Some(process::machine()))?, kind)
+}
+
+/// The same with a kernel of any machine, to look at.
+pub fn identify<'f>(files: &'f Files, path: &OsStr, kind: Option<&OsStr>) -> Result<Kernel<'f>> {
+    of_kind(Kernel::open(files, path, None)?, kind)
+}
+
+fn of_kind<'f>(kernel: Kernel<'f>, kind: Option<&OsStr>) -> Result<Kernel<'f>> {
     match kind {
         Some(kind) if !kernel.is_of_type(kind) => {
             let (found, wanted) = (kernel.format(), kind.to_os_string());
@@ -86,20 +94,18 @@ pub fn kernel<'f>(files: &'f Files, path: &OsStr, kind: Option<&OsStr>) -> Resul
 
 /// Opens everything that goes with a kernel: initrds, added files, a device tree, the command line.
 ///
-/// Fails with [`Failure::Kernel`] for a kernel of another machine, and where [`initrds::open`] and
-/// [`line::line`] fail.
+/// Fails where [`initrds::open`] and [`line::line`] fail.
 pub fn open<'f>(
     files: &'f Files,
     chosen: &Chosen,
     request: &Request,
     kernel: Kernel<'f>,
 ) -> Result<Payload<'f>> {
-    kernel.check_machine(process::machine())?;
     let initrds = initrds::open(files, chosen, request, &kernel)?;
     with_initrds(files, request, kernel, initrds)
 }
 
-/// The rest of [`open`], when the initrds are open already and the machine is checked.
+/// The rest of [`open`], when the initrds are open already.
 pub fn with_initrds<'f>(
     files: &'f Files,
     request: &Request,

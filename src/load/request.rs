@@ -15,6 +15,8 @@ pub struct Request {
     pub initrds: Initrds,
     /// The command line.
     pub line: Line,
+    /// Whether an initrd may end without a cpio trailer, which one that was cut does, too.
+    pub without_trailer: bool,
     /// Files to add to the next kernel's initramfs.
     pub added: Vec<AddedFile>,
     /// A key to add to it, with which Alpine's initramfs unlocks the root.

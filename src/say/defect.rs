@@ -83,7 +83,7 @@ impl Display for initrd::Defect {
                 "it ends with a bootconfig, at which the kernel would stop, and another initrd follows\n  name it last",
             ),
             initrd::Defect::NoTrailer => f.write_str(
-                "its last cpio archive has no trailer: it was made so, or was cut between two files\n  make or copy it again; if it is whole, an empty archive at its end says so: cat it and one that cpio makes of nothing",
+                "its last cpio archive has no trailer: it was made so, or was cut between two files\n  make or copy it again; if it is whole: kexec --no-checks -l KERNEL --initrd FILE",
             ),
             initrd::Defect::Truncated { promised, present } => write!(
                 f,

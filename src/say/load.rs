@@ -27,6 +27,7 @@ impl Display for Kernel<'_> {
             match layer {
                 Layer::Zboot(compression) => write!(f, "an EFI zboot image ({compression}) of ")?,
                 Layer::Compressed(compression) => write!(f, "{compression} of ")?,
+                Layer::UImage => f.write_str("a uImage of ")?,
                 _ => f.write_str("a unified kernel image of ")?,
             }
         }

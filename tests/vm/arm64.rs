@@ -2,7 +2,7 @@
 //! and the forms that a kernel for it comes in.
 
 use crate::cpio::Cpio;
-use crate::forms::{compressor, through, unified, vmlinux_of_image, zboot};
+use crate::forms::{compressor, through, uimage, unified, vmlinux_of_image, zboot};
 use crate::machine::{Console, Kernel, Vm};
 use crate::script::LoadAndJump;
 use rc_kexec::image::decode::Compression;
@@ -145,6 +145,15 @@ fn a_vmlinux() {
     let console = jump_to(&vmlinux_of_image(&Kernel::Arm64.image())).run();
     assert_second(&console);
     console.has("/boot/kernel: an ELF vmlinux, Linux 6.12.").has("-cloud-arm64, for arm64, ");
+}
+
+#[test]
+fn a_uimage_as_mkimage_makes_it() {
+    let console = jump_to(&uimage(&through(&["gzip", "-c"], &Kernel::Arm64.image()))).run();
+    assert_second(&console);
+    console
+        .has("/boot/kernel: a uImage of gzip of an arm64 Image, Linux 6.12.")
+        .has("-cloud-arm64, for arm64, ");
 }
 
 /// zboot by the name that its header gives the compression.

@@ -29,6 +29,13 @@ pub fn compressor(compression: Compression) -> &'static [&'static str] {
     }
 }
 
+/// A uImage of an arm64 kernel that gzip packed, by U-Boot's own program.
+pub fn uimage(packed: &[u8]) -> Vec<u8> {
+    let script = "mkimage -A arm64 -O linux -T kernel -C gzip -a 0x40080000 -e 0x40080000 -n Linux \
+                  -d \"$1\" \"$1.out\" >&2 && cat \"$1.out\"";
+    through(&["sh", "-c", script, "mkimage"], packed)
+}
+
 /// A file under construction: fields are put where their offsets say.
 struct Layout(Vec<u8>);
 

@@ -5,12 +5,12 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 
 # What the tests run, and what building a kernel takes, by Debian's and Alpine's names.
-debian="qemu-system-x86 qemu-system-arm ovmf qemu-efi-aarch64 lz4 gcc libc6-dev make bc bison flex perl libelf-dev libssl-dev xz-utils zstd cpio kmod e2fsprogs gzip dosfstools mtools bash"
-alpine="qemu-system-x86_64 qemu-system-i386 qemu-system-aarch64 ovmf aavmf lz4 gcc musl-dev linux-headers make bc bison flex perl elfutils-dev openssl-dev xz zstd cpio kmod e2fsprogs e2fsprogs-extra gzip diffutils findutils dosfstools mtools bash"
+debian="qemu-system-x86 qemu-system-arm ovmf qemu-efi-aarch64 lz4 bzip2 gcc libc6-dev make bc bison flex perl libelf-dev libssl-dev xz-utils zstd cpio kmod e2fsprogs gzip dosfstools mtools u-boot-tools bash"
+alpine="qemu-system-x86_64 qemu-system-i386 qemu-system-aarch64 ovmf aavmf lz4 bzip2 gcc musl-dev linux-headers make bc bison flex perl elfutils-dev openssl-dev xz zstd cpio kmod e2fsprogs e2fsprogs-extra gzip diffutils findutils dosfstools mtools u-boot-tools bash"
 
 missing=
 PATH=$PATH:/usr/sbin:/sbin # where mke2fs is, for whoever is not root
-for program in qemu-system-x86_64 qemu-system-i386 qemu-system-aarch64 lz4 gcc make bc bison flex perl xz zstd cpio mke2fs gzip debugfs mkfs.vfat mcopy depmod bash; do
+for program in qemu-system-x86_64 qemu-system-i386 qemu-system-aarch64 lz4 bzip2 gcc make bc bison flex perl xz zstd pzstd cpio mke2fs gzip debugfs mkfs.vfat mcopy mkimage depmod bash; do
     command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
 done
 [ -e /usr/include/libelf.h ] || missing="$missing libelf.h"

@@ -37,6 +37,19 @@ fn with_sums(is_right: bool) -> Vec<u8> {
     archive
 }
 
+/// The same in the "odc" format.
+fn odc() -> Vec<u8> {
+    let entry = |mode: &str, name: &str, data: &[u8]| {
+        let (zero, size) = ("000000", data.len());
+        let header = format!(
+            "070707{zero}000001{mode}{zero}{zero}000001{zero}00000000000{:06o}{size:011o}",
+            name.len() + 1
+        );
+        [header.as_bytes(), name.as_bytes(), b"\0", data].concat()
+    };
+    [entry("100755", "probe", b"#!/none\n"), entry("000000", "TRAILER!!!", b"")].concat()
+}
+
 /// A bootconfig as the kernel looks for it (Documentation/admin-guide/bootconfig.rst).
 fn bootconfig() -> Vec<u8> {
     let text = b"key = value\n";
@@ -111,6 +124,11 @@ fn cases() -> Vec<Case> {
         case("zstd with a window of 256 MiB", zstd_window(28)),
         case("lz4 -l", pack(&["lz4", "-q", "-c", "-l"])),
         case("lz4 frame", pack(&["lz4", "-q", "-c"])),
+        case("zstd by pzstd", pack(&["pzstd", "-q", "-c"])),
+        case("lzma", pack(&["xz", "--format=lzma", "-c"])),
+        case("lzma with lc=4", pack(&["xz", "--format=lzma", "--lzma1=lc=4,pb=0", "-c"])),
+        case("bzip2", pack(&["bzip2", "-c"])),
+        case("cpio of the odc format", odc()),
         case("cpio, bootconfig", [probe(), bootconfig()].concat()),
     ]
 }

@@ -4,7 +4,7 @@
 //! Each stream is decoded to its end, and its checksum is checked where the format has one,
 //! because a machine does not survive half a kernel.
 
-mod crc;
+pub(super) mod crc;
 mod gzip;
 mod lz4;
 mod xz;

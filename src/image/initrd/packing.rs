@@ -1,5 +1,6 @@
 //! Whether the kernel's decoder takes a compressed archive, by its first header.
 
+use super::super::is_lzma;
 use super::Defect;
 use crate::base::bytes::{array_at, u8_at};
 
@@ -13,6 +14,23 @@ pub fn check(bytes: &[u8]) -> Result<(), Defect> {
         _ => None,
     };
     refused.map_or(Ok(()), |(what, again)| Err(Defect::Packing(what, again)))
+}
+
+/// Fails with [`Defect::Packing`] for an archive that the kernel does not recognise, if its format is
+/// known.
+pub fn check_unknown(bytes: &[u8]) -> Result<(), Defect> {
+    const KNOWN: [(&[u8], &str, &str); 3] = [
+        (b"070707", "a cpio archive of the old kind (odc)", "cpio -H newc"),
+        (b"\x04\x22\x4d\x18", "an lz4 frame", "lz4 -l"),
+        // RFC 8878, 3.1.2: a skippable frame, which comes before each part.
+        (b"\x50\x2a\x4d\x18", "zstd frames as pzstd makes them", "zstd"),
+    ];
+    let known =
+        KNOWN.iter().find(|(magic, ..)| bytes.starts_with(magic)).map(|&(_, what, again)| (what, again));
+    // lib/decompress.c: "{ {0x5d, 0x00}, "lzma", unlzma }".
+    let lzma = ("lzma settings other than the usual ones", "lzma");
+    let found = known.or_else(|| is_lzma(bytes).then_some(lzma));
+    found.map_or(Ok(()), |(what, again)| Err(Defect::Packing(what, again)))
 }
 
 /// What the archive has, and how to pack it again.
