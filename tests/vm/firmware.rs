@@ -156,3 +156,22 @@ echo "SCREEN $(hexdump -v -e '1/1 "%02x"' -n 64 /sys/kernel/boot_params/data)"
         assert_eq!(console.only("LOADER"), "208", "{}", console.shown());
     }
 }
+
+/// Where the kernel has moved the memory of the display, boot_params still name the firmware's place, and
+/// the next kernel would draw into nothing or into another device (drivers/video/screen_info_pci.c).
+#[test]
+fn a_framebuffer_that_was_moved_is_not_handed_on() {
+    let say = "echo \"LFB $(hexdump -v -e '1/4 \"%08x\"' -s 0x18 -n 4 /sys/kernel/boot_params/data)\"\n\
+               echo \"BAR $(sed -n 's/^ *\\([0-9a-f]*\\)-[0-9a-f]* : 0000:00:01.0$/\\1/p' /proc/iomem | head -n 1)\"\n\
+               dmesg | sed -n 's/.*efifb: \\(framebuffer at [0-9a-fx]*\\).*/EFIFB \\1/p'\n";
+    let moved = "pci=resource_alignment=28@00:01.0";
+    for (options, lfb) in [("", "c0000000"), (moved, "00000000")] {
+        let first = LoadAndJump::by("load").before(say);
+        let console = Vm::new(Kernel::Debian).uefi().append(options).stage(1, first).stage(2, say).run();
+        console.has("STAGE 2 ENDS");
+        assert_eq!(console.marked("LFB"), ["c0000000", lfb], "{options}\\n{}", console.shown());
+        assert_eq!(console.marked("BAR")[0] == "c0000000", options.is_empty(), "{}", console.shown());
+        let drawn = console.marked("EFIFB");
+        assert_eq!(drawn.len(), if options.is_empty() { 2 } else { 0 }, "{options}\\n{}", console.shown());
+    }
+}
