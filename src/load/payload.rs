@@ -19,7 +19,7 @@ use crate::known::call::Call;
 use crate::known::refusal::{Attempt, Room};
 use crate::plan::placer::MAX_INITRDS;
 use crate::plan::x86::EfiState;
-use crate::plan::{NoPlan, Plan, arm64, x86};
+use crate::plan::{NoPlan, Plan, arm64, device_tree, x86};
 use nix::errno::Errno;
 use std::borrow::Cow;
 use std::ffi::{CString, OsStr};
@@ -64,8 +64,9 @@ pub enum HandsOn {
     Efi(EfiState),
     /// The running kernel's device tree.
     RunningTree,
-    /// The device tree that was given.
-    GivenTree,
+    /// The device tree that was given; and where it tells of less memory than the running kernel's, how much
+    /// each tells of, in bytes.
+    GivenTree(Option<(u64, u64)>),
 }
 
 /// Opens the kernel, and unpacks it where that is needed. `kind` is a type as kexec(8) spells it.
@@ -179,8 +180,9 @@ impl Payload<'_> {
                 let running = machine::arm64();
                 let inputs = running.inputs(memory, self.bounds, self.dtb.as_deref())?;
                 let plan = arm64::plan(image, &initrds, line, &inputs).map_err(no_plan)?;
-                let is_given = self.dtb.is_some();
-                let hands_on = if is_given { HandsOn::GivenTree } else { HandsOn::RunningTree };
+                let shortfall = |given| device_tree::shortfall(given, inputs.running?);
+                let given = self.dtb.as_deref().map(shortfall);
+                let hands_on = given.map_or(HandsOn::RunningTree, HandsOn::GivenTree);
                 Ok(Layout { plan, hands_on, untold_rsdp: None })
             }
             _ => Err(no_plan(NoPlan::OtherMachine).into()),

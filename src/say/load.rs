@@ -63,7 +63,7 @@ impl Display for HandsOn {
             HandsOn::Efi(EfiState::Kept) => f.write_str("EFI is passed on"),
             HandsOn::Efi(EfiState::Left(why)) => write!(f, "EFI is left out: {why}"),
             HandsOn::RunningTree => f.write_str("the device tree is the running kernel's"),
-            HandsOn::GivenTree => f.write_str("the device tree is the one that was given"),
+            HandsOn::GivenTree(_) => f.write_str("the device tree is the one that was given"),
         }
     }
 }
@@ -182,6 +182,12 @@ pub fn layout_notes(out: &mut dyn Write, layout: &Layout, memory: &Memory) -> fm
         HandsOn::Efi(EfiState::Left(why)) if !memory.iomem_hidden => {
             writeln!(out, "note: the next kernel will have no EFI runtime services: {why}")?;
         }
+        HandsOn::GivenTree(Some((given, running))) => writeln!(
+            out,
+            "note: the device tree that is given tells of {} of memory, the running kernel's of {}: the next kernel will use no more",
+            Size(given),
+            Size(running)
+        )?,
         _ => {}
     }
     if let Some(address) = layout.untold_rsdp {

@@ -220,6 +220,22 @@ fn a_device_tree_of_the_users() {
     console.has("EXIT 1 of kexec-load").has("its device tree is unusable: not a device tree").has("LOADED 0");
 }
 
+/// The tree of the same machine with 768 MiB stands for one from a file, whose memory is a placeholder.
+#[test]
+fn a_device_tree_that_tells_of_less_memory_is_told_of() {
+    let small = include_bytes!("../../src/plan/captured/virt.dtb");
+    let memory = "echo MEMORY $(sed -n 's/MemTotal: *//p' /proc/meminfo)\n";
+    let first = load_and_jump().before(memory).options("--dtb /etc/small.dtb");
+    let vm = Vm::new(Kernel::Arm64).memory("1024M").file("etc/small.dtb", small);
+    let console = vm.stage(1, first).stage(2, format!("{memory}{}", say())).run();
+    console
+        .has("note: the device tree that is given tells of 768 MiB of memory, the running kernel's of 1 GiB")
+        .has("STAGE 2 ENDS");
+    let kib = |line: &&str| line.trim_end_matches(" kB").parse::<u64>().unwrap();
+    let told: Vec<u64> = console.marked("MEMORY").iter().map(kib).collect();
+    assert!(told[0] > 800 << 10 && told[1] < 768 << 10, "{told:?}\n{}", console.shown());
+}
+
 #[test]
 fn kernels_of_other_machines_are_refused_with_both_names() {
     let console = Vm::new(Kernel::Arm64)

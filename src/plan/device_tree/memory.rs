@@ -31,6 +31,19 @@ pub fn memory(tree: &[u8], running: Option<&[u8]>, memory: &mut RangeSet) -> Res
     Ok(true)
 }
 
+/// How much memory `given` tells the next kernel of, and how much `running` told this one, in bytes, where
+/// it is less: the memory of a tree in a file may be a placeholder that a boot loader fills in. `None`
+/// where it is not less, or where EFI's memory map counts.
+pub fn shortfall(given: &[u8], running: &[u8]) -> Option<(u64, u64)> {
+    let size = |tree| -> Result<u64, NoPlan> {
+        let mut memory = RangeSet::new();
+        scan_nodes(&Tree::new(tree)?, &mut memory)?;
+        Ok(memory.iter().map(Range::size).fold(0, u64::saturating_add))
+    };
+    let (given, told) = (size(given).ok()?, size(running).ok()?);
+    (given < told && !has_efi_map(running).ok()?).then_some((given, told))
+}
+
 /// Whether a tree hands on EFI's memory map. The whole tree is checked for it.
 fn has_efi_map(tree: &[u8]) -> Result<bool, Defect> {
     let mut found = false;

@@ -13,7 +13,7 @@ mod reservations;
 
 pub use chosen::Chosen;
 pub use edit::{edit, room};
-pub use memory::memory;
+pub use memory::{memory, shortfall};
 
 /// What is wrong with a device tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,6 +186,16 @@ pub(crate) mod tests {
         assert_eq!(memory(&made(&[]), Some(&efi_tree()), &mut set), Ok(false));
         let refused = memory(&efi_tree(), Some(&made(&[])), &mut set);
         assert_eq!(refused, Err(NoPlan::DeviceTree(Defect::NoMemory)));
+    }
+
+    #[test]
+    fn a_placeholder_for_the_memory_is_told_from_all_of_it() {
+        let small = [0, 0, 0, 0, 0x40, 0, 0, 0, 0x10, 0, 0, 0];
+        let placeholder = made(&[("memory@40000000", &[("reg", &small), IS_MEMORY])]);
+        assert_eq!(shortfall(&placeholder, VIRT), Some((0x1000_0000, 0x3000_0000)));
+        assert_eq!(shortfall(VIRT, &placeholder), None);
+        assert_eq!(shortfall(VIRT, VIRT), None);
+        assert_eq!(shortfall(&placeholder, &efi_tree()), None);
     }
 
     #[test]
