@@ -27,13 +27,19 @@ impl<'n> Release<'n> {
         }
         let has_version = flavour.len() < whole.len();
         if let Some((before, last)) = flavour.rsplit_once('-')
-            && let Some(number) = last.strip_prefix('r')
-            && !number.is_empty()
-            && number.bytes().all(|byte| byte.is_ascii_digit())
+            && is_revision(last)
         {
             flavour = before;
         }
         Release { whole, flavour, has_version }
+    }
+
+    /// Whether the flavours are the same, wherever a revision stands (6.6.21-gentoo-r1-x86_64).
+    pub fn has_flavour_of(&self, other: &Release) -> bool {
+        fn parts<'f>(release: &Release<'f>) -> impl Iterator<Item = &'f str> {
+            release.flavour.split('-').filter(|part| !is_revision(part))
+        }
+        parts(self).eq(parts(other))
     }
 
     /// Which one is newer. Numbers count as numbers: 6.9 is older than 6.12.
@@ -67,6 +73,15 @@ fn digits<'t>(text: &mut &'t [u8]) -> &'t [u8] {
     number.get(zeros..).unwrap_or_default()
 }
 
+/// Whether this is a revision of Gentoo's, such as r1.
+fn is_revision(part: &str) -> bool {
+    part.strip_prefix('r').is_some_and(is_number)
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Whether this is a part of a version, between hyphens: it begins with a digit, and ends with one or
 /// with the `+` of a changed source tree. So 6.12.31.old, a copy, has none.
 fn is_version(part: &str) -> bool {
@@ -82,10 +97,7 @@ fn is_version(part: &str) -> bool {
 /// The end can count tries: "+3" or "+3-0" (systemd's Boot Loader Specification, "Boot counting").
 pub fn of_unified(file: &str) -> Option<Release<'_>> {
     let name = file.strip_suffix(".efi")?;
-    let is_count = |text: &str| {
-        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        text.split('-').count() <= 2 && text.split('-').all(is_number)
-    };
+    let is_count = |text: &str| text.split('-').count() <= 2 && text.split('-').all(is_number);
     let name = name.rsplit_once('+').filter(|(_, end)| is_count(end)).map_or(name, |(name, _)| name);
     let mut rest = name;
     while let Some((first, after)) = rest.split_once('-')

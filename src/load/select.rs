@@ -160,7 +160,7 @@ fn names_without_version(release: Release) -> Vec<String> {
 fn newest<'n>(dir: &OsStr, names: &'n [OsString], wanted: Release) -> Option<&'n OsStr> {
     let release = |name: &'n OsString| {
         let release = Release::of(starts_with_a_word(name)?);
-        let fits = release.has_version && release.flavour == wanted.flavour;
+        let fits = release.has_version && release.has_flavour_of(&wanted);
         (fits && files::is_file(&in_dir(dir, &[name]))).then_some((release, name.as_os_str()))
     };
     let newest = names.iter().filter_map(release).max_by(|(one, _), (other, _)| one.cmp_version(other));
@@ -182,7 +182,7 @@ fn unified(boot: &OsStr, wanted: Release) -> Option<OsString> {
             rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('-'))
         };
         if release.has_version {
-            release.flavour == wanted.flavour
+            release.has_flavour_of(&wanted)
         } else {
             without_version.iter().any(|name| is_called(name))
         }
@@ -394,6 +394,16 @@ mod tests {
                 &["kernel-6.6.21-gentoo-r1", "kernel-6.6.9-gentoo", "initramfs-6.6.21-gentoo-r1.img"],
                 "6.6.9-gentoo",
                 &["kernel-6.6.21-gentoo-r1", "initramfs-6.6.21-gentoo-r1.img"],
+            ),
+            (
+                &[
+                    "kernel-6.6.21-gentoo-r2-x86_64",
+                    "kernel-6.6.9-gentoo-r1-x86_64",
+                    "kernel-6.6.30-gentoo-rt-x86_64",
+                    "initramfs-6.6.21-gentoo-r2-x86_64.img",
+                ],
+                "6.6.9-gentoo-r1-x86_64",
+                &["kernel-6.6.21-gentoo-r2-x86_64", "initramfs-6.6.21-gentoo-r2-x86_64.img"],
             ),
             // A copy of a kernel without a flavour is no newer one.
             (
