@@ -63,7 +63,7 @@ outliner = $(if $(filter-out i686,$(ARCH)),-Cllvm-args=-enable-machine-outliner=
 # larger.
 fixed = $(if $(filter i686,$(ARCH)),-Crelocation-model=static)
 flags_tiny = $(flags_stable) $(fixed) -Lnative=$(nounwind) -Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none \
-	-Zfmt-debug=none -Cllvm-args=-inline-threshold=0 $(outliner) -Cllvm-args=-enable-pre=false \
+	-Zfmt-debug=none -Cllvm-args=-inline-threshold=8 $(outliner) -Cllvm-args=-enable-pre=false \
 	-Cllvm-args=-min-jump-table-entries=8
 
 .PHONY: all tiny others install uninstall dist clean help demo test check lint fuzz fuzz-briefly seeds \

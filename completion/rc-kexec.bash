@@ -26,7 +26,7 @@ _rc_kexec() {
 	what='--help -h --version -v'
 	load='--initrd --append --command-line --reuse-cmdline --dtb --boot --flavour --add-file --crypt-key --force --from-environment'
 	case $applet in
-	kexec-load) what="$what $load --syscall --dry-run --type --unload --status --debug -d" ;;
+	kexec-load) what="$what $load --crash --syscall --dry-run --type --unload --status --debug -d" ;;
 	kexec-exec) what="$what --when-unknown --now --debug -d" ;;
 	kexec)
 		what="$what --load -l --exec -e --force -f --unload -u --status -S --load-panic -p --debug -d \

@@ -223,8 +223,8 @@ pub enum NotDone {
     Xen(Xen),
     /// A kexec while so many bytes of memory are not accepted.
     Unaccepted(u64),
-    /// `kexec -p`
-    CrashKernel,
+    /// A crash kernel, for which no memory is reserved.
+    NoCrashMemory,
     /// `--dtb` for a kernel that is not for arm64.
     DeviceTreeElsewhere,
     /// `--dtb` with kexec_file_load.

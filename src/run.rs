@@ -10,7 +10,7 @@ use rc_kexec::host::stdio::{eprint, eprint_with, print, print_whole, print_with}
 use rc_kexec::host::sys::process;
 use rc_kexec::known::boot_options;
 use rc_kexec::known::call::{Call, Calls};
-use rc_kexec::load::{self, After, Files, Goal, KernelChoice, Layout, Payload, Route};
+use rc_kexec::load::{self, After, Files, Goal, KernelChoice, Layout, Payload, Route, Starts};
 use rc_kexec::say;
 use rc_kexec::shutdown::{self, Outcome};
 use rc_kexec::{doctor, jump, status};
@@ -21,7 +21,7 @@ use std::os::unix::ffi::OsStrExt;
 pub fn run(command: Command) -> Result<u8> {
     match command {
         Command::Load(command) => load(command).map(|()| 0),
-        Command::Unload => load::unload().map(|()| 0),
+        Command::Unload(starts) => load::unload(starts).map(|()| 0),
         Command::Status(request) => status(request),
         Command::Jump(Jump { request, debug, ignored }) => {
             explain_ignored(debug, &ignored);
@@ -81,13 +81,14 @@ fn load(command: Load) -> Result<()> {
     let call = commit(&payload, route, calls, debug)?;
     // This wipes a key, before anything else happens.
     drop(payload);
-    report(call, announce, debug);
+    report(call, request.starts, announce, debug);
     follow(after)
 }
 
-fn report(call: Call, announce: bool, debug: bool) {
+fn report(call: Call, starts: Starts, announce: bool, debug: bool) {
     if announce {
-        print(format_args!("loaded with {call}; the next reboot with kexec starts it\n"));
+        let when = if starts == Starts::AtPanic { "a panic" } else { "the next reboot with kexec" };
+        print(format_args!("loaded with {call}; {when} starts it\n"));
     }
     if debug {
         eprint(format_args!("anonymous memory: {} KiB\n", memory::anonymous_kib().unwrap_or(0)));
@@ -120,7 +121,7 @@ fn file(payload: &Payload) -> Result<()> {
 }
 
 fn segments(payload: &Payload, debug: bool) -> Result<()> {
-    let mut memory = Memory::read()?;
+    let mut memory = payload.memory()?;
     let layout = payload.plan(&mut memory)?;
     tell(&layout, &memory, debug);
     load::segments(payload, &layout.plan, &memory)
@@ -136,7 +137,7 @@ fn tell(layout: &Layout, memory: &Memory, debug: bool) {
 
 /// A dry run: draws the memory with each part where it would lie.
 fn draw(payload: &Payload, route: Route, debug: bool) -> Result<()> {
-    let mut memory = Memory::read()?;
+    let mut memory = payload.memory()?;
     let layout = load::rehearse(route, payload, &mut memory)?;
     if let Some(layout) = &layout {
         tell(layout, &memory, debug);
@@ -160,11 +161,12 @@ fn status(request: status::Request) -> Result<u8> {
             eprint(format_args!("kexec: {failure}\n"));
             None
         }
-        (Err(failure), status::Request::Load) => return Err(failure),
+        (Err(failure), status::Request::Load(_)) => return Err(failure),
     };
-    if let (status::Request::Load, Some(loaded)) = (request, answer) {
+    if let (status::Request::Load(starts), Some(loaded)) = (request, answer) {
         let which = if loaded { "a" } else { "no" };
-        print(format_args!("{which} kernel is loaded\n"));
+        let what = if starts == Starts::AtPanic { "crash kernel" } else { "kernel" };
+        print(format_args!("{which} {what} is loaded\n"));
     }
     Ok(request.exit_status(answer))
 }

@@ -2,6 +2,7 @@
 
 use crate::failure::Result;
 use crate::host::kernel::is_loaded;
+use crate::load::Starts;
 
 /// A question that the exit status answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,13 +12,13 @@ pub enum Request {
         /// Whether the question is about the kernel for a panic.
         crash: bool,
     },
-    /// kexec-load's, which also prints the answer: 0 when a kernel for a reboot is loaded, else 1.
-    Load,
+    /// kexec-load's, which also prints the answer: 0 when a kernel is loaded, else 1.
+    Load(Starts),
 }
 
 /// Whether a kernel is loaded.
 pub fn run(request: Request) -> Result<bool> {
-    is_loaded(request == (Request::Kexec8 { crash: true }))
+    is_loaded(matches!(request, Request::Kexec8 { crash: true } | Request::Load(Starts::AtPanic)))
 }
 
 impl Request {
@@ -27,7 +28,7 @@ impl Request {
         match (self, answer) {
             (Request::Kexec8 { .. }, None) => 255,
             (Request::Kexec8 { .. }, Some(loaded)) => u8::from(loaded),
-            (Request::Load, answer) => u8::from(answer != Some(true)),
+            (Request::Load(_), answer) => u8::from(answer != Some(true)),
         }
     }
 }

@@ -22,9 +22,11 @@ use rc_kexec::image::arm64::Arm64Image;
 use rc_kexec::image::bzimage::BzImage;
 use rc_kexec::image::decode::{Compression, Defect, unpack};
 use rc_kexec::image::elf::Vmlinux;
+use rc_kexec::image::machine::Machine;
 use rc_kexec::image::pe::{self, Unified, Zboot};
 use rc_kexec::image::{Content, initrd, newc, recognise};
 use rc_kexec::known::{boot_options, init};
+use rc_kexec::plan::crash::CrashKernel;
 use rc_kexec::plan::device_tree::{self, Chosen};
 use rc_kexec::plan::memory_map::{self, Iomem, MemoryMap, parse_memmap_entry};
 use rc_kexec::plan::placer::{END, MAX_INITRDS};
@@ -215,6 +217,7 @@ pub fn device_tree(data: &[u8]) -> bool {
         initrd: Some((1 << 30, 2 << 30)),
         seed: Some(&[7; 40]),
         running: None,
+        crash: None,
     };
     let mut once = vec![0; device_tree::room(data.len(), chosen.bootargs.len())];
     let Ok(length) = device_tree::edit(data, &chosen, &mut once) else { return false };
@@ -222,6 +225,11 @@ pub fn device_tree(data: &[u8]) -> bool {
     let mut twice = vec![0; device_tree::room(length, chosen.bootargs.len())];
     let again = device_tree::edit(&once[..length], &chosen, &mut twice);
     assert_eq!(again.map(|length| &twice[..length]), Ok(&once[..length]));
+    let main = Range::new(1 << 30, 1 << 31).unwrap();
+    let header_at = Range::new((1 << 31) - (64 << 10), 1 << 31).unwrap();
+    let crash = CrashKernel { main, low: Some(main), header: vec![0; 64], header_at };
+    let chosen = Chosen { crash: Some(&crash), ..chosen };
+    let _ = device_tree::edit(data, &chosen, &mut once);
     true
 }
 
@@ -244,6 +252,20 @@ pub fn iomem(data: &[u8]) -> bool {
                 entry.kind == memory_map::Kind::Ram && entry.range.overlaps(range)
             };
             assert!(entries.iter().any(is_ram), "{range}");
+        }
+    }
+    let notes = [Range::new(0x1000, 0x2000).unwrap(); 3];
+    for machine in [Machine::X86_64, Machine::Arm64] {
+        let Ok(Some(crash)) = CrashKernel::new(data, &notes, machine) else { continue };
+        assert!(crash.main.contains(crash.header_at));
+        assert!(crash.header.len() as u64 <= crash.header_at.size());
+        let count = usize::from(u16::from_le_bytes([crash.header[56], crash.header[57]]));
+        assert!(count >= notes.len() && crash.header.len() == 64 + 56 * count);
+        if let Ok(map) = crash.map(&iomem.map) {
+            let mut ram = RangeSet::new();
+            if map.ram(&mut ram).is_ok() {
+                assert!(ram.iter().all(|range| !range.overlaps(crash.header_at)));
+            }
         }
     }
     let mut settled = RangeSet::new();
@@ -447,7 +469,7 @@ pub fn plan_x86(data: &[u8]) -> bool {
         bounds,
         protected_mode: protected,
     };
-    let Ok((plan, _)) = x86::plan(&kernel, &initrds, &line, &inputs) else { return false };
+    let Ok((plan, _)) = x86::plan(&kernel, &initrds, &line, None, &inputs) else { return false };
     assert!(initrds.len() <= MAX_INITRDS);
     assert_plan(&plan, &usable, total_pages, bounds);
     // boot_params begin the parameters: the pointers in them lead to what was laid out.
@@ -499,7 +521,7 @@ pub fn plan_arm64(data: &[u8]) -> bool {
         seed: seed.as_ref(),
         bounds,
     };
-    let Ok(plan) = arm64::plan(&kernel, &initrds, &line, &inputs) else { return false };
+    let Ok(plan) = arm64::plan(&kernel, &initrds, &line, None, &inputs) else { return false };
     assert_plan(&plan, &usable, total_pages, bounds);
     assert!(plan.segments().all(|segment| segment.place.end() <= 1 << 48));
     let mut drawn = String::new();

@@ -219,6 +219,25 @@ pub fn without_marks(line: &[u8]) -> Vec<u8> {
     kept
 }
 
+/// The line of a system for its crash kernel: without the memory that would be set aside there, too, and
+/// with what a kernel needs that starts while devices are still at work
+/// (Documentation/admin-guide/kdump/kdump.rst, "Load the Dump-capture Kernel").
+pub fn for_crash(line: &[u8]) -> Vec<u8> {
+    const HURTING: [&[u8]; 6] =
+        [b"crashkernel=", b"hugepages=", b"hugepagesz=", b"default_hugepagesz=", b"mem=", b"rckexec."];
+    let (of_kernel, of_init) = split(line);
+    let mut kept = Vec::new();
+    for word in words(of_kernel) {
+        let bare = word.strip_prefix(b"\"").unwrap_or(word);
+        if !HURTING.iter().any(|name| bare.starts_with(name)) {
+            push(&mut kept, word);
+        }
+    }
+    push(&mut kept, b"nr_cpus=1 reset_devices irqpoll");
+    push_init(&mut kept, of_init);
+    kept
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,6 +268,15 @@ mod tests {
             assert_eq!(String::from_utf8_lossy(&once), *wanted, "{line}");
             assert_eq!(without_marks(&once), once, "twice: {line}");
         }
+    }
+
+    #[test]
+    fn a_crash_kernels_line() {
+        let line = b"root=/dev/vda3 crashkernel=256M,high crashkernel=72M,low console=ttyS0 hugepages=64 \
+            memmap=4K$1G \"rckexec.append=a b\" quiet -- single";
+        let wanted =
+            "root=/dev/vda3 console=ttyS0 memmap=4K$1G quiet nr_cpus=1 reset_devices irqpoll -- single";
+        assert_eq!(String::from_utf8_lossy(&for_crash(line)), wanted);
     }
 
     #[test]

@@ -4,10 +4,10 @@ use super::words::{Known, Words};
 use super::{Command, Jump, Load};
 use crate::base::range::Range;
 use crate::base::text::{parse_decimal, parse_hex};
-use crate::failure::{NotDone, Result};
+use crate::failure::Result;
 use crate::jump::{self, When};
 use crate::known::call::Call;
-use crate::load::{After, Base, Choice, Efi, Goal, Initrds, KernelChoice, Line, Request};
+use crate::load::{After, Base, Choice, Efi, Goal, Initrds, KernelChoice, Line, Request, Starts};
 use crate::settings::Origin;
 use crate::status;
 use argh::ArgsInfo;
@@ -34,7 +34,7 @@ pub struct Options {
     /// with 0
     #[argh(switch, short = 'S')]
     status: bool,
-    /// load a crash kernel: not supported
+    /// load a crash kernel, which starts when the running kernel panics (with -u: unload it)
     #[argh(switch, short = 'p')]
     load_panic: bool,
     /// an initrd; may be repeated (also --ramdisk)
@@ -106,13 +106,15 @@ pub fn command(words: &Words) -> Result<Command> {
         let crash = !words.has("--load");
         return Ok(Command::Status(status::Request::Kexec8 { crash }));
     }
-    if words.has("--load-panic") {
-        return Err(NotDone::CrashKernel.into());
-    }
     refuse(words)?;
     let kernel = super::only_kernel(words)?;
     if words.has("--unload") {
         return unload(words, kernel.is_none());
+    }
+    if words.has("--load-panic") && words.last_of(&["--exec", "--force"]).is_some() {
+        return Err(
+            words.misused("unable to start a crash kernel: only a panic starts it; leave -e and -f out")
+        );
     }
     match (kernel, words.has("--exec")) {
         (None, true) => Ok(Command::Jump(jump(words))),
@@ -126,9 +128,13 @@ pub fn command(words: &Words) -> Result<Command> {
 
 fn unload(words: &Words, no_kernel: bool) -> Result<Command> {
     if no_kernel && !words.has("--exec") && words.last_of(&["--load", "--force"]).is_none() {
-        return Ok(Command::Unload);
+        return Ok(Command::Unload(starts(words)));
     }
     Err(words.misused("unable to unload and load at once: leave -u out, a load replaces the loaded kernel"))
+}
+
+fn starts(words: &Words) -> Starts {
+    if words.has("--load-panic") { Starts::AtPanic } else { Starts::AtReboot }
 }
 
 fn jump(words: &Words) -> Jump {
@@ -151,6 +157,7 @@ fn load(words: &Words, kernel: OsString) -> Result<Load> {
     // --append and --command-line are two names of one option; the last one counts.
     let append = words.last_of(&["--append", "--command-line"]).map(|(_, value)| *value);
     let request = Request {
+        starts: starts(words),
         kernel: KernelChoice::new(Some(kernel), None),
         initrds: Initrds::named(words.all("--initrd")),
         line: match (append, words.has("--reuse-cmdline")) {
@@ -170,6 +177,7 @@ fn load(words: &Words, kernel: OsString) -> Result<Load> {
     let after = match words.last_of(&["--load", "--force"]) {
         Some(("--force", _)) => After::Jump { sync: !words.has("--no-sync") },
         Some(_) => After::Nothing,
+        None if words.has("--load-panic") => After::Nothing,
         None => After::Reboot,
     };
     Ok(Load {
@@ -234,8 +242,16 @@ const fn instead(name: &'static str, what: &'static str) -> Known {
 
 /// The options that were given and do nothing.
 fn ignored(words: &Words) -> Vec<&'static str> {
-    let known = KNOWN.iter().filter(|known| known.instead.is_none()).map(|known| known.name);
-    ["--no-ifdown"].into_iter().chain(known).filter(|name| words.has(name)).collect()
+    let mut ignored = Vec::new();
+    for known in &KNOWN {
+        if known.instead.is_none() && words.has(known.name) {
+            ignored.push(known.name);
+        }
+    }
+    if words.has("--no-ifdown") {
+        ignored.push("--no-ifdown");
+    }
+    ignored
 }
 
 fn refuse(words: &Words) -> Result<()> {

@@ -3,7 +3,7 @@
 use super::words::Words;
 use super::{Command, Load};
 use crate::failure::Result;
-use crate::load::{After, Choice, Goal};
+use crate::load::{After, Choice, Goal, Starts};
 use crate::settings::Origin;
 use crate::status;
 use argh::ArgsInfo;
@@ -55,6 +55,9 @@ pub struct Options {
     /// load what the services' settings in the environment say (kexec_kernel and others)
     #[argh(switch)]
     from_environment: bool,
+    /// load a crash kernel, which starts when the running kernel panics
+    #[argh(switch)]
+    crash: bool,
     /// the system call: auto (the default), load or file
     #[argh(option, arg_name = "CALL")]
     syscall: Option<String>,
@@ -89,18 +92,29 @@ pub fn command(words: &Words) -> Result<Command> {
         (false, false) => Goal::Load(After::Nothing),
     };
     let from = origin(words)?;
+    let starts = if words.has("--crash") { Starts::AtPanic } else { Starts::AtReboot };
     let loads = from.is_some() || goal != Goal::Load(After::Nothing);
     match (words.has("--unload"), words.has("--status"), loads) {
-        (true, false, false) => return Ok(Command::Unload),
-        (false, true, false) => return Ok(Command::Status(status::Request::Load)),
+        (true, false, false) => return Ok(Command::Unload(starts)),
+        (false, true, false) => return Ok(Command::Status(status::Request::Load(starts))),
         (false, false, _) => {}
         _ => {
             return Err(words.misused("unable to combine these options: give --unload or --status alone"));
         }
     }
     let mut from = from.unwrap_or(Origin::Said(Box::default()));
-    if let Origin::Said(request) = &mut from {
-        request.call = choice(words)?;
+    match &mut from {
+        Origin::Said(request) => {
+            request.call = choice(words)?;
+            request.starts = starts;
+            request.line.for_crash(starts);
+        }
+        Origin::Environment if starts == Starts::AtPanic => {
+            return Err(
+                words.misused("unable to use --crash with --from-environment: the settings are for a reboot")
+            );
+        }
+        _ => {}
     }
     let debug = words.has("--debug");
     Ok(Command::Load(Load { from, goal, announce: true, debug, ignored: Vec::new() }))

@@ -15,7 +15,7 @@ use crate::failure::{Failure, Result};
 use crate::image::newc;
 use crate::jump;
 use crate::known::shutdown::WhenUnknown;
-use crate::load::{AddedFile, Base, Goal, Initrds, KernelChoice, Key, KeyFile, Line, Request};
+use crate::load::{AddedFile, Base, Goal, Initrds, KernelChoice, Key, KeyFile, Line, Request, Starts};
 use crate::settings::Origin;
 use crate::shutdown::Action;
 use crate::status;
@@ -30,8 +30,8 @@ use words::{Known, Words};
 pub enum Command {
     /// Load a kernel, and perhaps start it.
     Load(Load),
-    /// Unload the loaded kernel.
-    Unload,
+    /// Unload the kernel that is loaded for a reboot or a panic.
+    Unload(Starts),
     /// Is a kernel loaded?
     Status(status::Request),
     /// Start the loaded kernel.
@@ -301,7 +301,6 @@ fn only_kernel(words: &Words) -> Result<Option<OsString>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::NotDone;
     use crate::known::call::Call;
     use crate::load::{After, Choice};
     use std::os::unix::ffi::OsStringExt;
@@ -381,7 +380,8 @@ mod tests {
             let Ok(Command::Jump(jump)) = run(line).1 else { panic!("{line}") };
             assert_eq!(jump.request, jump::Request { when: jump::When::ByHand, sync }, "{line}");
         }
-        assert!(matches!(run("kexec -u").1, Ok(Command::Unload)));
+        assert!(matches!(run("kexec -u").1, Ok(Command::Unload(Starts::AtReboot))));
+        assert!(matches!(run("kexec -p -u").1, Ok(Command::Unload(Starts::AtPanic))));
     }
 
     #[test]
@@ -393,14 +393,33 @@ mod tests {
             assert_eq!(request, status::Request::Kexec8 { crash }, "{line}");
         }
         let Ok(Command::Status(request)) = run("kexec-load --status").1 else { panic!() };
-        assert_eq!(request, status::Request::Load);
+        assert_eq!(request, status::Request::Load(Starts::AtReboot));
     }
 
     #[test]
-    fn crash_kernels_are_refused_in_words() {
-        for line in ["kexec -p /k", "kexec --load-panic /k", "kexec -pu"] {
+    fn crash_kernels() {
+        let what = |line| {
+            let Ok(Command::Load(load)) = run(line).1 else { panic!("{line}") };
+            let Origin::Said(request) = load.from else { panic!("{line}") };
+            assert_eq!(load.goal, Goal::Load(After::Nothing), "{line}");
+            (request.starts, request.line)
+        };
+        let with = |base| (Starts::AtPanic, Line::Unsaid(base));
+        for line in ["kexec -p /k", "kexec --load-panic /k", "kexec -lp /k"] {
+            assert_eq!(what(line), with(Base::Empty), "{line}");
+        }
+        assert_eq!(what("kexec-load --crash"), with(Base::RunningForCrash));
+        assert_eq!(what("kexec-load --crash /k").1, Line::Unsaid(Base::RunningForCrash));
+        assert_eq!(what("kexec-load --crash /k --append x").1, Line::Said(Base::Empty, "x".into()));
+        assert_eq!(what("kexec-load /k").0, Starts::AtReboot);
+        assert!(matches!(run("kexec-load --crash --unload").1, Ok(Command::Unload(Starts::AtPanic))));
+        assert!(matches!(
+            run("kexec-load --crash --status").1,
+            Ok(Command::Status(status::Request::Load(Starts::AtPanic)))
+        ));
+        for line in ["kexec -pe", "kexec -pf /k", "kexec-load --crash --from-environment"] {
             let refusal = run(line).1.map_err(|failure| *failure);
-            assert!(matches!(refusal, Err(Failure::NotDone(NotDone::CrashKernel))), "{line}: {refusal:?}");
+            assert!(matches!(refusal, Err(Failure::Usage { .. })), "{line}: {refusal:?}");
         }
     }
 

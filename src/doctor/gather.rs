@@ -6,7 +6,6 @@ use crate::base::text::Shown;
 use crate::failure::{Failure, Result};
 use crate::host::exposure::exposure;
 use crate::host::files::{exists, read_or_empty};
-use crate::host::memory::Memory;
 use crate::host::openrc::{Services, services};
 use crate::host::{init, kernel, machine, refusal};
 use crate::known::call::Calls;
@@ -160,7 +159,7 @@ fn go_through(request: &load::Request, calls: Calls, found: &mut Rehearsal) -> R
     found.loses_lock_option = payload.loses_lock_option();
     found.unlocks_nothing = payload.unlocks_nothing();
 
-    let mut memory = Memory::read()?;
+    let mut memory = payload.memory()?;
     let half = memory.total_pages.saturating_mul(PAGE / 2);
     let route = load::route(request, &payload, calls)?;
     let layout = load::rehearse(route, &payload, &mut memory)?;

@@ -6,6 +6,7 @@ use super::sys::file;
 use crate::base::range::{Range, RangeSet};
 use crate::base::text::{Shown, parse_decimal, parse_hex};
 use crate::failure::{Failure, Result};
+use crate::plan::crash::CrashKernel;
 use crate::plan::memory_map::{self, Iomem, MemoryMap};
 use crate::plan::{Plan, x86};
 use nix::errno::Errno;
@@ -102,6 +103,20 @@ impl Memory {
         if !iomem.hidden {
             memory.usable.intersect(&iomem.usable)?;
         }
+        Ok(memory)
+    }
+
+    /// The memory of a crash kernel. Its segments are copied there at once, so a load needs no other.
+    pub fn reserved(kernel: &CrashKernel) -> Result<Memory> {
+        let mut memory = Memory::new();
+        let mut iomem = Iomem::new();
+        iomem.parse(&read_settled("/proc/iomem")?)?;
+        memory.map = kernel.map(&iomem.map)?;
+        memory.usable.insert(kernel.main)?;
+        memory.settled.insert(kernel.main)?;
+        memory.total_pages = kib_of(&read_whole("/proc/meminfo")?, b"MemTotal:").unwrap_or(0) / 4;
+        memory.available = u64::MAX;
+        memory.source = MapSource::Iomem;
         Ok(memory)
     }
 

@@ -2,6 +2,7 @@
 //! the crate is in [`sys`].
 
 pub mod another_root;
+pub mod crash;
 pub mod exposure;
 pub mod files;
 pub mod init;

@@ -24,11 +24,14 @@ pub fn line(request: &Request, running: &Result<Vec<u8>, Errno>, kernel: &Kernel
     let mut line = match (own, base) {
         (Some(own), _) => own.collect(),
         (None, Base::Empty) => Vec::new(),
-        (None, Base::Running) => {
+        (None, Base::Running | Base::RunningForCrash) => {
             let unreadable = |&errno| Failure::SystemFile { path: "/proc/cmdline", errno };
             cmdline::without_marks(running.as_ref().map_err(unreadable)?)
         }
     };
+    if base == Base::RunningForCrash {
+        line = cmdline::for_crash(&line);
+    }
     line = cmdline::with_words(line, append);
     if request.key.file().is_some() && cmdline::cryptkey(&line).is_none() {
         line = cmdline::with_words(line, cmdline::KEY_WORDS);

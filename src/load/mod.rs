@@ -47,7 +47,7 @@ mod select;
 pub use files::Files;
 pub use payload::{HandsOn, Layout, Payload, identify, kernel, open, with_initrds};
 pub use request::{
-    AddedFile, After, Base, Choice, Efi, Goal, Initrds, KernelChoice, Key, KeyFile, Line, Request,
+    AddedFile, After, Base, Choice, Efi, Goal, Initrds, KernelChoice, Key, KeyFile, Line, Request, Starts,
 };
 pub use route::{Route, Why, asks_for_calls, memory_size, permit, rehearse, route};
 pub use select::{Chosen, select};
@@ -73,7 +73,7 @@ pub fn commit(payload: &Payload, route: Route, calls: Calls) -> Result<Call> {
             other => return other.map(|()| Call::FileLoad),
         }
     }
-    let mut memory = Memory::read()?;
+    let mut memory = payload.memory()?;
     let layout = payload.plan(&mut memory)?;
     segments(payload, &layout.plan, &memory).map(|()| Call::Load)
 }
@@ -100,7 +100,7 @@ pub fn file(payload: &Payload) -> Result<()> {
     if memory::memory_available().is_some_and(|available| size > available) {
         return Err(payload.refused(Call::FileLoad, Errno::ENOMEM, size));
     }
-    kexec_file_load(kernel, initrd.as_ref(), &payload.line)
+    kexec_file_load(kernel, initrd.as_ref(), &payload.line, payload.crash.is_some())
         .map_err(|errno| payload.refused(Call::FileLoad, errno, 0))
 }
 
@@ -146,20 +146,22 @@ pub fn segments(payload: &Payload, plan: &Plan, memory: &Memory) -> Result<()> {
     }
     // For more memory than is available the kernel would end other programs, or panic
     // (mm/oom_kill.c).
-    let loaded = if size > memory.available { Err(Errno::ENOMEM) } else { kexec_load(plan) };
+    let loaded =
+        if size > memory.available { Err(Errno::ENOMEM) } else { kexec_load(plan, payload.crash.is_some()) };
     loaded.map_err(|errno| payload.refused(Call::Load, errno, size))
 }
 
-/// Unloads the loaded kernel, with whichever call the running kernel has. Succeeds without a call
-/// when no kernel is loaded; fails with [`Failure::UnloadRefused`].
-pub fn unload() -> Result<()> {
-    if matches!(host::kernel::is_loaded(false), Ok(false)) {
+/// Unloads the kernel that is loaded for a reboot or a panic, with whichever call the running kernel has.
+/// Succeeds without a call when no kernel is loaded; fails with [`Failure::UnloadRefused`].
+pub fn unload(starts: Starts) -> Result<()> {
+    let crash = starts == Starts::AtPanic;
+    if matches!(host::kernel::is_loaded(crash), Ok(false)) {
         return Ok(());
     }
-    let result = match kexec_unload() {
-        Err(Errno::ENOSYS) => kexec_file_unload(),
+    let result = match kexec_unload(crash) {
+        Err(Errno::ENOSYS) => kexec_file_unload(crash),
         // A lockdown forbids kexec_load; the file call unloads all the same.
-        Err(refusal @ (Errno::EPERM | Errno::EACCES)) => kexec_file_unload().or(Err(refusal)),
+        Err(refusal @ (Errno::EPERM | Errno::EACCES)) => kexec_file_unload(crash).or(Err(refusal)),
         other => other,
     };
     result.map_err(|errno| Failure::UnloadRefused { errno, facts: Box::new(refusal::known()) }.into())

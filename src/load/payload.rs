@@ -4,19 +4,20 @@ use super::files::Files;
 use super::initrds::{self, Initrd};
 use super::kernel::Kernel;
 use super::line;
-use super::request::{Efi, Request};
+use super::request::{Efi, Request, Starts};
 use super::select::Chosen;
 use crate::base::cmdline;
 use crate::base::range::Range;
 use crate::failure::{Failure, NotDone, Result};
 use crate::host::memory::Memory;
 use crate::host::sys::process;
-use crate::host::{files, machine};
+use crate::host::{crash, files, machine};
 use crate::image::machine::Machine;
 use crate::image::{Image, initrd};
 use crate::known::boot_loader::OPTION;
 use crate::known::call::Call;
 use crate::known::refusal::{Attempt, Room};
+use crate::plan::crash::CrashKernel;
 use crate::plan::placer::MAX_INITRDS;
 use crate::plan::x86::EfiState;
 use crate::plan::{NoPlan, Plan, arm64, device_tree, x86};
@@ -39,8 +40,10 @@ pub struct Payload<'f> {
     pub line: CString,
     /// The running kernel's command line; empty when it cannot be read.
     pub running: Vec<u8>,
-    /// The bounds of the request for every segment.
+    /// What a crash kernel needs, if it is one.
+    pub crash: Option<CrashKernel>,
     efi: Efi,
+    /// The bounds of the request for every segment.
     bounds: Range,
     /// Whether a key is added.
     pub has_key: bool,
@@ -123,6 +126,10 @@ pub fn with_initrds<'f>(
         dtb,
         line,
         running: running.unwrap_or_default(),
+        crash: match request.starts {
+            Starts::AtReboot => None,
+            Starts::AtPanic => Some(crash::kernel()?),
+        },
         bounds: request.bounds,
         efi: request.efi,
         has_key: request.key.file().is_some(),
@@ -146,6 +153,24 @@ fn device_tree<'f>(request: &Request, kernel: &Kernel<'f>) -> Result<Option<Cow<
 }
 
 impl Payload<'_> {
+    /// The memory that it may be laid out over. Fails as [`Memory::read`] does.
+    pub fn memory(&self) -> Result<Memory> {
+        self.crash.as_ref().map_or_else(Memory::read, Memory::reserved)
+    }
+
+    /// The command line in a layout: a crash kernel is told where the ELF core header is.
+    fn line_of_layout(&self) -> Cow<'_, [u8]> {
+        let line = self.line.as_bytes();
+        let told = |crash: &CrashKernel| format!("elfcorehdr={:#x}", crash.header_at.start());
+        match &self.crash {
+            // On arm64 the device tree has it.
+            Some(crash) if cfg!(not(target_arch = "aarch64")) => {
+                Cow::Owned(cmdline::with_words(line.to_vec(), told(crash).as_bytes()))
+            }
+            _ => Cow::Borrowed(line),
+        }
+    }
+
     /// Lays everything out over the machine's memory. Nothing is loaded.
     ///
     /// Fails when there is no layout ([`Failure::NoPlan`]), when more initrds were named than
@@ -159,7 +184,7 @@ impl Payload<'_> {
             let full = |_| Failure::TooManyInitrds { given: self.initrds.len(), limit: MAX_INITRDS };
             initrds.push(initrd.bytes()).map_err(full)?;
         }
-        let line = self.line.as_bytes();
+        let line = &*self.line_of_layout();
         let no_plan = |why| Failure::NoPlan { path: self.kernel.path.clone(), why };
         // One architecture uses one layout. The linker drops the other.
         match (&self.kernel.image, cfg!(target_arch = "aarch64")) {
@@ -168,10 +193,11 @@ impl Payload<'_> {
                 let efi_is_wanted = self.efi == Efi::HandedOn;
                 loop {
                     let inputs = x86::Inputs { efi_is_wanted, ..running.inputs(memory, self.bounds) };
-                    let (plan, efi) = x86::plan(image, &initrds, line, &inputs).map_err(no_plan)?;
+                    let (plan, efi) =
+                        x86::plan(image, &initrds, line, self.crash.as_ref(), &inputs).map_err(no_plan)?;
                     let untold_rsdp = x86::untold_rsdp(image, &inputs);
                     let untold_rsdp = untold_rsdp.filter(|_| !cmdline::has_start(line, b"acpi_rsdp="));
-                    if !memory.leave_out_kept(&plan)? {
+                    if self.crash.is_some() || !memory.leave_out_kept(&plan)? {
                         return Ok(Layout { plan, hands_on: HandsOn::Efi(efi), untold_rsdp });
                     }
                 }
@@ -179,7 +205,8 @@ impl Payload<'_> {
             (Image::Arm64(image), true) => {
                 let running = machine::arm64();
                 let inputs = running.inputs(memory, self.bounds, self.dtb.as_deref())?;
-                let plan = arm64::plan(image, &initrds, line, &inputs).map_err(no_plan)?;
+                let plan =
+                    arm64::plan(image, &initrds, line, self.crash.as_ref(), &inputs).map_err(no_plan)?;
                 let shortfall = |given| device_tree::shortfall(given, inputs.running?);
                 let given = self.dtb.as_deref().map(shortfall);
                 let hands_on = given.map_or(HandsOn::RunningTree, HandsOn::GivenTree);
@@ -202,7 +229,7 @@ impl Payload<'_> {
 
     /// The room that the load needs and has; `None` when the memory map cannot be read.
     fn room(&self) -> Option<Room> {
-        let usable = Memory::read().ok()?.usable;
+        let usable = self.memory().ok()?.usable;
         let initrds = self.initrds.iter().map(|initrd| initrd.bytes().len() as u64);
         Some(Room {
             wanted: self.kernel.image.memory_size().max(initrds.fold(0, u64::saturating_add)),

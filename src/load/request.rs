@@ -9,6 +9,8 @@ use std::ffi::OsString;
 /// line.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
+    /// When the loaded kernel is started.
+    pub starts: Starts,
     /// The kernel.
     pub kernel: KernelChoice,
     /// The initrds.
@@ -31,6 +33,16 @@ pub struct Request {
     pub call: Choice,
     /// The addresses at which segments may lie.
     pub bounds: Range,
+}
+
+/// When a loaded kernel is started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Starts {
+    /// At a reboot.
+    #[default]
+    AtReboot,
+    /// When the running kernel panics: it is a crash kernel.
+    AtPanic,
 }
 
 /// Which kernel.
@@ -110,11 +122,23 @@ impl Default for Line {
     }
 }
 
+impl Line {
+    /// Makes the running kernel's command line, where it is the base, the one of a crash kernel.
+    pub fn for_crash(&mut self, starts: Starts) {
+        let (Line::Unsaid(base) | Line::Said(base, _)) = self;
+        if starts == Starts::AtPanic && *base == Base::Running {
+            *base = Base::RunningForCrash;
+        }
+    }
+}
+
 /// The beginning of a command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Base {
     /// Nothing.
     Empty,
+    /// The running kernel's, for a crash kernel: without what would hurt there, and with what it needs.
+    RunningForCrash,
     /// The running kernel's command line, without the words that its boot loader added.
     Running,
 }

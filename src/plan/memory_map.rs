@@ -275,7 +275,7 @@ fn leaves_ram_usable(name: &[u8]) -> bool {
 }
 
 /// The range and the name in a line such as `  00100000-3ffdffff : System RAM`.
-fn parse_iomem_line(line: &[u8]) -> Option<(Range, &[u8])> {
+pub fn parse_iomem_line(line: &[u8]) -> Option<(Range, &[u8])> {
     let colon = line.windows(3).position(|window| window == b" : ")?;
     let (addresses, name) = line.split_at_checked(colon)?;
     let dash = addresses.iter().position(|&byte| byte == b'-')?;

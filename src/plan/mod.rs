@@ -5,6 +5,7 @@
 //! its trampoline.
 
 pub mod arm64;
+pub mod crash;
 pub mod device_tree;
 pub mod memory_map;
 pub mod placer;
@@ -29,6 +30,8 @@ pub enum Purpose {
     Kernel,
     /// The n-th initrd, from 0.
     Initrd(usize),
+    /// The ELF core header of a crash kernel.
+    CoreHeader,
     /// What this program writes: the trampoline, with boot_params, the command line and
     /// what they point to, or with the device tree.
     Parameters,
@@ -201,6 +204,7 @@ impl fmt::Display for Purpose {
             Purpose::Kernel => f.write_str("kernel"),
             Purpose::Initrd(number) => write!(f, "initrd {}", number.saturating_add(1)),
             Purpose::Parameters => f.write_str("parameters"),
+            Purpose::CoreHeader => f.write_str("ELF core header"),
         }
     }
 }

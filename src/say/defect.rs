@@ -109,6 +109,7 @@ impl Display for NoPlan {
                     Purpose::Initrd(_) => "initrds",
                     Purpose::Kernel => "kernel",
                     Purpose::Parameters => "parameters",
+                    Purpose::CoreHeader => "ELF core header",
                 };
                 write!(f, "there is no free range of {} for the {what} in {bounds}", Size(*size))
             }

@@ -24,11 +24,10 @@ pub fn draw(out: &mut dyn Write, plan: &Plan, map: &MemoryMap, usable: &RangeSet
             continue;
         }
         write!(out, "  {}  {:>10}  ", entry.range, Text(Size(entry.range.size())))?;
-        if entry.kind != Kind::Ram {
-            writeln!(out, "{}", entry.kind.name())?;
-            continue;
+        match entry.kind {
+            Kind::Ram => bar(out, entry.range, &segments, usable)?,
+            other => writeln!(out, "{}", other.name())?,
         }
-        bar(out, entry.range, &segments, usable)?;
         // Lowest first: with at most 16 segments a search for the next one each time is cheap.
         let mut from = 0;
         while let Some(next) =
@@ -86,6 +85,7 @@ fn letter(purpose: Purpose) -> char {
     match purpose {
         Purpose::Kernel => 'K',
         Purpose::Parameters => 'P',
+        Purpose::CoreHeader => 'E',
         Purpose::Initrd(number) => u32::try_from(number)
             .ok()
             .and_then(|number| char::from_digit(number.saturating_add(1), 36))

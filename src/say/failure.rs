@@ -276,8 +276,8 @@ impl Display for NotDone {
   add accept_memory=eager to the kernel's command line and reboot once"
                 );
             }
-            NotDone::CrashKernel => {
-                "unable to load or unload a crash kernel (-p): rc-kexec loads only kernels for a reboot\n  use kexec-tools for a crash kernel"
+            NotDone::NoCrashMemory => {
+                "unable to load a crash kernel: no memory is reserved for one\n  add crashkernel=256M to the boot loader's options for the kernel, and reboot in the ordinary way"
             }
             NotDone::DeviceTreeElsewhere => "unable to use --dtb: only arm64 kernels use a device tree",
             NotDone::DeviceTreeByFileLoad => {

@@ -17,6 +17,7 @@ mod added;
 mod arm64;
 mod command;
 mod cpio;
+mod crash;
 mod faults;
 mod firmware;
 mod forms;

@@ -161,6 +161,13 @@ fn seeds() {
 
     let captured = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/plan/captured");
     seed("device_tree", "virt", &std::fs::read(captured.join("virt.dtb")).unwrap());
+    seed(
+        "iomem",
+        "crash_kernels",
+        b"00000000-00000fff : Reserved\n00001000-0009fbff : System RAM\n00100000-3ffdbfff : System RAM\n\
+          \x20 01000000-01e03bf7 : Kernel code\n  02000000-05ffffff : Crash kernel\n\
+          3ffdc000-3ffdffff : ACPI Tables\n100000000-17fffffff : System RAM\n  16f000000-17effffff : Crash kernel\n",
+    );
     seed("iomem", "arm64", &std::fs::read(captured.join("virt.iomem")).unwrap());
     seed(
         "iomem",

@@ -27,6 +27,10 @@ const SYS_KEXEC_FILE_LOAD: libc::c_long = if cfg!(target_arch = "x86_64") {
 } else {
     -1
 };
+/// kexec_load(2): a kernel for a panic.
+const KEXEC_ON_CRASH: libc::c_ulong = 1;
+/// kexec_file_load(2): a kernel for a panic.
+const KEXEC_FILE_ON_CRASH: libc::c_ulong = 2;
 /// kexec_file_load(2): unload.
 const KEXEC_FILE_UNLOAD: libc::c_ulong = 1;
 /// kexec_file_load(2): without an initrd.
@@ -44,8 +48,8 @@ struct KexecSegment {
     memsz: libc::size_t,
 }
 
-/// kexec_load(2): loads a plan.
-pub fn kexec_load(plan: &Plan) -> Result<(), Errno> {
+/// kexec_load(2): loads a plan, for a reboot or as a crash kernel.
+pub fn kexec_load(plan: &Plan, crash: bool) -> Result<(), Errno> {
     let mut segments = heapless::Vec::<KexecSegment, MAX_SEGMENTS>::new();
     for segment in plan.segments() {
         let raw = KexecSegment {
@@ -56,15 +60,16 @@ pub fn kexec_load(plan: &Plan) -> Result<(), Errno> {
         };
         segments.push(raw).map_err(|_| Errno::EINVAL)?;
     }
-    load_segments(plan.entry(), &segments)
+    load_segments(plan.entry(), &segments, crash)
 }
 
 /// kexec_load(2) without a segment: unloads.
-pub fn kexec_unload() -> Result<(), Errno> {
-    load_segments(0, &[])
+pub fn kexec_unload(crash: bool) -> Result<(), Errno> {
+    load_segments(0, &[], crash)
 }
 
-fn load_segments(entry: u64, segments: &[KexecSegment]) -> Result<(), Errno> {
+fn load_segments(entry: u64, segments: &[KexecSegment], crash: bool) -> Result<(), Errno> {
+    let flags = if crash { KEXEC_ON_CRASH } else { 0 };
     // SAFETY: the kernel reads `segments.len()` segments and, through each, `bufsz`
     // bytes of a slice that the caller borrows; it writes none of our memory.
     let result = unsafe {
@@ -73,15 +78,21 @@ fn load_segments(entry: u64, segments: &[KexecSegment]) -> Result<(), Errno> {
             entry as libc::c_ulong,
             segments.len() as libc::c_ulong,
             segments.as_ptr(),
-            kexec_arch(),
+            kexec_arch() | flags,
         )
     };
     Errno::result(result).map(drop)
 }
 
 /// kexec_file_load(2): loads a kernel from open files. The command line's length includes its NUL.
-pub fn kexec_file_load(kernel: &OwnedFd, initrd: Option<&OwnedFd>, command_line: &CStr) -> Result<(), Errno> {
+pub fn kexec_file_load(
+    kernel: &OwnedFd,
+    initrd: Option<&OwnedFd>,
+    command_line: &CStr,
+    crash: bool,
+) -> Result<(), Errno> {
     let flags = if initrd.is_some() { 0 } else { KEXEC_FILE_NO_INITRAMFS };
+    let flags = if crash { flags | KEXEC_FILE_ON_CRASH } else { flags };
     // SAFETY: the kernel reads the NUL-terminated command line and two descriptors
     // that are open while they are borrowed; it writes none of our memory.
     let result = unsafe {
@@ -98,11 +109,11 @@ pub fn kexec_file_load(kernel: &OwnedFd, initrd: Option<&OwnedFd>, command_line:
 }
 
 /// kexec_file_load(2) with KEXEC_FILE_UNLOAD: unloads.
-pub fn kexec_file_unload() -> Result<(), Errno> {
+pub fn kexec_file_unload(crash: bool) -> Result<(), Errno> {
     let none = core::ptr::null::<libc::c_char>();
+    let flags = if crash { KEXEC_FILE_UNLOAD | KEXEC_FILE_ON_CRASH } else { KEXEC_FILE_UNLOAD };
     // SAFETY: with KEXEC_FILE_UNLOAD the other arguments are not read.
-    let result =
-        unsafe { libc::syscall(SYS_KEXEC_FILE_LOAD, -1, -1, 0 as libc::c_ulong, none, KEXEC_FILE_UNLOAD) };
+    let result = unsafe { libc::syscall(SYS_KEXEC_FILE_LOAD, -1, -1, 0 as libc::c_ulong, none, flags) };
     Errno::result(result).map(drop)
 }
 
@@ -117,7 +128,7 @@ pub fn calls() -> Calls {
         Err(Errno::EPERM) => Some(true),
         _ => None,
     };
-    let unload = || (kexec_unload(), kexec_file_unload());
+    let unload = || (kexec_unload(false), kexec_file_unload(false));
     match without_cap_sys_boot(unload) {
         Ok((load, file_load)) => {
             Calls { load: is_there(load), file_load: is_there(file_load), ..Calls::default() }

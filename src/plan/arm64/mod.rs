@@ -8,6 +8,7 @@ mod trampoline;
 
 use crate::base::range::{Range, RangeSet, align_up};
 use crate::image::arm64::{Arm64Image, BASE_ALIGNMENT, COMMAND_LINE_SIZE};
+use crate::plan::crash::CrashKernel;
 use crate::plan::device_tree::{self, Chosen};
 use crate::plan::placer::{Initrds, Placer};
 use crate::plan::{NoPlan, Plan, Purpose, Segments, Source, push};
@@ -50,16 +51,21 @@ pub struct Inputs<'m> {
     pub bounds: Range,
 }
 
-/// Lays out `kernel`, the initrds in their order, and the command line (without a NUL).
+/// Lays out `kernel`, the initrds in their order, and the command line (without a NUL); and for a crash
+/// kernel its ELF core header.
 pub fn plan<'a>(
     kernel: &Arm64Image<'a>,
     initrds: &[&'a [u8]],
     command_line: &[u8],
+    crash: Option<&'a CrashKernel>,
     inputs: &Inputs<'_>,
 ) -> Result<Plan<'a>, NoPlan> {
     NoPlan::of_line(command_line.len(), COMMAND_LINE_SIZE)?;
     let mut known = inputs.usable.clone();
     keep_to_known_memory(&mut known, inputs)?;
+    if let Some(crash) = crash {
+        known.remove(crash.header_at)?;
+    }
     let mut free = known.clone();
     let mut placer = Placer::new(&mut free, UNIT, inputs.bounds, ADDRESSABLE)?;
 
@@ -73,7 +79,7 @@ pub fn plan<'a>(
         initrds_at = place_initrds(initrds, kernel_place, &mut placer).or(initrds_at);
     }
     let initrds_at = initrds_at?;
-    let mut parameters = write_parameters(command_line, initrds_at, inputs)?;
+    let mut parameters = write_parameters(command_line, initrds_at, crash, inputs)?;
     let base = kernel_place.start().saturating_sub(kernel.text_offset);
     let place = place_parameters(parameters.len(), base, kernel_place.end(), &mut placer)?;
 
@@ -86,6 +92,9 @@ pub fn plan<'a>(
     push(&mut segments, Purpose::Kernel, Source::File(kernel.bytes()), kernel_place)?;
     push(&mut segments, Purpose::Parameters, Source::Parameters, place)?;
     placer.push_initrds(&mut segments, initrds, initrds_at)?;
+    if let Some(crash) = crash {
+        push(&mut segments, Purpose::CoreHeader, Source::File(&crash.header), crash.header_at)?;
+    }
     Plan::new(entry, parameters, segments, inputs.usable, inputs.total_pages)
 }
 
@@ -133,10 +142,12 @@ fn place_initrds(initrds: &[&[u8]], kernel: Range, placer: &mut Placer) -> Resul
 fn write_parameters(
     command_line: &[u8],
     initrds: Option<Initrds>,
+    crash: Option<&CrashKernel>,
     inputs: &Inputs,
 ) -> Result<Vec<u8>, NoPlan> {
     let initrd = initrds.map(|at| (at.start, at.start.saturating_add(at.length)));
-    let chosen = Chosen { bootargs: command_line, initrd, seed: inputs.seed, running: inputs.running };
+    let (seed, running) = (inputs.seed, inputs.running);
+    let chosen = Chosen { bootargs: command_line, initrd, seed, running, crash };
     let room = device_tree::room(inputs.tree.len(), command_line.len());
     let mut parameters = vec![0; trampoline::SIZE.saturating_add(room)];
     let target = parameters.get_mut(trampoline::SIZE..).unwrap_or_default();
@@ -196,7 +207,7 @@ mod tests {
         let tree = if usable.iter().all(|ram| ram.end() <= 0x7000_0000) { VIRT } else { &efi };
         let inputs =
             Inputs { usable, settled: usable, total_pages: 6 << 20, tree, running: None, seed: None, bounds };
-        let plan = plan(&kernel, initrds, b"root=/dev/vda", &inputs)?;
+        let plan = plan(&kernel, initrds, b"root=/dev/vda", None, &inputs)?;
         let find = |purpose| plan.segments().find(|segment| segment.purpose == purpose).unwrap();
         Ok(Laid {
             kernel: find(Purpose::Kernel).place,
@@ -307,10 +318,10 @@ mod tests {
             seed: None,
             bounds: Range::ALL,
         };
-        let refused = plan(&kernel, &[], b"", &inputs).unwrap_err();
+        let refused = plan(&kernel, &[], b"", None, &inputs).unwrap_err();
         assert!(matches!(refused, NoPlan::DeviceTree(device_tree::Defect::Damaged(_))));
         let long = vec![b'x'; 2048];
-        let refused = plan(&kernel, &[], &long, &inputs).unwrap_err();
+        let refused = plan(&kernel, &[], &long, None, &inputs).unwrap_err();
         assert_eq!(refused, NoPlan::CommandLineTooLong { length: 2048, limit: 2047 });
     }
 }

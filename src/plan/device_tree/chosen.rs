@@ -3,6 +3,7 @@
 
 use super::Defect;
 use super::reader::{Token, Tree};
+use crate::plan::crash::CrashKernel;
 
 /// What the next kernel's /chosen says.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,6 +18,8 @@ pub struct Chosen<'c> {
     /// The running kernel's tree, if another one is edited. What it says of EFI is true of
     /// this machine, and the other tree cannot know it.
     pub running: Option<&'c [u8]>,
+    /// What a crash kernel is told.
+    pub crash: Option<&'c CrashKernel>,
 }
 
 // Indexes in NAMES of the properties that are replaced.
@@ -25,14 +28,18 @@ pub const INITRD_START: usize = 1;
 pub const INITRD_END: usize = 2;
 pub const KASLR_SEED: usize = 3;
 pub const RNG_SEED: usize = 4;
+pub const ELFCOREHDR: usize = 5;
+pub const USABLE_MEMORY_RANGE: usize = 6;
 /// The names of the properties that are replaced, and then of those with which the EFI stub
 /// hands on its memory map (drivers/firmware/efi/fdtparams.c).
-pub const NAMES: [&[u8]; 11] = [
+pub const NAMES: [&[u8]; 13] = [
     b"bootargs",
     b"linux,initrd-start",
     b"linux,initrd-end",
     b"kaslr-seed",
     b"rng-seed",
+    b"linux,elfcorehdr",
+    b"linux,usable-memory-range",
     b"linux,uefi-system-table",
     b"linux,uefi-mmap-start",
     b"linux,uefi-mmap-size",
@@ -40,18 +47,11 @@ pub const NAMES: [&[u8]; 11] = [
     b"linux,uefi-mmap-desc-ver",
     b"linux,uefi-secure-boot",
 ];
-const FIRST_OF_EFI: usize = 5;
+const FIRST_OF_EFI: usize = 7;
 
-/// What is true only of the running kernel's start (drivers/of/kexec.c). The first two are
-/// for a crash kernel: they would keep the next kernel to the memory that it had. The others
-/// are addresses of memory that is not kept.
-const OF_THIS_START: [&[u8]; 5] = [
-    b"linux,elfcorehdr",
-    b"linux,usable-memory-range",
-    b"linux,ima-kexec-buffer",
-    b"linux,kho-fdt",
-    b"linux,kho-scratch",
-];
+/// What is true only of the running kernel's start (drivers/of/kexec.c): addresses of memory that is not
+/// kept.
+const OF_THIS_START: [&[u8]; 3] = [b"linux,ima-kexec-buffer", b"linux,kho-fdt", b"linux,kho-scratch"];
 
 /// Whether a property belongs to the boot that is over, and is left out.
 pub fn is_replaced(name: &[u8]) -> bool {

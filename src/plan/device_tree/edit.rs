@@ -2,6 +2,7 @@
 
 use super::Defect;
 use super::chosen::{self, Chosen};
+use super::reader::Cells;
 use super::reader::{BEGIN_NODE, END, END_NODE, HEADER_SIZE, MAGIC, PROP, Token, Tree, VERSION};
 use super::reservations;
 use crate::base::bytes::put;
@@ -98,6 +99,17 @@ fn write_chosen(out: &mut Writer, tree: &Tree, chosen: &Chosen) -> Result<(), De
     if let Some((kaslr, rng)) = chosen.seed.and_then(|seed| seed.split_at_checked(8)) {
         out.property(at(chosen::KASLR_SEED)?, [kaslr, b""])?;
         out.property(at(chosen::RNG_SEED)?, [rng, b""])?;
+    }
+    if let Some(crash) = chosen.crash {
+        // drivers/of/kexec.c, of_kexec_alloc_and_setup_fdt; Documentation/devicetree/bindings/chosen.txt
+        let cells = Cells::of_root(tree)?;
+        let (mut header, mut usable) = (Vec::new(), Vec::new());
+        cells.write(crash.header_at, &mut header)?;
+        out.property(at(chosen::ELFCOREHDR)?, [&header, b""])?;
+        for range in [crash.main].into_iter().chain(crash.low) {
+            cells.write(range, &mut usable)?;
+        }
+        out.property(at(chosen::USABLE_MEMORY_RANGE)?, [&usable, b""])?;
     }
     let Some(running) = chosen.running else { return Ok(()) };
     for property in chosen::of_efi(&Tree::new(running)?) {

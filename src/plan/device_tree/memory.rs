@@ -2,7 +2,7 @@
 
 use super::Defect;
 use super::chosen::of_efi;
-use super::reader::{Token, Tree, number};
+use super::reader::{Cells, Token, Tree};
 use super::reservations;
 use crate::base::range::{Range, RangeSet};
 use crate::plan::NoPlan;
@@ -76,40 +76,26 @@ impl<'t> Node<'t> {
     }
 }
 
-/// How many bytes an address and a size have: the root's #address-cells and #size-cells, in cells of 32
-/// bits, with the values that the specification assumes without them. The nodes of /reserved-memory
-/// have as many, or the kernel does not read them.
-struct Cells {
-    address: usize,
-    size: usize,
-}
-
-impl Cells {
-    fn add(&self, told: Option<&[u8]>, into: &mut RangeSet) -> Result<(), NoPlan> {
-        let entry = self.address.saturating_add(self.size).max(4);
-        for entry in told.unwrap_or_default().chunks_exact(entry) {
-            if let Some(range) = range(entry, self.address) {
-                into.insert(range)?;
-            }
+/// Adds the ranges in a property.
+fn add(cells: Cells, told: Option<&[u8]>, into: &mut RangeSet) -> Result<(), NoPlan> {
+    let entry = cells.address.saturating_add(cells.size).max(4);
+    for entry in told.unwrap_or_default().chunks_exact(entry) {
+        if let Some(range) = range(entry, cells.address) {
+            into.insert(range)?;
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// Adds what each memory node says, and removes what each node of /reserved-memory reserves: by the
 /// kernel's rules (drivers/of/fdt.c, early_init_dt_scan_memory; drivers/of/of_reserved_mem.c).
 fn scan_nodes(tree: &Tree, memory: &mut RangeSet) -> Result<(), NoPlan> {
-    let mut cells = Cells { address: 8, size: 4 };
+    // The nodes of /reserved-memory have as many, or the kernel does not read them.
+    let cells = Cells::of_root(tree)?;
     let (mut node, mut reserved) = (Node::default(), RangeSet::new());
     let mut in_reserved = false;
     for token in tree.tokens() {
         match token? {
-            Token::Property { depth: 1, name: b"#address-cells", value, .. } => {
-                cells.address = (number(value, 0).unwrap_or(2) as usize).saturating_mul(4);
-            }
-            Token::Property { depth: 1, name: b"#size-cells", value, .. } => {
-                cells.size = (number(value, 0).unwrap_or(1) as usize).saturating_mul(4);
-            }
             Token::Begin { depth: 2, name } => {
                 (node, in_reserved) = (Node::default(), name == b"reserved-memory");
             }
@@ -119,13 +105,13 @@ fn scan_nodes(tree: &Tree, memory: &mut RangeSet) -> Result<(), NoPlan> {
             Token::End { depth: 1 } => {
                 let ended = core::mem::take(&mut node);
                 if ended.is_memory && !ended.is_off {
-                    cells.add(ended.usable.or(ended.reg), memory)?;
+                    add(cells, ended.usable.or(ended.reg), memory)?;
                 }
             }
             Token::End { depth: 2 } if in_reserved => {
                 let ended = core::mem::take(&mut node);
                 if !ended.is_off {
-                    cells.add(ended.reg, &mut reserved)?;
+                    add(cells, ended.reg, &mut reserved)?;
                 }
             }
             _ => {}

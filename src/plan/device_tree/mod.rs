@@ -32,6 +32,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::base::range::RangeSet;
     use crate::plan::NoPlan;
+    use crate::plan::crash::CrashKernel;
     use std::collections::BTreeMap;
 
     /// The tree of QEMU's arm64 machine with device tree firmware, without its padding.
@@ -256,6 +257,36 @@ pub(crate) mod tests {
         let after = read(&edited(&made(&[MEMORY]), &chosen()).unwrap());
         assert_eq!(after["/chosen/bootargs"], b"root=/dev/vda\0");
         assert_eq!(after["/memory@0/reg"], [0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn a_crash_kernel_is_told_its_memory_and_the_core_header() {
+        let range = |start, end| crate::base::range::Range::new(start, end).unwrap();
+        let crash = CrashKernel {
+            main: range(0x1_6000_0000, 0x1_7000_0000),
+            low: None,
+            header: vec![1; 100],
+            header_at: range(0x1_6fff_0000, 0x1_7000_0000),
+        };
+        let written = |tree: &[u8], crash| edited(tree, &Chosen { crash: Some(crash), ..chosen() });
+        let tree = written(VIRT, &crash).unwrap();
+        let after = read(&tree);
+        let numbers =
+            |numbers: &[u64]| numbers.iter().flat_map(|number| number.to_be_bytes()).collect::<Vec<u8>>();
+        assert_eq!(after["/chosen/linux,elfcorehdr"], numbers(&[0x1_6fff_0000, 0x1_0000]));
+        assert_eq!(after["/chosen/linux,usable-memory-range"], numbers(&[0x1_6000_0000, 0x1000_0000]));
+        let two = CrashKernel { low: Some(range(0x5000_0000, 0x5800_0000)), ..crash.clone() };
+        let low = numbers(&[0x1_6000_0000, 0x1000_0000, 0x5000_0000, 0x800_0000]);
+        assert_eq!(read(&written(VIRT, &two).unwrap())["/chosen/linux,usable-memory-range"], low);
+        // A kexec from a crash kernel, and any other, leaves both out.
+        let next = edited(&tree, &chosen()).unwrap();
+        assert!(!read(&next).keys().any(|name| name.contains("elfcorehdr") || name.contains("usable")));
+        // A size of one cell, as a root without #size-cells has it.
+        let tree = written(&made(&[MEMORY]), &crash).unwrap();
+        let wanted = [&0x1_6fff_0000u64.to_be_bytes()[..], &0x1_0000u32.to_be_bytes()].concat();
+        assert_eq!(read(&tree)["/chosen/linux,elfcorehdr"], wanted);
+        let large = CrashKernel { main: range(0x1_0000_0000, 0x3_0000_0000), ..crash.clone() };
+        assert_eq!(written(&made(&[MEMORY]), &large), Err(Defect::TooLarge));
     }
 
     /// [`VIRT`], started with an initrd there, with these reservations: addresses and sizes.

@@ -3,6 +3,7 @@
 
 use super::Defect;
 use crate::base::bytes::array_at;
+use crate::base::range::Range;
 
 /// The first number of the header.
 pub const MAGIC: u32 = 0xd00d_feed;
@@ -156,6 +157,51 @@ impl<'t> Tokens<'t> {
         // that node": a property that follows here anyway belongs to no node with a name.
         self.node = b"";
         Some(Token::End { depth: self.depth })
+    }
+}
+
+/// How many bytes an address and a size have in the root's children: its #address-cells and #size-cells, in
+/// cells of 32 bits, with the values that the specification assumes without them (2.3.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cells {
+    /// Of an address.
+    pub address: usize,
+    /// Of a size.
+    pub size: usize,
+}
+
+impl Cells {
+    /// What a tree's root says.
+    pub fn of_root(tree: &Tree) -> Result<Cells, Defect> {
+        let mut cells = Cells { address: 8, size: 4 };
+        let bytes = |value, without: u32| (number(value, 0).unwrap_or(without) as usize).saturating_mul(4);
+        for token in tree.tokens() {
+            match token? {
+                Token::Property { depth: 1, name: b"#address-cells", value, .. } => {
+                    cells.address = bytes(value, 2);
+                }
+                Token::Property { depth: 1, name: b"#size-cells", value, .. } => cells.size = bytes(value, 1),
+                // "properties always precede any subnodes" (5.4.2).
+                Token::Begin { depth: 2, .. } => break,
+                _ => {}
+            }
+        }
+        Ok(cells)
+    }
+
+    /// A range as an address and a size; [`Defect::TooLarge`] if it needs more cells.
+    pub fn write(self, range: Range, into: &mut Vec<u8>) -> Result<(), Defect> {
+        for (number, length) in [(range.start(), self.address), (range.size(), self.size)] {
+            let bytes = number.to_be_bytes();
+            let (zeros, used) =
+                bytes.split_at_checked(bytes.len().saturating_sub(length)).unwrap_or_default();
+            if zeros.iter().any(|&byte| byte != 0) {
+                return Err(Defect::TooLarge);
+            }
+            into.resize(into.len().saturating_add(length.saturating_sub(used.len())), 0);
+            into.extend_from_slice(used);
+        }
+        Ok(())
     }
 }
 

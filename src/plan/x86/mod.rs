@@ -17,6 +17,7 @@ pub use setup_data::SETUP_E820_EXT;
 use crate::base::range::{Range, RangeSet, align_up};
 use crate::base::table::Table;
 use crate::image::bzimage::BzImage;
+use crate::plan::crash::CrashKernel;
 use crate::plan::memory_map::MemoryMap;
 use crate::plan::placer::{Initrds, Placer};
 use crate::plan::{NoPlan, PAGE, Plan, Purpose, Segments, Source, push};
@@ -79,18 +80,22 @@ struct Places {
     initrds: Option<Initrds>,
 }
 
-/// Lays out `kernel`, the initrds in their order, and the command line (without a NUL).
-/// The answer also says whether the next kernel gets EFI's runtime services.
+/// Lays out `kernel`, the initrds in their order, and the command line (without a NUL); and for a crash
+/// kernel its ELF core header. The answer also says whether the next kernel gets EFI's runtime services.
 pub fn plan<'a>(
     kernel: &BzImage<'a>,
     initrds: &[&'a [u8]],
     command_line: &[u8],
+    crash: Option<&'a CrashKernel>,
     inputs: &Inputs<'_>,
 ) -> Result<(Plan<'a>, EfiState), NoPlan> {
     check(kernel, command_line, inputs)?;
     let above_4g = kernel.above_4g() && !enters_32(kernel, inputs);
     let highest = if above_4g { u64::MAX } else { FOUR_GIB };
     let mut free = inputs.usable.clone();
+    if let Some(crash) = crash {
+        free.remove(crash.header_at)?;
+    }
     let mut placer = Placer::new(&mut free, PAGE, inputs.bounds, highest)?;
 
     let kernel_place = place_kernel(kernel, &mut placer)?;
@@ -112,6 +117,9 @@ pub fn plan<'a>(
     let mut segments = Segments::new();
     push(&mut segments, Purpose::Kernel, Source::File(kernel.protected_mode()), kernel_place)?;
     placer.push_initrds(&mut segments, initrds, initrds_at)?;
+    if let Some(crash) = crash {
+        push(&mut segments, Purpose::CoreHeader, Source::File(&crash.header), crash.header_at)?;
+    }
     // Keep this segment last: the kernel's swap page retains the last page copied
     // (relocate_kernel_64.S, swap_pages), and an initrd may hold a key.
     push(&mut segments, Purpose::Parameters, Source::Parameters, place)?;
@@ -274,7 +282,7 @@ mod tests {
                 bounds: self.bounds,
                 protected_mode: self.protected,
             };
-            let (plan, efi) = plan(&kernel, initrds, line, &inputs)?;
+            let (plan, efi) = plan(&kernel, initrds, line, None, &inputs)?;
             let place = |purpose| plan.segments().find(|s| s.purpose == purpose).map(|s| s.place);
             Ok(Laid {
                 kernel: place(Purpose::Kernel).unwrap(),

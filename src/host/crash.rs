@@ -1,0 +1,65 @@
+//! What the running kernel says for the crash kernel that is to be loaded.
+
+use super::files::{names, read_settled, read_whole, value};
+use super::sys::process;
+use crate::base::bytes::parts;
+use crate::base::range::Range;
+use crate::base::text::{parse_decimal, parse_hex};
+use crate::failure::{Failure, NotDone, Result};
+use crate::plan::crash::CrashKernel;
+use nix::errno::Errno;
+use std::os::unix::ffi::OsStrExt;
+
+/// The memory that is reserved for a crash kernel, and what it has to know of this one.
+///
+/// Fails with [`NotDone::NoCrashMemory`] when nothing is reserved, and when a file of /proc or /sys cannot
+/// be read.
+pub fn kernel() -> Result<CrashKernel> {
+    let iomem = read_settled("/proc/iomem")?;
+    let notes = notes()?;
+    let found = CrashKernel::new(&iomem, &notes, process::machine());
+    match found.map_err(|why| Failure::NoPlan { path: "a crash kernel".into(), why })? {
+        Some(kernel) => Ok(kernel),
+        // The size is there for everybody; the addresses are root's (proc(5)).
+        None if is_reserved() => Err(Failure::AddressesHidden.into()),
+        None => Err(NotDone::NoCrashMemory.into()),
+    }
+}
+
+/// Whether memory is reserved for a crash kernel (Documentation/ABI/testing/sysfs-kernel-kexec-kdump).
+fn is_reserved() -> bool {
+    let size = value(format_args!("/sys/kernel/kexec_crash_size"));
+    size.and_then(|text| parse_decimal(&text)).is_some_and(|size| size > 0)
+}
+
+/// The places of the ELF notes that a crashing kernel writes: one for each possible processor, and
+/// VMCOREINFO (Documentation/ABI/testing/sysfs-devices-system-cpu, crash_notes; kernel/ksysfs.c,
+/// vmcoreinfo_show).
+fn notes() -> Result<Vec<Range>> {
+    let folder = "/sys/devices/system/cpu";
+    let mut notes = Vec::new();
+    for name in names(folder) {
+        let number = name.as_bytes().strip_prefix(b"cpu").and_then(parse_decimal);
+        let Some(number) = number else { continue };
+        let field = |field: &str| value(format_args!("{folder}/cpu{number}/{field}"));
+        let address = field("crash_notes").and_then(|text| parse_hex(text.trim_ascii()));
+        let size = field("crash_notes_size").and_then(|text| parse_decimal(text.trim_ascii()));
+        notes.extend(address.zip(size).and_then(|(address, size)| Range::sized(address, size)));
+    }
+    let path = "/sys/kernel/vmcoreinfo";
+    let text = read_whole(path)?;
+    let mut words = parts(text.trim_ascii(), b' ');
+    let address = words.next().and_then(|word| parse_hex(word.strip_prefix(b"0x").unwrap_or(word)));
+    let size = words.next().and_then(parse_hex);
+    let vmcoreinfo = address.zip(size).and_then(|(address, size)| Range::sized(address, size));
+    let missing = Failure::SystemFile { path, errno: Errno::ENODATA };
+    if notes.is_empty() {
+        return Err(Failure::SystemFile {
+            path: "/sys/devices/system/cpu/cpu0/crash_notes",
+            errno: Errno::ENODATA,
+        }
+        .into());
+    }
+    notes.push(vmcoreinfo.ok_or(missing)?);
+    Ok(notes)
+}

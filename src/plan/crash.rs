@@ -1,0 +1,239 @@
+//! A crash kernel: the memory that is reserved for it, and the ELF core header, which tells it where the
+//! crashed kernel's memory and notes are (Documentation/admin-guide/kdump/kdump.rst).
+
+use super::memory_map::{Entry, Iomem, Kind, MemoryMap, parse_iomem_line};
+use super::{NoPlan, PAGE, arm64};
+use crate::base::bytes::parts;
+use crate::base::range::{Range, RangeSet, TooMany, align_up};
+use crate::image::machine::Machine;
+
+/// What is reserved for a crash kernel, and what it is told of the crashed one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CrashKernel {
+    /// The memory for its segments: kexec_load accepts no other (kernel/kexec_core.c,
+    /// sanity_check_segment_list).
+    pub main: Range,
+    /// The memory below 4 GiB that it may use beside that, for devices (`crashkernel=X,high`).
+    pub low: Option<Range>,
+    /// The ELF core header.
+    pub header: Vec<u8>,
+    /// Where it goes: whole pages at the end of `main`, which the crash kernel must leave alone.
+    pub header_at: Range,
+}
+
+/// The first MiB, which an x86 kernel reserves early and a crash kernel uses to start its processors.
+const LOW: u64 = 1 << 20;
+
+impl CrashKernel {
+    /// From the text of /proc/iomem and the places of the ELF notes: those of each processor, and last
+    /// VMCOREINFO. `None` when nothing is reserved. `machine` is the running kernel's.
+    pub fn new(iomem: &[u8], notes: &[Range], machine: Machine) -> Result<Option<CrashKernel>, NoPlan> {
+        let (low, main) = match reserved(iomem).as_slice() {
+            [] => return Ok(None),
+            [only] => (None, *only),
+            [low, .., main] => (Some(*low), *main),
+        };
+        let mut known = Iomem::new();
+        known.parse(iomem)?;
+        let mut ram = RangeSet::new();
+        known.map.ram(&mut ram)?;
+        for range in low.into_iter().chain([main]) {
+            ram.remove(range)?;
+        }
+        // arch/x86/kernel/crash.c, elf_header_exclude_ranges: "Exclude the low 1M because it is always
+        // reserved".
+        if machine != Machine::Arm64 {
+            ram.remove(Range::new(0, LOW).unwrap_or_default())?;
+        }
+        let header = core_header(machine, notes, &ram).ok_or(NoPlan::Broken("too many program headers"))?;
+        let unit = if machine == Machine::Arm64 { arm64::UNIT } else { PAGE };
+        let size = align_up(header.len() as u64, unit).ok_or(NoPlan::Broken("the ELF core header's size"))?;
+        let end = main.end() & !unit.wrapping_sub(1);
+        let header_at = end.checked_sub(size).and_then(|start| Range::new(start, end));
+        let header_at = header_at.filter(|place| main.contains(*place));
+        let header_at = header_at.ok_or(NoPlan::Broken("the ELF core header is larger than its memory"))?;
+        Ok(Some(CrashKernel { main, low, header, header_at }))
+    }
+
+    /// The memory map that a crash kernel is told on x86, from the running kernel's
+    /// (arch/x86/kernel/crash.c, crash_setup_memmap_entries): as RAM the first MiB and what is reserved
+    /// for it; and ACPI's and reserved memory as it is. The ELF core header is in reserved memory, too.
+    pub fn map(&self, running: &MemoryMap) -> Result<MemoryMap, TooMany> {
+        let mut map = MemoryMap::new();
+        let below = Range::new(0, LOW).unwrap_or_default();
+        for entry in running.entries() {
+            match entry.kind {
+                Kind::Ram => {
+                    let low = entry.range.intersection(below);
+                    low.map_or(Ok(()), |range| map.insert(Entry { range, ..*entry }))?;
+                }
+                Kind::Acpi | Kind::Nvs | Kind::Reserved => map.insert(*entry)?,
+                _ => {}
+            }
+        }
+        let mut own = RangeSet::new();
+        own.insert(self.main)?;
+        own.remove(self.header_at)?;
+        for range in self.low.into_iter().chain(own.iter()) {
+            map.insert(Entry { range, kind: Kind::Ram })?;
+        }
+        map.insert(Entry { range: self.header_at, kind: Kind::Reserved })?;
+        Ok(map)
+    }
+}
+
+/// The ranges that /proc/iomem calls "Crash kernel", lowest first.
+fn reserved(iomem: &[u8]) -> heapless::Vec<Range, 2> {
+    let lines = parts(iomem, b'\n').filter_map(parse_iomem_line);
+    // With CAP_SYS_ADMIN missing all addresses are 0.
+    let found = lines.filter(|(range, name)| *name == b"Crash kernel" && range.end() > 1);
+    found.map(|(range, _)| range).take(2).collect()
+}
+
+/// The ELF core header (kernel/crash_core.c, crash_prepare_elf64_headers): a program header for each note
+/// and for each range of RAM. `None` if they are more than the ELF header can count.
+///
+/// The virtual addresses of RAM are 0, and the kernel's text has no header of its own: where they are, the
+/// crash kernel finds out from VMCOREINFO; a running kernel tells it in /proc/kcore alone.
+fn core_header(machine: Machine, notes: &[Range], ram: &RangeSet) -> Option<Vec<u8>> {
+    const PT_LOAD: u64 = 1;
+    const PT_NOTE: u64 = 4;
+    // PF_R|PF_W|PF_X
+    const FLAGS: u64 = 7 << 32;
+    let count = u16::try_from(notes.len().checked_add(ram.iter().count())?).ok()?;
+    let number: u64 = match machine {
+        Machine::Arm64 => 183,
+        Machine::X86_64 => 62,
+        _ => 3,
+    };
+    let header = [
+        // e_ident: magic, ELFCLASS64, ELFDATA2LSB, EV_CURRENT.
+        u64::from_le_bytes(*b"\x7fELF\x02\x01\x01\0"),
+        0,
+        // e_type ET_CORE, e_machine, e_version EV_CURRENT.
+        4 | number << 16 | 1 << 32,
+        // e_entry, e_phoff, e_shoff.
+        0,
+        64,
+        0,
+        // e_flags, e_ehsize, e_phentsize.
+        64 << 32 | 56 << 48,
+        // e_phnum, and no sections.
+        count.into(),
+    ];
+    let mut bytes = Vec::new();
+    let mut add = |words: &[u64]| words.iter().for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
+    add(&header);
+    let notes = notes.iter().map(|&range| (PT_NOTE, range));
+    for (kind, range) in notes.chain(ram.iter().map(|range| (PT_LOAD | FLAGS, range))) {
+        // p_type and p_flags, p_offset, p_vaddr, p_paddr, p_filesz, p_memsz, p_align.
+        add(&[kind, range.start(), 0, range.start(), range.size(), range.size(), 0]);
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::bytes::{array_at, u32_at, u64_at};
+
+    const IOMEM: &[u8] = b"\
+00000000-00000fff : Reserved
+00001000-0009fbff : System RAM
+0009fc00-0009ffff : Reserved
+000f0000-000fffff : Reserved
+00100000-3ffdbfff : System RAM
+  01000000-01e03bf7 : Kernel code
+  02000000-05ffffff : Crash kernel
+3ffdc000-3ffdffff : ACPI Tables
+100000000-17fffffff : System RAM
+  16f000000-17effffff : Crash kernel
+fffc0000-ffffffff : Reserved
+";
+    const NOTES: [(u64, u64); 2] = [(0x3f00_1234, 0x1ac), (0x3e00_0000, 0x1024)];
+
+    fn range(start: u64, end: u64) -> Range {
+        Range::new(start, end).unwrap()
+    }
+
+    fn kernel(iomem: &[u8], machine: Machine) -> CrashKernel {
+        let notes = NOTES.map(|(start, size)| Range::sized(start, size).unwrap());
+        CrashKernel::new(iomem, &notes, machine).unwrap().unwrap()
+    }
+
+    /// The program headers: p_type, p_offset, p_filesz. The other fields follow from these.
+    fn program_headers(header: &[u8]) -> Vec<(u32, u64, u64)> {
+        assert_eq!(array_at(header, 0), Some(*b"\x7fELF\x02\x01\x01\0"));
+        let count = usize::from(u16::from_le_bytes(array_at(header, 56).unwrap()));
+        assert_eq!(header.len(), 64 + 56 * count);
+        let one = |number: usize| {
+            let at = 64 + 56 * number;
+            let field = |offset| u64_at(header, at + offset).unwrap();
+            assert_eq!((field(8), field(32), field(16)), (field(24), field(40), 0));
+            (u32_at(header, at).unwrap(), field(8), field(32))
+        };
+        (0..count).map(one).collect()
+    }
+
+    #[test]
+    fn the_core_header_has_the_notes_and_all_ram_but_what_is_reserved() {
+        let found = kernel(IOMEM, Machine::X86_64);
+        assert_eq!(
+            (found.low, found.main),
+            (Some(range(0x200_0000, 0x600_0000)), range(0x1_6f00_0000, 0x1_7f00_0000))
+        );
+        assert_eq!(
+            program_headers(&found.header),
+            [
+                (4, 0x3f00_1234, 0x1ac),
+                (4, 0x3e00_0000, 0x1024),
+                (1, 0x10_0000, 0x1f0_0000),
+                (1, 0x600_0000, 0x3ffd_c000 - 0x600_0000),
+                (1, 0x1_0000_0000, 0x6f00_0000),
+                (1, 0x1_7f00_0000, 0x100_0000),
+            ]
+        );
+        assert_eq!((found.header.get(16), found.header.get(18)), (Some(&4), Some(&62)));
+        assert_eq!(found.header_at, range(0x1_7eff_f000, 0x1_7f00_0000));
+        // On arm64 the first MiB is memory like any other.
+        let found = kernel(IOMEM, Machine::Arm64);
+        assert_eq!(program_headers(&found.header)[2], (1, 0x1000, 0x9_ec00));
+        assert_eq!(found.header.get(18), Some(&183));
+        assert_eq!(found.header_at, range(0x1_7eff_0000, 0x1_7f00_0000));
+    }
+
+    #[test]
+    fn the_map_of_a_crash_kernel_has_its_own_memory_and_what_acpi_needs() {
+        let found = kernel(IOMEM, Machine::X86_64);
+        let mut iomem = Iomem::new();
+        iomem.parse(IOMEM).unwrap();
+        let map = found.map(&iomem.map).unwrap();
+        let entries: Vec<(u64, u64, Kind)> =
+            map.entries().iter().map(|entry| (entry.range.start(), entry.range.end(), entry.kind)).collect();
+        assert_eq!(
+            entries,
+            [
+                (0, 0x1000, Kind::Reserved),
+                (0x1000, 0x9_fc00, Kind::Ram),
+                (0x9_fc00, 0xa_0000, Kind::Reserved),
+                (0xf_0000, 0x10_0000, Kind::Reserved),
+                (0x200_0000, 0x600_0000, Kind::Ram),
+                (0x3ffd_c000, 0x3ffe_0000, Kind::Acpi),
+                (0xfffc_0000, 0x1_0000_0000, Kind::Reserved),
+                (0x1_6f00_0000, 0x1_7eff_f000, Kind::Ram),
+                (0x1_7eff_f000, 0x1_7f00_0000, Kind::Reserved),
+            ]
+        );
+    }
+
+    #[test]
+    fn without_a_reservation_there_is_none() {
+        let hidden = b"00000000-00000000 : System RAM\n  00000000-00000000 : Crash kernel\n";
+        for iomem in [&b"00100000-3ffdbfff : System RAM\n"[..], hidden, b""] {
+            assert_eq!(CrashKernel::new(iomem, &[], Machine::X86_64), Ok(None));
+        }
+        // One too small for its header is no crash of the program.
+        let tiny = b"00100000-3ffdbfff : System RAM\n  00200000-002001ff : Crash kernel\n";
+        assert!(matches!(CrashKernel::new(tiny, &[], Machine::X86_64), Err(NoPlan::Broken(_))));
+    }
+}

@@ -1,0 +1,127 @@
+//! Crash kernels: loaded by each call, started by a panic, and what they find of the crashed one.
+
+use crate::machine::{Console, Kernel, Vm};
+use crate::script::LoadAndJump;
+
+/// What the crash kernel says: its memory, and the dump.
+const CAPTURE: &str = r#"
+echo CMDLINE $(cat /proc/cmdline)
+echo DUMP $(stat -c %s /proc/vmcore)
+echo ELF $(hexdump -v -e '1/1 "%02x"' -n 20 /proc/vmcore)
+echo RELEASE $(head -c 65536 /proc/vmcore | strings | sed -n 's/^OSRELEASE=//p' | head -n 1)
+sed -n 's/^\(.*\) : System RAM$/RAM \1/p' /proc/iomem
+"#;
+
+/// What the first kernel says before it panics.
+const FIRST: &str = r#"
+sed -n 's/^ *\(.*\) : Crash kernel$/RESERVED \1/p' /proc/iomem
+echo RUNNING $(uname -r)
+"#;
+
+/// The end of process 1, and what an administrator types. A tiny kernel has only the first.
+const END_OF_INIT: &str = "exec /bin/busybox false";
+const ONE: &str = "crashkernel=256M";
+const SYSRQ: &str = "echo c >/proc/sysrq-trigger";
+
+fn crash(kernel: Kernel, call: &str, panic: &str, reserved: &str) -> Vm {
+    let console = if kernel == Kernel::Arm64 { "ttyAMA0" } else { "ttyS0" };
+    let first = LoadAndJump::new()
+        .before(FIRST)
+        .loader("kexec-load --crash")
+        .options(&format!("--syscall {call}"))
+        .line(&format!("console={console} panic=-1 stage=2 nr_cpus=1 reset_devices"))
+        .jump(&format!("echo CRASH LOADED $(cat /sys/kernel/kexec_crash_loaded)\n{panic}"));
+    Vm::new(kernel).memory("1G").append(reserved).stage(1, first).stage(2, CAPTURE)
+}
+
+/// The crash kernel came up, in the memory that was reserved for it, and finds the crashed one's.
+#[track_caller]
+fn assert_captured(console: &Console) {
+    console
+        .has("; a panic starts it")
+        .has("EXIT 0 of kexec-load")
+        .has("LOADED 0")
+        .has("CRASH LOADED 1")
+        .has("STAGE 2 ENDS");
+    console.has("Kernel panic - not syncing: ");
+    // An ELF core file of 64-bit, little-endian.
+    assert!(console.only("ELF").starts_with("7f454c4602010100"), "{}", console.shown());
+    assert!(console.only("ELF").contains("0400"), "{}", console.shown());
+    let dump: u64 = console.only("DUMP").parse().unwrap();
+    assert!(dump > 600 << 20, "{dump}\n{}", console.shown());
+    assert_eq!(console.only("RELEASE"), console.only("RUNNING"), "{}", console.shown());
+}
+
+#[test]
+fn by_kexec_load_on_debians_kernel() {
+    let console = crash(Kernel::Debian, "load", SYSRQ, ONE).run();
+    assert_captured(&console);
+    console.has(" elfcorehdr=0x");
+}
+
+#[test]
+fn by_kexec_file_load_on_debians_kernel() {
+    assert_captured(&crash(Kernel::Debian, "file", SYSRQ, ONE).run());
+}
+
+#[test]
+fn by_kexec_load_on_a_kernel_like_alpines() {
+    assert_captured(&crash(Kernel::Alpine, "load", END_OF_INIT, ONE).run());
+}
+
+#[test]
+fn on_arm64_by_device_tree_and_by_uefi() {
+    for uefi in [false, true] {
+        let vm = crash(Kernel::Arm64, "load", SYSRQ, ONE);
+        let console = if uefi { vm.uefi() } else { vm }.run();
+        assert_captured(&console);
+    }
+}
+
+#[test]
+fn a_crash_kernel_is_loaded_beside_one_for_a_reboot_and_unloaded() {
+    let say = "echo BOTH $(cat /sys/kernel/kexec_loaded) $(cat /sys/kernel/kexec_crash_loaded)\n";
+    let first = format!(
+        "pack\nrun kexec-load /boot/vmlinuz --initrd /tmp/next.cpio --command-line 'console=ttyS0 panic=-1 stage=2'\n\
+         run kexec -p /boot/vmlinuz --initrd /tmp/next.cpio --append 'console=ttyS0 panic=-1 stage=3'\n{say}\
+         run kexec -S\nrun kexec-load --crash --status\nrun kexec-load --crash --dry-run /boot/vmlinuz -d\n\
+         run kexec -p -u\n{say}run kexec-load --crash --status\n\
+         run kexec-load --crash /boot/vmlinuz --initrd /tmp/next.cpio --dry-run -d\nrun kexec -e\n"
+    );
+    for kernel in [Kernel::Debian, Kernel::Alpine] {
+        let vm = Vm::new(kernel).memory("1G").append("crashkernel=256M hugepages=2").stage(1, &first);
+        let console = vm.stage(2, "echo SECOND\n").run();
+        console
+            .has("    E ELF core header 0x")
+            .has("EXIT 1 of kexec\n")
+            .has("a crash kernel is loaded")
+            .has("no crash kernel is loaded");
+        assert_eq!(console.marked("BOTH"), ["1 1", "1 0"], "{}", console.shown());
+        // The running kernel's line, without what would hurt and with what is needed.
+        console.has("nr_cpus=1 reset_devices irqpoll").has_not("hugepages=2 nr_cpus").has("SECOND");
+    }
+}
+
+#[test]
+fn without_a_reservation_nothing_is_loaded() {
+    let first = "run kexec -p /boot/vmlinuz --append x\nrun kexec-load --crash --status\nrun kexec -p -u\n";
+    let console = Vm::new(Kernel::Alpine).stage(1, first).run();
+    console
+        .has("kexec: unable to load a crash kernel: no memory is reserved for one")
+        .has("EXIT 1 of kexec\n")
+        .has("no crash kernel is loaded")
+        .has("EXIT 1 of kexec-load")
+        .has("EXIT 0 of kexec\n");
+}
+
+#[test]
+fn under_uefi_with_6_gib_two_reservations_and_two_processors() {
+    let on_the_second = "exec taskset 2 /bin/busybox sh -c 'echo c >/proc/sysrq-trigger'";
+    let two = "crashkernel=384M,high crashkernel=128M,low";
+    let vm = crash(Kernel::Debian, "load", on_the_second, two).uefi().memory("6G").processors(2);
+    let console = vm.run();
+    assert_captured(&console);
+    console.has("CPU: 1 ");
+    let places = console.marked("RESERVED");
+    assert!(places.len() == 2 && places[1].len() > places[0].len(), "{}", console.shown());
+}
