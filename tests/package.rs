@@ -29,6 +29,7 @@ rc-kexec-doc: noarch
   usr/share/doc/rc-kexec/docs/encrypted-root.md 644
   usr/share/doc/rc-kexec/docs/formats.md 644
   usr/share/doc/rc-kexec/docs/initramfs.md 644
+  usr/share/doc/rc-kexec/docs/kdump.md 644
   usr/share/doc/rc-kexec/docs/measurements.md 644
   usr/share/doc/rc-kexec/docs/openrc.md 644
   usr/share/doc/rc-kexec/docs/systemd.md 644

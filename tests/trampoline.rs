@@ -3,6 +3,7 @@
 #![cfg(target_arch = "x86_64")]
 #![allow(unsafe_code, clippy::arithmetic_side_effects)]
 
+use rc_kexec::plan::x86::trampoline::{CHECK, CHECK_AT};
 use rc_kexec::plan::x86::trampoline::{ENTER_32, ENTER_64, LONG_TO_PROTECTED, PROTECTED, SIZE};
 
 core::arch::global_asm!(
@@ -81,6 +82,61 @@ core::arch::global_asm!(
     ".popsection",
     size = const SIZE,
 );
+
+core::arch::global_asm!(
+    ".pushsection .rodata.check, \"a\"",
+    ".globl check_begin, check_end",
+    "before_check:",
+    ".skip {at}",
+    "check_begin:",
+    "cli",
+    "cld",
+    "mov ecx, 0",
+    "movabs rdi, 0",
+    "2:",
+    "mov rsi, [rdi]",
+    "mov rdx, [rdi + 8]",
+    "xor ebx, ebx",
+    "xor ebp, ebp",
+    "3:",
+    "lodsd",
+    "add rbx, rax",
+    "add rbp, rbx",
+    "dec rdx",
+    "jnz 3b",
+    "cmp rbx, [rdi + 16]",
+    "jne 4f",
+    "cmp rbp, [rdi + 24]",
+    "jne 4f",
+    "add rdi, 32",
+    "dec ecx",
+    "jnz 2b",
+    "jmp before_check",
+    "4:",
+    "mov al, 0xfe",
+    "out 0x64, al",
+    "lidt [rip + before_check + 240]",
+    "int3",
+    "5:",
+    "jmp 5b",
+    "check_end:",
+    ".popsection",
+    at = const CHECK_AT,
+);
+
+#[test]
+fn so_are_the_bytes_of_the_check_of_a_crash_kernel() {
+    unsafe extern "C" {
+        static check_begin: [u8; CHECK.len()];
+        static check_end: u8;
+    }
+    // SAFETY: the two symbols are the ends of the code above, in one section.
+    let (assembled, length) = unsafe {
+        let length = (&raw const check_end) as usize - (&raw const check_begin) as usize;
+        (check_begin, length)
+    };
+    assert_eq!((length, assembled), (CHECK.len(), CHECK));
+}
 
 #[test]
 fn so_are_the_bytes_of_the_ways_into_32_bit_kernels() {

@@ -227,7 +227,7 @@ pub fn device_tree(data: &[u8]) -> bool {
     assert_eq!(again.map(|length| &twice[..length]), Ok(&once[..length]));
     let main = Range::new(1 << 30, 1 << 31).unwrap();
     let header_at = Range::new((1 << 31) - (64 << 10), 1 << 31).unwrap();
-    let crash = CrashKernel { main, low: Some(main), header: vec![0; 64], header_at };
+    let crash = CrashKernel { main, low: Some(main), map: MemoryMap::new(), header: vec![0; 64], header_at };
     let chosen = Chosen { crash: Some(&crash), ..chosen };
     let _ = device_tree::edit(data, &chosen, &mut once);
     true
@@ -261,11 +261,9 @@ pub fn iomem(data: &[u8]) -> bool {
         assert!(crash.header.len() as u64 <= crash.header_at.size());
         let count = usize::from(u16::from_le_bytes([crash.header[56], crash.header[57]]));
         assert!(count >= notes.len() && crash.header.len() == 64 + 56 * count);
-        if let Ok(map) = crash.map(&iomem.map) {
-            let mut ram = RangeSet::new();
-            if map.ram(&mut ram).is_ok() {
-                assert!(ram.iter().all(|range| !range.overlaps(crash.header_at)));
-            }
+        let mut ram = RangeSet::new();
+        if crash.map.ram(&mut ram).is_ok() {
+            assert!(ram.iter().all(|range| !range.overlaps(crash.header_at)));
         }
     }
     let mut settled = RangeSet::new();

@@ -255,13 +255,14 @@ fn ignored(words: &Words) -> Vec<&'static str> {
 }
 
 fn refuse(words: &Words) -> Result<()> {
-    match KNOWN
-        .iter()
-        .find_map(|known| Some((known.name, known.instead?)).filter(|(name, _)| words.has(name)))
-    {
-        Some((name, instead)) => Err(words.misused(&format!("unable to use {name}: {instead}"))),
-        None => Ok(()),
+    for known in &KNOWN {
+        if let Some(instead) = known.instead
+            && words.has(known.name)
+        {
+            return Err(words.misused(&format!("unable to use {}: {instead}", known.name)));
+        }
     }
+    Ok(())
 }
 
 fn choice(words: &Words) -> Result<Choice> {

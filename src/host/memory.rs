@@ -109,9 +109,7 @@ impl Memory {
     /// The memory of a crash kernel. Its segments are copied there at once, so a load needs no other.
     pub fn reserved(kernel: &CrashKernel) -> Result<Memory> {
         let mut memory = Memory::new();
-        let mut iomem = Iomem::new();
-        iomem.parse(&read_settled("/proc/iomem")?)?;
-        memory.map = kernel.map(&iomem.map)?;
+        memory.map = kernel.map.clone();
         memory.usable.insert(kernel.main)?;
         memory.settled.insert(kernel.main)?;
         memory.total_pages = kib_of(&read_whole("/proc/meminfo")?, b"MemTotal:").unwrap_or(0) / 4;

@@ -159,15 +159,15 @@ impl Payload<'_> {
     }
 
     /// The command line in a layout: a crash kernel is told where the ELF core header is.
-    fn line_of_layout(&self) -> Cow<'_, [u8]> {
-        let line = self.line.as_bytes();
-        let told = |crash: &CrashKernel| format!("elfcorehdr={:#x}", crash.header_at.start());
+    fn line_of_layout(&self) -> Vec<u8> {
+        let line = self.line.as_bytes().to_vec();
         match &self.crash {
             // On arm64 the device tree has it.
             Some(crash) if cfg!(not(target_arch = "aarch64")) => {
-                Cow::Owned(cmdline::with_words(line.to_vec(), told(crash).as_bytes()))
+                let word = format!("elfcorehdr={:#x}", crash.header_at.start());
+                cmdline::with_words(line, word.as_bytes())
             }
-            _ => Cow::Borrowed(line),
+            _ => line,
         }
     }
 
@@ -184,7 +184,7 @@ impl Payload<'_> {
             let full = |_| Failure::TooManyInitrds { given: self.initrds.len(), limit: MAX_INITRDS };
             initrds.push(initrd.bytes()).map_err(full)?;
         }
-        let line = &*self.line_of_layout();
+        let line = &self.line_of_layout();
         let no_plan = |why| Failure::NoPlan { path: self.kernel.path.clone(), why };
         // One architecture uses one layout. The linker drops the other.
         match (&self.kernel.image, cfg!(target_arch = "aarch64")) {

@@ -1,7 +1,7 @@
 //! Which system call loads: one decision, with its reason.
 
 use super::payload::{Layout, Payload};
-use super::request::{Choice, Efi, Key, Request};
+use super::request::{Choice, Efi, Key, Request, Starts};
 use crate::base::range::Range;
 use crate::failure::{Failure, NotDone, Result};
 use crate::host::memory::Memory;
@@ -29,6 +29,8 @@ pub enum Why {
     NoFileLoad,
     /// Only kexec_load can do what the request needs.
     OnlyThisCan,
+    /// A layout of our own checks a crash kernel before it starts; the file call's hangs where it is damaged.
+    Checked,
     /// kexec_file_load cannot do this on this machine.
     Limited(Limit),
     /// The kernel has neither call. The load tries kexec_load, and fails with its ENOSYS.
@@ -54,6 +56,11 @@ impl Route {
 /// [`permit`] does.
 pub fn route(request: &Request, payload: &Payload, calls: Calls) -> Result<Route> {
     permit(request, calls)?;
+    let may_load = calls.load != Some(false) && !calls.locked_down && request.call == Choice::Auto;
+    // The layout of arm64 has no check.
+    if request.starts == Starts::AtPanic && may_load && cfg!(not(target_arch = "aarch64")) {
+        return Ok(Route::Segments(Why::Checked));
+    }
     Ok(choose(request.call, needs_load(request, payload), calls))
 }
 

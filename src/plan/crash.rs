@@ -15,6 +15,8 @@ pub struct CrashKernel {
     pub main: Range,
     /// The memory below 4 GiB that it may use beside that, for devices (`crashkernel=X,high`).
     pub low: Option<Range>,
+    /// The memory map that it is told on x86.
+    pub map: MemoryMap,
     /// The ELF core header.
     pub header: Vec<u8>,
     /// Where it goes: whole pages at the end of `main`, which the crash kernel must leave alone.
@@ -28,10 +30,13 @@ impl CrashKernel {
     /// From the text of /proc/iomem and the places of the ELF notes: those of each processor, and last
     /// VMCOREINFO. `None` when nothing is reserved. `machine` is the running kernel's.
     pub fn new(iomem: &[u8], notes: &[Range], machine: Machine) -> Result<Option<CrashKernel>, NoPlan> {
-        let (low, main) = match reserved(iomem).as_slice() {
-            [] => return Ok(None),
-            [only] => (None, *only),
-            [low, .., main] => (Some(*low), *main),
+        let lines = parts(iomem, b'\n').filter_map(parse_iomem_line);
+        // Without CAP_SYS_ADMIN all addresses are 0.
+        let mut reserved = lines.filter(|(range, name)| *name == b"Crash kernel" && range.end() > 1);
+        let (low, main) = match (reserved.next(), reserved.next()) {
+            (None, _) => return Ok(None),
+            (Some((only, _)), None) => (None, only),
+            (Some((low, _)), Some((main, _))) => (Some(low), main),
         };
         let mut known = Iomem::new();
         known.parse(iomem)?;
@@ -52,22 +57,23 @@ impl CrashKernel {
         let header_at = end.checked_sub(size).and_then(|start| Range::new(start, end));
         let header_at = header_at.filter(|place| main.contains(*place));
         let header_at = header_at.ok_or(NoPlan::Broken("the ELF core header is larger than its memory"))?;
-        Ok(Some(CrashKernel { main, low, header, header_at }))
+        let mut kernel = CrashKernel { main, low, map: MemoryMap::new(), header, header_at };
+        kernel.fill_map(&known.map)?;
+        Ok(Some(kernel))
     }
 
-    /// The memory map that a crash kernel is told on x86, from the running kernel's
-    /// (arch/x86/kernel/crash.c, crash_setup_memmap_entries): as RAM the first MiB and what is reserved
-    /// for it; and ACPI's and reserved memory as it is. The ELF core header is in reserved memory, too.
-    pub fn map(&self, running: &MemoryMap) -> Result<MemoryMap, TooMany> {
-        let mut map = MemoryMap::new();
+    /// Makes the map from the running kernel's (arch/x86/kernel/crash.c, crash_setup_memmap_entries): as RAM
+    /// the first MiB and what is reserved for it; and ACPI's and reserved memory as it is. The ELF core
+    /// header is in reserved memory, too.
+    fn fill_map(&mut self, running: &MemoryMap) -> Result<(), TooMany> {
         let below = Range::new(0, LOW).unwrap_or_default();
         for entry in running.entries() {
             match entry.kind {
                 Kind::Ram => {
                     let low = entry.range.intersection(below);
-                    low.map_or(Ok(()), |range| map.insert(Entry { range, ..*entry }))?;
+                    low.map_or(Ok(()), |range| self.map.insert(Entry { range, ..*entry }))?;
                 }
-                Kind::Acpi | Kind::Nvs | Kind::Reserved => map.insert(*entry)?,
+                Kind::Acpi | Kind::Nvs | Kind::Reserved => self.map.insert(*entry)?,
                 _ => {}
             }
         }
@@ -75,19 +81,26 @@ impl CrashKernel {
         own.insert(self.main)?;
         own.remove(self.header_at)?;
         for range in self.low.into_iter().chain(own.iter()) {
-            map.insert(Entry { range, kind: Kind::Ram })?;
+            self.map.insert(Entry { range, kind: Kind::Ram })?;
         }
-        map.insert(Entry { range: self.header_at, kind: Kind::Reserved })?;
-        Ok(map)
+        self.map.insert(Entry { range: self.header_at, kind: Kind::Reserved })
     }
 }
 
-/// The ranges that /proc/iomem calls "Crash kernel", lowest first.
-fn reserved(iomem: &[u8]) -> heapless::Vec<Range, 2> {
-    let lines = parts(iomem, b'\n').filter_map(parse_iomem_line);
-    // With CAP_SYS_ADMIN missing all addresses are 0.
-    let found = lines.filter(|(range, name)| *name == b"Crash kernel" && range.end() > 1);
-    found.map(|(range, _)| range).take(2).collect()
+/// Two sums of the bytes as little-endian words of 32 bits, behind the last one zeros: of the words, and of
+/// that sum after each word. They change with every change of one word, and whenever two different words
+/// change places: the second sum is then another by their distance times their difference, which is below
+/// 2^64.
+pub fn sums(bytes: &[u8]) -> [u64; 2] {
+    let mut sums = [0u64; 2];
+    for word in bytes.chunks(4) {
+        let mut whole = [0u8; 4];
+        whole.iter_mut().zip(word).for_each(|(byte, given)| *byte = *given);
+        let [first, second] = &mut sums;
+        *first = first.wrapping_add(u32::from_le_bytes(whole).into());
+        *second = second.wrapping_add(*first);
+    }
+    sums
 }
 
 /// The ELF core header (kernel/crash_core.c, crash_prepare_elf64_headers): a program header for each note
@@ -205,11 +218,12 @@ fffc0000-ffffffff : Reserved
     #[test]
     fn the_map_of_a_crash_kernel_has_its_own_memory_and_what_acpi_needs() {
         let found = kernel(IOMEM, Machine::X86_64);
-        let mut iomem = Iomem::new();
-        iomem.parse(IOMEM).unwrap();
-        let map = found.map(&iomem.map).unwrap();
-        let entries: Vec<(u64, u64, Kind)> =
-            map.entries().iter().map(|entry| (entry.range.start(), entry.range.end(), entry.kind)).collect();
+        let entries: Vec<(u64, u64, Kind)> = found
+            .map
+            .entries()
+            .iter()
+            .map(|entry| (entry.range.start(), entry.range.end(), entry.kind))
+            .collect();
         assert_eq!(
             entries,
             [
@@ -224,6 +238,33 @@ fffc0000-ffffffff : Reserved
                 (0x1_7eff_f000, 0x1_7f00_0000, Kind::Reserved),
             ]
         );
+    }
+
+    #[test]
+    fn sums_change_with_each_byte_and_each_exchange() {
+        let bytes: Vec<u8> = (0..67u32).map(|i| ((i * i * 31) >> 3) as u8).collect();
+        let right = sums(&bytes);
+        assert_eq!(sums(&[&bytes[..], &[0]].concat()), right, "zeros up to a word");
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut changed = bytes.clone();
+                changed[at] ^= 1 << bit;
+                assert_ne!(sums(&changed), right, "{at} {bit}");
+            }
+        }
+        for one in (0..64).step_by(4) {
+            for other in (one + 4..64).step_by(4) {
+                let mut changed = bytes.clone();
+                (0..4).for_each(|byte| changed.swap(one + byte, other + byte));
+                assert!(changed == bytes || sums(&changed) != right, "{one} {other}");
+            }
+        }
+        // Words that differ in their highest bit alone, a power of two apart.
+        let mut far = vec![0u8; 4 << 16];
+        far[3] = 0x80;
+        let before = sums(&far);
+        (far[3], far[(4 << 15) + 3]) = (0, 0x80);
+        assert_ne!(sums(&far), before);
     }
 
     #[test]

@@ -92,6 +92,7 @@ impl Display for Route {
             Route::Segments(Why::NoCallAtAll) => {
                 "none: this kernel has neither kexec_file_load nor kexec_load"
             }
+            Route::Segments(Why::Checked) => "kexec_load, with which the crash kernel is checked before it starts",
             Route::Segments(Why::NoFileLoad) => "kexec_load; this kernel has no kexec_file_load",
             Route::Segments(_) => "kexec_load, the only call that can do this",
         })

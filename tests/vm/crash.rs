@@ -1,7 +1,7 @@
 //! Crash kernels: loaded by each call, started by a panic, and what they find of the crashed one.
 
 use crate::machine::{Console, Kernel, Vm};
-use crate::script::LoadAndJump;
+use crate::script::{LoadAndJump, replaced};
 
 /// What the crash kernel says: its memory, and the dump.
 const CAPTURE: &str = r#"
@@ -57,6 +57,41 @@ fn by_kexec_load_on_debians_kernel() {
     let console = crash(Kernel::Debian, "load", SYSRQ, ONE).run();
     assert_captured(&console);
     console.has(" elfcorehdr=0x");
+}
+
+/// A crashing kernel may have written anywhere. A byte of each segment is changed, in the middle and at the
+/// end of its bytes, and the machine resets instead of starting what is damaged.
+#[test]
+fn a_damaged_crash_kernel_resets_the_machine() {
+    // the letter of the segment, how far into it, the bits that change
+    let table = [
+        ("K", 0x200, 0),
+        ("K", 0x200, 16),
+        ("K", 0x30_0000, 1),
+        ("1", 0x1000, 128),
+        ("E", 0x40, 2),
+        ("P", 0x10, 4),
+        ("P", 0x1280, 8),
+    ];
+    for (letter, offset, bits) in table {
+        let damage = format!(
+            "start=$(sed -n 's/^    {letter} .* \\(0x[0-9a-f]*\\)-0x.*/\\1/p' /tmp/said)\n\
+             place=$((start + {offset})); old=$(devmem $place 8)\n\
+             devmem $place 8 $((old ^ {bits})); echo CHANGED $((old ^ $(devmem $place 8)))\n\
+             {SYSRQ}"
+        );
+        let first = LoadAndJump::new()
+            .loader("kexec-load --crash -d")
+            .line("console=ttyS0 panic=-1 stage=2")
+            .jump(&damage);
+        let first = replaced(&first.to_string(), "run kexec-load", "kexec-load");
+        let first = replaced(&first, "stage=2'", "stage=2' >/tmp/said 2>&1");
+        let console = Vm::new(Kernel::Alpine).memory("1G").append(ONE).stage(1, first).stage(2, "").run();
+        console.has("Kernel panic - not syncing: sysrq triggered crash");
+        assert_eq!(console.only("CHANGED"), bits.to_string(), "{}", console.shown());
+        let kernels = console.text.matches("Linux version ").count();
+        assert_eq!(kernels, if bits == 0 { 2 } else { 1 }, "{letter} {offset:#x}\n{}", console.shown());
+    }
 }
 
 #[test]

@@ -265,6 +265,7 @@ pub(crate) mod tests {
         let crash = CrashKernel {
             main: range(0x1_6000_0000, 0x1_7000_0000),
             low: None,
+            map: crate::plan::memory_map::MemoryMap::new(),
             header: vec![1; 100],
             header_at: range(0x1_6fff_0000, 0x1_7000_0000),
         };

@@ -6,6 +6,7 @@
 //! The kernel and each initrd are segments whose bytes are the mapped files themselves.
 
 mod boot_params;
+mod check;
 mod efi;
 mod setup_data;
 pub mod trampoline;
@@ -108,6 +109,9 @@ pub fn plan<'a>(
     let efi = efi::state(kernel, inputs);
     let full = NoPlan::ParametersTooLarge(PARAMETERS_SIZE);
     let mut parameters = size_parameters(command_line, inputs, efi).ok_or(full)?;
+    let checks = crash.is_some() && !inputs.protected_mode;
+    // Behind all else: what is in each segment, these parameters included.
+    let table = if checks { check::reserve(&mut parameters, initrds.len()).ok_or(full)? } else { 0 };
     let size = align_up(parameters.len() as u64, PAGE).ok_or(full)?;
     let place = placer.lowest(Purpose::Parameters, size, PAGE, LOWEST, u64::MAX)?;
 
@@ -120,10 +124,15 @@ pub fn plan<'a>(
     if let Some(crash) = crash {
         push(&mut segments, Purpose::CoreHeader, Source::File(&crash.header), crash.header_at)?;
     }
+    if checks {
+        let broken = NoPlan::Broken("the check does not fit");
+        check::write(&mut parameters, table, place.start(), &segments).ok_or(broken)?;
+    }
     // Keep this segment last: the kernel's swap page retains the last page copied
     // (relocate_kernel_64.S, swap_pages), and an initrd may hold a key.
     push(&mut segments, Purpose::Parameters, Source::Parameters, place)?;
-    let entry = place.start().saturating_add(TRAMPOLINE as u64);
+    let first = if checks { TRAMPOLINE + trampoline::CHECK_AT } else { TRAMPOLINE };
+    let entry = place.start().saturating_add(first as u64);
     let plan = Plan::new(entry, parameters.into_vec(), segments, inputs.usable, inputs.total_pages)?;
     Ok((plan, efi))
 }

@@ -70,6 +70,54 @@ pub fn write_64(target: &mut [u8], at: u64, boot_params: u64, entry: u64) -> Opt
     put_descriptors(target, DESCRIPTORS, GDT_POINTER, GDT, at)
 }
 
+/// Before a crash kernel: compares each piece of memory in a table with its two sums ([`crate::plan::crash::sums`]),
+/// and goes on at the beginning of the trampoline. Where one differs, the machine resets: by the keyboard
+/// controller, or else by an interrupt without a descriptor table.
+#[rustfmt::skip]
+pub const CHECK: [u8; 79] = [
+    0xfa,                                                       // cli
+    0xfc,                                                       // cld
+    0xb9, 0x00, 0x00, 0x00, 0x00,                               // mov ecx, how many pieces
+    0x48, 0xbf, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, // mov rdi, the table
+    0x48, 0x8b, 0x37,                                           // piece: mov rsi, [rdi]
+    0x48, 0x8b, 0x57, 0x08,                                     // mov rdx, [rdi + 8]
+    0x31, 0xdb,                                                 // xor ebx, ebx
+    0x31, 0xed,                                                 // xor ebp, ebp
+    0xad,                                                       // word: lodsd
+    0x48, 0x01, 0xc3,                                           // add rbx, rax
+    0x48, 0x01, 0xdd,                                           // add rbp, rbx
+    0x48, 0xff, 0xca,                                           // dec rdx
+    0x75, 0xf4,                                                 // jnz word
+    0x48, 0x3b, 0x5f, 0x10,                                     // cmp rbx, [rdi + 16]
+    0x75, 0x13,                                                 // jne reset
+    0x48, 0x3b, 0x6f, 0x18,                                     // cmp rbp, [rdi + 24]
+    0x75, 0x0d,                                                 // jne reset
+    0x48, 0x83, 0xc7, 0x20,                                     // add rdi, 32
+    0xff, 0xc9,                                                 // dec ecx
+    0x75, 0xd5,                                                 // jnz piece
+    0xe9, 0x3f, 0xff, 0xff, 0xff,                               // jmp the beginning of the trampoline
+    0xb0, 0xfe,                                                 // reset: mov al, 0xfe
+    0xe6, 0x64,                                                 // out 0x64, al
+    0x0f, 0x01, 0x1d, 0x24, 0x00, 0x00, 0x00,                   // lidt [rip + zeros]
+    0xcc,                                                       // int3
+    0xeb, 0xfe,                                                 // jmp to itself, never reached
+];
+
+/// Where [`CHECK`] is in a trampoline, behind every way into a kernel and its descriptors' pointers.
+pub const CHECK_AT: usize = 128;
+/// Where the number of pieces and the address of the table are in [`CHECK`].
+const CHECK_COUNT: usize = 3;
+const CHECK_TABLE: usize = 9;
+
+/// Adds the check to a trampoline: `count` pieces are in the table at the physical address `table`, each with
+/// the address, the number of 32-bit words (not 0) and the two sums. `None` if `target` is too short.
+pub fn put_check(target: &mut [u8], count: u32, table: u64) -> Option<()> {
+    let check = target.get_mut(CHECK_AT..)?;
+    bytes::put(check, 0, &CHECK)?;
+    bytes::put(check, CHECK_COUNT, &count.to_le_bytes())?;
+    bytes::put(check, CHECK_TABLE, &table.to_le_bytes())
+}
+
 /// From long mode to 32-bit protected mode without paging: a far return into a 32-bit code
 /// segment, then paging, long mode and all extensions off. [`ENTER_32`] follows.
 #[rustfmt::skip]
