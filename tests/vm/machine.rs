@@ -312,7 +312,10 @@ impl Vm {
 
         let unlock = if self.unlocked { " kexec_load_disabled=0" } else { "" };
         let line = format!("console={} panic=-1{unlock}{}", self.kernel.console(), self.appended);
-        let mut qemu = qemu(self.kernel, &initrd, &line, "tcg");
+        // With a thread for each processor, one of them may run code that another one is just changing: a
+        // kernel that boots then oopses at an int3 of its own (text_poke).
+        let accelerator = if self.processors > 1 { "tcg,thread=single" } else { "tcg" };
+        let mut qemu = qemu(self.kernel, &initrd, &line, accelerator);
         if self.long_mode {
             let arguments: Vec<_> = qemu.get_args().map(|word| word.to_os_string()).collect();
             qemu = Command::new("qemu-system-x86_64");
