@@ -8,7 +8,6 @@ use crate::base::text::{parse_decimal, parse_hex};
 use crate::failure::{Failure, NotDone, Result};
 use crate::plan::crash::CrashKernel;
 use nix::errno::Errno;
-use std::os::unix::ffi::OsStrExt;
 
 /// The memory that is reserved for a crash kernel, and what it has to know of this one.
 ///
@@ -38,9 +37,9 @@ fn is_reserved() -> bool {
 fn notes() -> Result<Vec<Range>> {
     let folder = "/sys/devices/system/cpu";
     let mut notes = Vec::new();
-    for name in names(folder) {
-        let number = name.as_bytes().strip_prefix(b"cpu").and_then(parse_decimal);
-        let Some(number) = number else { continue };
+    // In the order of their numbers, by which crash(8) and others tell whose registers they are. The folder
+    // has more names than processors, so none is missed where numbers are left out.
+    for number in 0..names(folder).len() {
         let field = |field: &str| value(format_args!("{folder}/cpu{number}/{field}"));
         let address = field("crash_notes").and_then(|text| parse_hex(text.trim_ascii()));
         let size = field("crash_notes_size").and_then(|text| parse_decimal(text.trim_ascii()));
