@@ -189,13 +189,14 @@ impl Cells {
         Ok(cells)
     }
 
-    /// A range as an address and a size; [`Defect::TooLarge`] if it needs more cells.
+    /// A range as an address and a size; [`Defect::TooLarge`] if it needs more cells, or they have more than
+    /// the kernel reads (include/linux/of.h, OF_MAX_ADDR_CELLS: 4).
     pub fn write(self, range: Range, into: &mut Vec<u8>) -> Result<(), Defect> {
         for (number, length) in [(range.start(), self.address), (range.size(), self.size)] {
             let bytes = number.to_be_bytes();
             let (zeros, used) =
                 bytes.split_at_checked(bytes.len().saturating_sub(length)).unwrap_or_default();
-            if zeros.iter().any(|&byte| byte != 0) {
+            if zeros.iter().any(|&byte| byte != 0) || length > 16 {
                 return Err(Defect::TooLarge);
             }
             into.resize(into.len().saturating_add(length.saturating_sub(used.len())), 0);
