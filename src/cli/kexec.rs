@@ -190,7 +190,7 @@ fn load(words: &Words, kernel: OsString) -> Result<Load> {
 }
 
 /// The options of kexec-tools 2.0.32 that the help leaves out. Those that say what rc-kexec does anyway,
-/// or are for what it does not have, a purgatory with output or a crash kernel, do nothing.
+/// or are for what it does not have, such as a purgatory with output, do nothing.
 pub const KNOWN: [Known; 29] = [
     nothing("--reset-vga"),
     nothing("--console-vga"),
@@ -224,10 +224,7 @@ pub const KNOWN: [Known; 29] = [
     instead("--load-jump-back-helper", "a kernel that is started does not come back; load it with -l"),
     instead("--load-live-update", "live updates are not supported; load it with -l"),
     instead("--exec-live-update", "live updates are not supported; start the loaded kernel with -e"),
-    instead(
-        "--print-ckr-size",
-        "crash kernels are not supported; the size is in /sys/kernel/kexec_crash_size",
-    ),
+    instead("--print-ckr-size", "the size is in /sys/kernel/kexec_crash_size; read it there"),
     Known { takes_value: true, ..instead("--port", "the trampoline prints nothing; leave it out") },
     Known { takes_value: true, ..instead("--port-lsr", "the trampoline prints nothing; leave it out") },
 ];

@@ -41,14 +41,14 @@ fn notes() -> Result<Vec<Range>> {
     // has more names than processors, so none is missed where numbers are left out.
     for number in 0..names(folder).len() {
         let field = |field: &str| value(format_args!("{folder}/cpu{number}/{field}"));
-        let address = field("crash_notes").and_then(|text| parse_hex(text.trim_ascii()));
-        let size = field("crash_notes_size").and_then(|text| parse_decimal(text.trim_ascii()));
+        let address = field("crash_notes").and_then(|text| parse_hex(&text));
+        let size = field("crash_notes_size").and_then(|text| parse_decimal(&text));
         notes.extend(address.zip(size).and_then(|(address, size)| Range::sized(address, size)));
     }
     let path = "/sys/kernel/vmcoreinfo";
     let text = read_whole(path)?;
     let mut words = parts(text.trim_ascii(), b' ');
-    let address = words.next().and_then(|word| parse_hex(word.strip_prefix(b"0x").unwrap_or(word)));
+    let address = words.next().and_then(parse_hex);
     let size = words.next().and_then(parse_hex);
     let vmcoreinfo = address.zip(size).and_then(|(address, size)| Range::sized(address, size));
     let missing = Failure::SystemFile { path, errno: Errno::ENODATA };
