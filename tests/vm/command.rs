@@ -28,7 +28,7 @@ fn unload_and_status_answer_by_exit_code() {
         .has("LOADED 0")
         .has("kexec: unable to start a kernel: none is loaded")
         .has("kexec-exec: unable to start a kernel: none is loaded")
-        .has("unable to load or unload a crash kernel");
+        .has("kexec: unable to load a crash kernel: no memory is reserved for one");
 }
 
 #[test]
