@@ -11,7 +11,7 @@ _rc_kexec() {
 	unset COMPREPLY
 	if [ "$applet" = rc-kexec ]; then
 		if [ "$COMP_CWORD" = 1 ]; then
-			_rc_kexec_reply "$typed" -W 'kexec-load kexec-exec kexec doctor going-down boot-options --help -h --version -v'
+			_rc_kexec_reply "$typed" -W 'kexec-load kexec-exec kexec doctor going-down boot-options vmcore --help -h --version -v'
 			return 0
 		fi
 		eval 'applet=${COMP_WORDS[1]}'
@@ -37,6 +37,7 @@ _rc_kexec() {
 	doctor) what="$what $load --porcelain --warn --when-unknown" ;;
 	going-down) what="$what --when-unknown --arm --disarm --setup --skip --rescue" ;;
 	boot-options) ;;
+	vmcore) ;;
 	*) return 0 ;;
 	esac
 
@@ -50,6 +51,7 @@ _rc_kexec() {
 	*)
 		case $applet:$typed in
 		*:-*) _rc_kexec_reply "$typed" -W "$what" ;;
+		vmcore:*) if [ "$COMP_CWORD" = 2 ]; then _rc_kexec_reply "$typed" -W 'dmesg info'; else _rc_kexec_reply "$typed" -f; fi ;;
 		kexec-exec:* | going-down:* | boot-options:*) ;;
 		*) _rc_kexec_reply "$typed" -f ;;
 		esac

@@ -1,6 +1,8 @@
 //! Every way to fail, as plain values. `say` has the words for them.
 
 use crate::base::range::TooMany;
+#[cfg(feature = "vmcore")]
+use crate::dump;
 use crate::image::{NotLoadable, initrd};
 use crate::known::call::Call;
 use crate::known::refusal::{Attempt, Refusal};
@@ -46,6 +48,17 @@ pub enum Failure {
         /// Why.
         why: initrd::Defect,
     },
+    #[cfg(feature = "vmcore")]
+    /// A dump cannot be read, or not the part of it that was asked for.
+    Dump {
+        /// The file.
+        path: OsString,
+        /// Why.
+        why: dump::Defect,
+    },
+    #[cfg(feature = "vmcore")]
+    /// Standard output does not take what was asked for.
+    Print(Errno),
     /// kexec_load(2) has no segments for so many initrds.
     TooManyInitrds {
         /// How many there are, the added files included.

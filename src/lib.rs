@@ -16,6 +16,7 @@
 //! |---|---|
 //! | [`base`] | bytes, text, ranges, the words of a command line |
 //! | [`image`] | the formats of kernels and initrds, and the decoders |
+//! | [`dump`] | dumps of crashed kernels |
 //! | [`plan`] | layouts over memory, and what each architecture hands to a kernel |
 //! | [`known`] | facts about a machine, and conclusions from them |
 //! | [`failure`] | every way to fail |
@@ -36,6 +37,8 @@
 pub mod base;
 pub mod cli;
 pub mod doctor;
+#[cfg(feature = "vmcore")]
+pub mod dump;
 pub mod failure;
 pub mod host;
 pub mod image;

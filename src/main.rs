@@ -15,6 +15,8 @@ mod run;
 #[path = "host/sys/start.rs"]
 #[allow(unsafe_code)]
 mod start;
+#[cfg(feature = "vmcore")]
+mod vmcore;
 
 #[global_allocator]
 static MEMORY: BumpAllocator = BumpAllocator::new();

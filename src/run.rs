@@ -35,6 +35,8 @@ pub fn run(command: Command) -> Result<u8> {
             Ok(doctor::exit_status(&findings))
         }
         Command::BootOptions(line) => boot_options(line.as_deref()),
+        #[cfg(feature = "vmcore")]
+        Command::Dump { action, file } => crate::vmcore::run(action, &file),
         Command::Print(text) => {
             print(format_args!("{}\n", text.trim_ascii_end()));
             Ok(0)

@@ -226,6 +226,10 @@ fn bash_offers_values_that_are_taken() {
     let files = bash_offers(&["kexec-load", "--initrd", "./Makef"]);
     assert_eq!(files, BTreeSet::from(["./Makefile".to_string()]));
     assert_eq!(bash_offers(&["kexec-load", "./Makef"]), files);
+    let dumps = bash_offers(&["rc-kexec", "vmcore", "dmesg", "./Makef"]);
+    assert_eq!(dumps, files);
+    let actions = bash_offers(&["rc-kexec", "vmcore", ""]);
+    assert_eq!(actions, BTreeSet::from(["dmesg".to_string(), "info".to_string()]));
     for nothing in [
         &["kexec-load", "--append", ""][..],
         &["kexec-exec", ""],

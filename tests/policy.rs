@@ -268,9 +268,9 @@ fn what_can_panic_and_what_is_unsafe_is_denied() {
 
 /// The rooms of src/, each above those that may import it (docs/ARCHITECTURE.md). The last two
 /// are the program's, which imports the library by its name.
-const ROOMS: [&str; 16] = [
-    "base", "image", "plan", "known", "failure", "host", "load", "jump", "status", "shutdown", "settings",
-    "doctor", "say", "cli", "run", "main",
+const ROOMS: [&str; 18] = [
+    "base", "image", "dump", "plan", "known", "failure", "host", "load", "jump", "status", "shutdown",
+    "settings", "doctor", "say", "cli", "vmcore", "run", "main",
 ];
 
 /// The rooms that a source text names in code, after `crate::` or the library's name.

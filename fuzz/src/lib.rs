@@ -17,6 +17,7 @@ use rc_kexec::base::cmdline;
 use rc_kexec::base::range::{Range, RangeSet};
 use rc_kexec::base::table::Table;
 use rc_kexec::cli;
+use rc_kexec::dump::{self, Dump, Errno, Source};
 use rc_kexec::failure::Failure;
 use rc_kexec::image::arm64::Arm64Image;
 use rc_kexec::image::bzimage::BzImage;
@@ -32,7 +33,7 @@ use rc_kexec::plan::memory_map::{self, Iomem, MemoryMap, parse_memmap_entry};
 use rc_kexec::plan::placer::{END, MAX_INITRDS};
 use rc_kexec::plan::x86::{self, Efi, EfiRange};
 use rc_kexec::plan::{MAX_SEGMENTS, PAGE, Plan, Purpose, Segment, arm64};
-use rc_kexec::say::draw;
+use rc_kexec::say::{self, draw};
 use rc_kexec::settings;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -53,6 +54,7 @@ pub const TARGETS: &[Target] = &[
     ("lz4", lz4),
     ("initrd", initrd_file),
     ("device_tree", device_tree),
+    ("dump", dump_file),
     ("iomem", iomem),
     ("memmap", memmap),
     ("words", words),
@@ -239,6 +241,39 @@ fn assert_sorted(set: &RangeSet) {
     for pair in ranges.windows(2) {
         assert!(pair[0].end() < pair[1].start(), "{ranges:?}");
     }
+}
+
+/// A dump in memory.
+struct Bytes<'d>(&'d [u8]);
+
+impl Source for Bytes<'_> {
+    fn read_some(&self, offset: u64, bytes: &mut [u8]) -> Result<usize, Errno> {
+        let rest = usize::try_from(offset).ok().and_then(|at| self.0.get(at..)).unwrap_or_default();
+        let length = rest.len().min(bytes.len());
+        bytes[..length].copy_from_slice(&rest[..length]);
+        Ok(length)
+    }
+}
+
+/// A log that is as long as a log can be.
+struct Lines(usize);
+
+impl std::fmt::Write for Lines {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        assert!(text.bytes().all(|byte| byte == b'\n' || byte == b'\t' || byte >= b' '), "{text:?}");
+        self.0 += text.len();
+        Ok(())
+    }
+}
+
+/// A saved dump, or what is none.
+pub fn dump_file(data: &[u8]) -> bool {
+    let source = Bytes(data);
+    let Ok(dump) = Dump::open(&source) else { return false };
+    assert!(inside(data, data) && dump.info.text().len() <= data.len());
+    let mut said = String::new();
+    let _ = say::dump::describe(&mut said, &dump);
+    dump::log::write(&dump, &mut Lines(0)).is_ok()
 }
 
 pub fn iomem(data: &[u8]) -> bool {

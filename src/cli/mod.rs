@@ -6,6 +6,8 @@ mod exec;
 mod going_down;
 mod kexec;
 mod load;
+#[cfg(feature = "vmcore")]
+pub mod vmcore;
 mod words;
 
 use crate::base::bytes::parts;
@@ -42,6 +44,14 @@ pub enum Command {
     Doctor(DoctorRequest),
     /// What does this command line, or else the running kernel's, ask rc-kexec-init for?
     BootOptions(Option<OsString>),
+    /// Read a dump.
+    #[cfg(feature = "vmcore")]
+    Dump {
+        /// What to do with it.
+        action: vmcore::Action,
+        /// The file.
+        file: OsString,
+    },
     /// Print this, on standard output.
     Print(String),
 }
@@ -84,7 +94,7 @@ struct Applet {
     command: fn(&Words) -> Result<Command>,
 }
 
-const APPLETS: [Applet; 6] = [
+const APPLETS: &[Applet] = &[
     Applet {
         name: "kexec-load",
         speaks_as: "kexec-load",
@@ -133,6 +143,15 @@ const APPLETS: [Applet; 6] = [
         known: &[],
         command: boot_options::command,
     },
+    #[cfg(feature = "vmcore")]
+    Applet {
+        name: "vmcore",
+        speaks_as: "rc-kexec vmcore",
+        purpose: "read the dump of a crashed kernel",
+        options: vmcore::Options::get_args_info,
+        known: &[],
+        command: vmcore::command,
+    },
 ];
 
 /// The program's name and version.
@@ -178,7 +197,7 @@ impl Applet {
 
 fn list_of_applets() -> String {
     let mut text = String::from("rc-kexec loads a Linux kernel and starts it without the firmware.\n\n");
-    for applet in &APPLETS {
+    for applet in APPLETS {
         let _ = writeln!(text, "  rc-kexec {:<12} {}", applet.name, applet.purpose);
     }
     text.push_str("\nYou can also call the first three by name. For the options: rc-kexec APPLET --help\n");
@@ -611,7 +630,7 @@ mod tests {
 
     #[test]
     fn every_applet_has_help_with_all_its_options() {
-        for applet in &APPLETS {
+        for applet in APPLETS {
             let name = applet.speaks_as;
             let Ok(Command::Print(text)) = run(&format!("rc-kexec {} --help", applet.name)).1 else {
                 panic!("{name}")

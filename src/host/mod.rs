@@ -3,6 +3,8 @@
 
 pub mod another_root;
 pub mod crash;
+#[cfg(feature = "vmcore")]
+pub mod dump;
 pub mod exposure;
 pub mod files;
 pub mod init;

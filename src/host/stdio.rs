@@ -4,15 +4,17 @@ use super::sys::file::write_standard;
 use core::fmt::{self, Write};
 use nix::errno::Errno;
 
-/// A buffered standard stream. Errors are ignored: when nobody reads, the work goes on.
+/// A buffered standard stream. After an error the work goes on: nobody may be reading.
 struct Stream {
     number: i32,
     pending: heapless::Vec<u8, 512>,
+    /// How the writing went.
+    result: Result<(), Errno>,
 }
 
 impl Stream {
     fn flush(&mut self) {
-        let _ = write_standard(self.number, &self.pending);
+        self.result = self.result.and(write_standard(self.number, &self.pending));
         self.pending.clear();
     }
 }
@@ -21,26 +23,27 @@ impl Write for Stream {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         if self.pending.extend_from_slice(text.as_bytes()).is_err() {
             self.flush();
-            let _ = write_standard(self.number, text.as_bytes());
+            self.result = self.result.and(write_standard(self.number, text.as_bytes()));
         }
         Ok(())
     }
 }
 
-fn stream(number: i32, with: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) {
-    let mut stream = Stream { number, pending: heapless::Vec::new() };
+fn stream(number: i32, with: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) -> Result<(), Errno> {
+    let mut stream = Stream { number, pending: heapless::Vec::new(), result: Ok(()) };
     let _ = with(&mut stream);
     stream.flush();
+    stream.result
 }
 
 /// Writes to standard output.
 pub fn print(text: fmt::Arguments) {
-    stream(1, &mut |out| out.write_fmt(text));
+    let _ = stream(1, &mut |out| out.write_fmt(text));
 }
 
 /// Writes to standard error.
 pub fn eprint(text: fmt::Arguments) {
-    stream(2, &mut |out| out.write_fmt(text));
+    let _ = stream(2, &mut |out| out.write_fmt(text));
 }
 
 /// Writes all of it to standard output, for a reader that must not miss a part.
@@ -48,12 +51,17 @@ pub fn print_whole(bytes: &[u8]) -> Result<(), Errno> {
     write_standard(1, bytes)
 }
 
+/// Lets `with` write to standard output, piece by piece, for a reader that must not miss a part.
+pub fn print_whole_with(with: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) -> Result<(), Errno> {
+    stream(1, with)
+}
+
 /// Lets `with` write to standard output, piece by piece.
 pub fn print_with(with: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) {
-    stream(1, with);
+    let _ = stream(1, with);
 }
 
 /// Lets `with` write to standard error, piece by piece.
 pub fn eprint_with(with: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) {
-    stream(2, with);
+    let _ = stream(2, with);
 }

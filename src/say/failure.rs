@@ -22,6 +22,10 @@ impl Display for Failure {
                 write!(f, "unable to read {}: {why}{}", path.shown(), who_can(*why, is_root()))
             }
             Failure::Kernel { path, why } => write!(f, "unable to load {}: {why}", path.shown()),
+            #[cfg(feature = "vmcore")]
+            Failure::Dump { path, why } => write!(f, "unable to read the dump {}: {why}", path.shown()),
+            #[cfg(feature = "vmcore")]
+            Failure::Print(errno) => write!(f, "unable to print all of it: {}", strerror(*errno)),
             Failure::Initrd { path, why } => write!(f, "unable to use the initrd {}: {why}", path.shown()),
             Failure::TooManyInitrds { given, limit } => write!(
                 f,

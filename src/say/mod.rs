@@ -4,6 +4,8 @@
 pub mod boot_options;
 pub mod defect;
 pub mod draw;
+#[cfg(feature = "vmcore")]
+pub mod dump;
 pub mod failure;
 pub mod load;
 pub mod refusal;

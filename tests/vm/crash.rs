@@ -10,6 +10,9 @@ echo DUMP $(stat -c %s /proc/vmcore)
 echo ELF $(hexdump -v -e '1/1 "%02x"' -n 20 /proc/vmcore)
 echo RELEASE $(head -c 65536 /proc/vmcore | strings | sed -n 's/^OSRELEASE=//p' | head -n 1)
 sed -n 's/^\(.*\) : System RAM$/RAM \1/p' /proc/iomem
+rc-kexec vmcore dmesg >/tmp/log; echo EXIT $? of vmcore
+sed 's/^/LOG /' /tmp/log
+run rc-kexec vmcore info
 "#;
 
 /// What the first kernel says before it panics.
@@ -50,6 +53,27 @@ fn assert_captured(console: &Console) {
     let dump: u64 = console.only("DUMP").parse().unwrap();
     assert!(dump > 600 << 20, "{dump}\n{}", console.shown());
     assert_eq!(console.only("RELEASE"), console.only("RUNNING"), "{}", console.shown());
+    assert_log(console);
+    console.has(&format!("kernel: {}\nmachine: ", console.only("RUNNING")));
+}
+
+/// The dump's log is what the crashed kernel wrote to its console, from its first line to its last one. The
+/// console of a kernel like Alpine's has no times, by which its lines could be told from the script's.
+#[track_caller]
+fn assert_log(console: &Console) {
+    console.has("EXIT 0 of vmcore");
+    let log = console.marked("LOG");
+    assert!(log[0].starts_with("[    0.000000] "), "{}", console.shown());
+    for line in ["Linux version ", "Kernel panic - not syncing: "] {
+        assert!(log.iter().any(|said| said.contains(line)), "{line}\n{}", console.shown());
+    }
+    let crashed = console.text.match_indices("Linux version ").nth(1).unwrap().0;
+    let time = |line: &&str| line.starts_with("[ ") && line.get(13..15) == Some("] ");
+    let lines = console.text[..crashed].lines().filter(time);
+    let (found, missing): (Vec<&str>, Vec<&str>) = lines.partition(|line| log.contains(line));
+    // The last line is cut here.
+    assert!(missing.len() <= 1, "{missing:#?}\n{}", console.shown());
+    assert!(found.len() > 100 || found.is_empty(), "{found:#?}\n{}", console.shown());
 }
 
 #[test]

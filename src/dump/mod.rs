@@ -1,0 +1,134 @@
+//! Dumps: the memory of a crashed kernel, as /proc/vmcore and saved files have it.
+//!
+//! A dump is read through a [`Source`], so that a file of any size needs little memory. All that is known of
+//! the crashed kernel comes from its own note, [`Vmcoreinfo`]: no kernel file and no symbols are needed.
+
+pub mod elf;
+pub mod log;
+pub mod page_table;
+pub mod vmcoreinfo;
+
+use crate::image::machine::Machine;
+pub use nix::errno::Errno;
+pub use vmcoreinfo::Vmcoreinfo;
+
+/// What a dump is read from.
+pub trait Source {
+    /// Reads as many bytes from `offset` on as there are, up to the length of `bytes`; their number, which is
+    /// 0 at the end of the file.
+    fn read_some(&self, offset: u64, bytes: &mut [u8]) -> Result<usize, Errno>;
+
+    /// Reads all of `bytes` from `offset` on.
+    fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Defect> {
+        let mut done = 0;
+        while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            let at = offset.saturating_add(done as u64);
+            match self.read_some(at, rest) {
+                Ok(0) => return Err(Defect::Cut(at)),
+                Ok(length) => done = done.saturating_add(length),
+                Err(errno) => return Err(Defect::Unreadable { at, errno }),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with a dump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Defect {
+    /// It does not begin as a dump does.
+    NoDump,
+    /// It is of a machine whose dumps are not read: the ELF header's e_machine.
+    Machine(u16),
+    /// A part of its headers is impossible.
+    Header(&'static str),
+    /// The file ends here, in bytes, and more should follow.
+    Cut(u64),
+    /// It cannot be read here, in bytes.
+    Unreadable {
+        /// The place in the file.
+        at: u64,
+        /// Why.
+        errno: Errno,
+    },
+    /// It has no VMCOREINFO note.
+    NoVmcoreinfo,
+    /// Its VMCOREINFO does not have this, or not as a number.
+    Missing(&'static str),
+    /// The crashed kernel's page tables have no such virtual address.
+    Unmapped(u64),
+    /// The dump has no such physical address.
+    Absent(u64),
+    /// The log's own records contradict each other.
+    Log(&'static str),
+}
+
+/// A dump, whose headers have been read.
+pub struct Dump<'s> {
+    /// The crashed kernel's machine.
+    pub machine: Machine,
+    /// What the crashed kernel says of itself.
+    pub info: Vmcoreinfo,
+    memory: elf::Memory,
+    source: &'s dyn Source,
+    tables: Option<page_table::Tables>,
+}
+
+impl<'s> Dump<'s> {
+    /// Reads the headers and VMCOREINFO. That the page tables can be found is not needed yet.
+    pub fn open(source: &'s dyn Source) -> Result<Dump<'s>, Defect> {
+        let (machine, memory, info) = elf::open(source)?;
+        let tables = page_table::Tables::new(machine, &info).ok();
+        Ok(Dump { machine, info, memory, source, tables })
+    }
+
+    /// The size of the crashed machine's memory in the dump, in bytes.
+    pub fn size(&self) -> u64 {
+        self.memory.size()
+    }
+
+    /// Reads physical memory. What lies in two places of the dump is read in two parts.
+    pub fn read_physical(&self, address: u64, bytes: &mut [u8]) -> Result<(), Defect> {
+        let mut done = 0;
+        while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            let at = address.saturating_add(done as u64);
+            let (offset, length) = self.memory.find(at).ok_or(Defect::Absent(at))?;
+            let length = usize::try_from(length).unwrap_or(usize::MAX).min(rest.len());
+            self.source.read(offset, rest.get_mut(..length).unwrap_or_default())?;
+            done = done.saturating_add(length);
+        }
+        Ok(())
+    }
+
+    /// Reads the crashed kernel's virtual memory.
+    pub fn read(&self, address: u64, bytes: &mut [u8]) -> Result<(), Defect> {
+        let tables = match self.tables {
+            Some(tables) => tables,
+            // Says what is missing.
+            None => page_table::Tables::new(self.machine, &self.info)?,
+        };
+        let mut done = 0;
+        while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            let at = address.saturating_add(done as u64);
+            let (physical, length) = tables.translate(at, &|at| {
+                let mut entry = [0u8; 8];
+                self.read_physical(at, &mut entry)?;
+                Ok(u64::from_le_bytes(entry))
+            })?;
+            let length = usize::try_from(length).unwrap_or(usize::MAX).min(rest.len());
+            self.read_physical(physical, rest.get_mut(..length).unwrap_or_default())?;
+            done = done.saturating_add(length);
+        }
+        Ok(())
+    }
+
+    /// A 64-bit word of the crashed kernel's virtual memory.
+    pub fn word(&self, address: u64) -> Result<u64, Defect> {
+        let mut word = [0u8; 8];
+        self.read(address, &mut word)?;
+        Ok(u64::from_le_bytes(word))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! A small dump, made here, with what a real one has: page tables, a log that wraps, and records of each state.
+
+use super::*;
+use std::cell::Cell;
+
+/// The facts that a kernel has in its note, as Linux 6.12 for x86_64 prints them.
+const INFO: &str = "OSRELEASE=6.12.0\nPAGESIZE=4096\nNUMBER(phys_base)=0\nSYMBOL(init_top_pgt)=ffffffff80001000\n\
+    NUMBER(pgtable_l5_enabled)=0\nSYMBOL(prb)=ffffffff80003ff8\nOFFSET(atomic_long_t.counter)=0\n\
+    OFFSET(printk_ringbuffer.desc_ring)=0\nOFFSET(printk_ringbuffer.text_data_ring)=48\n\
+    OFFSET(prb_desc_ring.count_bits)=0\nOFFSET(prb_desc_ring.descs)=8\nOFFSET(prb_desc_ring.infos)=16\n\
+    OFFSET(prb_desc_ring.head_id)=24\nOFFSET(prb_desc_ring.tail_id)=32\nOFFSET(prb_data_ring.size_bits)=0\n\
+    OFFSET(prb_data_ring.data)=8\nSIZE(prb_desc)=24\nOFFSET(prb_desc.state_var)=0\n\
+    OFFSET(prb_desc.text_blk_lpos)=8\nOFFSET(prb_data_blk_lpos.begin)=0\nOFFSET(prb_data_blk_lpos.next)=8\n\
+    SIZE(printk_info)=24\nOFFSET(printk_info.ts_nsec)=8\nOFFSET(printk_info.text_len)=16\n";
+/// Where the crashed kernel's memory begins in the file.
+const MEMORY: usize = 4096;
+
+/// A file in memory, and how often it was read.
+struct Bytes(Vec<u8>, Cell<u32>);
+
+impl Source for Bytes {
+    fn read_some(&self, offset: u64, bytes: &mut [u8]) -> Result<usize, Errno> {
+        self.1.set(self.1.get() + 1);
+        let rest = self.0.get(offset as usize..).unwrap_or_default();
+        // In pieces, as a file may be read.
+        let length = rest.len().min(bytes.len()).min(100);
+        bytes[..length].copy_from_slice(&rest[..length]);
+        Ok(length)
+    }
+}
+
+fn put(file: &mut [u8], at: usize, words: &[u64]) {
+    for (index, word) in words.iter().enumerate() {
+        file[at + index * 8..][..8].copy_from_slice(&word.to_le_bytes());
+    }
+}
+
+/// The dump: 32 KiB of memory from the physical address 0 on.
+fn dump(info: &str) -> Bytes {
+    let mut file = vec![0u8; MEMORY + 0x8000];
+    file[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x04\0\x3e\0");
+    put(&mut file, 32, &[64]);
+    file[54] = 56;
+    file[56] = 2;
+    // PT_NOTE and PT_LOAD: type and flags, offset, virtual and physical address, size in the file and in memory.
+    put(&mut file, 64, &[4, 256, 0, 0, 3000, 3000, 0]);
+    put(&mut file, 120, &[1, MEMORY as u64, 0, 0, 0x8000, 0x8000, 0]);
+    // A processor's note, and VMCOREINFO.
+    file[256..284].copy_from_slice(b"\x05\0\0\0\x06\0\0\0\x01\0\0\0CORE\0\0\0\0abcdef\0\0");
+    file[284..307].copy_from_slice(b"\x0b\0\0\0\xff\x03\0\0\0\0\0\0VMCOREINFO\0");
+    file[288..290].copy_from_slice(&(info.len() as u16).to_le_bytes());
+    file[308..308 + info.len()].copy_from_slice(info.as_bytes());
+    let memory = &mut file[MEMORY..];
+    // Page tables: level 4, level 3, and a large page of 2 MiB at the physical address 0.
+    put(memory, 0x1000 + 511 * 8, &[0x2003]);
+    put(memory, 0x2000 + 510 * 8, &[0x3003]);
+    put(memory, 0x3000, &[0x83]);
+    let at = |physical: u64| 0xffff_ffff_8000_0000 + physical;
+    // The pointer prb, and struct printk_ringbuffer: 8 records, of which 5 to 10 are there.
+    put(memory, 0x3ff8, &[at(0x4000)]);
+    put(memory, 0x4000, &[3, at(0x5000), at(0x6000), 10, 5]);
+    put(memory, 0x4030, &[0xffff_ffff_0000_0007, at(0x7000)]);
+    let empty = 3;
+    // The number and its state, the place of the text.
+    let records = [
+        (5, 2, 168, 200, "first\x1b[2J\n  it goes on"),
+        (6, 0, 200, 224, "not committed"),
+        (7, 1, 224, 248, "committed\u{ff}"),
+        (8, 2, empty, empty, ""),
+        // It does not fit before the end of the ring, which has 128 bytes.
+        (9, 2, 248, 256 + 32, "Kernel panic: it wrapped"),
+        // Of the round before, in the place of the tenth.
+        (2, 2, empty, empty, ""),
+    ];
+    for (number, state, begin, next, text) in records {
+        let index = number as usize % 8;
+        put(memory, 0x5000 + index * 24, &[state << 62 | number, begin, next]);
+        let bytes: Vec<u8> = text.chars().map(|c| c as u8).collect();
+        put(memory, 0x6000 + index * 24, &[0, number * 1_000_000_007, bytes.len() as u64]);
+        if begin != empty {
+            let start = if begin / 128 == next / 128 { begin % 128 } else { 0 } as usize;
+            put(memory, 0x7000 + start, &[number]);
+            memory[0x7008 + start..][..bytes.len()].copy_from_slice(&bytes);
+        }
+    }
+    Bytes(file, Cell::new(0))
+}
+
+fn log(file: &Bytes) -> (String, Result<(), Defect>) {
+    let mut text = String::new();
+    let result = Dump::open(file).and_then(|dump| log::write(&dump, &mut text));
+    (text, result)
+}
+
+#[test]
+fn the_log_is_read_in_its_order_by_each_kind_of_record() {
+    let wanted = "[    5.000000] first\\x1b[2J\n[    5.000000]   it goes on\n[    7.000000] committed\\xff\n\
+                  [    8.000000] \n[    9.000000] Kernel panic: it wrapped\n";
+    assert_eq!(log(&dump(INFO)), (wanted.to_string(), Ok(())));
+    let file = dump(INFO);
+    let dump = Dump::open(&file).unwrap();
+    assert_eq!((dump.machine, dump.size()), (Machine::X86_64, 0x8000));
+    assert_eq!(dump.read_physical(0x7fff, &mut [0; 2]), Err(Defect::Absent(0x8000)));
+    assert_eq!(dump.word(0xffff_8000_0000_0000), Err(Defect::Unmapped(0xffff_8000_0000_0000)));
+}
+
+#[test]
+fn each_fact_that_is_missing_is_named() {
+    for line in INFO.lines().skip(1) {
+        let name = line.split('=').next().unwrap();
+        let (text, result) = log(&dump(&INFO.replace(line, "X=1")));
+        let is_optional = name == "NUMBER(pgtable_l5_enabled)";
+        let named = matches!(result, Err(Defect::Missing(missing)) if missing == name);
+        assert!(named != is_optional && text.is_empty() != is_optional, "{name}: {result:?}");
+    }
+}
+
+#[test]
+fn a_dump_that_is_cut_or_damaged_anywhere_is_refused_or_read() {
+    let whole = dump(INFO);
+    let mut refused = 0;
+    for length in (0..MEMORY).chain((MEMORY..whole.0.len()).step_by(7)) {
+        let file = Bytes(whole.0[..length].to_vec(), Cell::new(0));
+        let (text, result) = log(&file);
+        // The records' texts are the last that is read, and the rest of the memory is empty.
+        assert!(result.is_err() || text.lines().count() == 5, "{length}: {text}");
+        refused += u32::from(result.is_err());
+        assert!(file.1.get() < 4000, "{length}");
+    }
+    assert!(refused > 0x1e00, "{refused}");
+    for at in (0..MEMORY).chain([0x1ff8, 0x2ff0, 0x3000, 0x3ff8].map(|at| MEMORY + at)) {
+        for bits in [1, 0x80, 0xff] {
+            let mut file = Bytes(whole.0.clone(), Cell::new(0));
+            file.0[at] ^= bits;
+            let _ = log(&file);
+        }
+    }
+    for at in (0x4000..0x4048).chain(0x5000..0x50c0).chain(0x6000..0x60c0) {
+        let mut file = Bytes(whole.0.clone(), Cell::new(0));
+        file.0[MEMORY + at] ^= 0x81;
+        let _ = log(&file);
+        assert!(file.1.get() < 40_000, "{at:#x}: {}", file.1.get());
+    }
+}
+
+/// The fuzzer begins with this dump. RC_KEXEC_SEEDS=1 writes it again.
+#[test]
+fn the_seed_of_the_fuzzer_is_this_dump() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds/dump/log");
+    let file = dump(INFO).0;
+    if std::env::var_os("RC_KEXEC_SEEDS").is_some() {
+        std::fs::create_dir_all(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds/dump")).unwrap();
+        std::fs::write(path, &file).unwrap();
+    }
+    assert!(std::fs::read(path).unwrap() == file, "run: RC_KEXEC_SEEDS=1 cargo test --lib dump::");
+}
