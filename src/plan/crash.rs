@@ -41,7 +41,15 @@ impl CrashKernel {
         let mut known = Iomem::new();
         known.parse(iomem)?;
         let mut ram = RangeSet::new();
-        known.map.ram(&mut ram)?;
+        // Only lines that are not nested: what the kernel reserved early, such as struct pages and page tables, is
+        // nested in RAM on arm64, and a dump is nothing without it (arch/arm64/kernel/machine_kexec_file.c,
+        // prepare_elf_headers: all of memblock.memory).
+        let whole = parts(iomem, b'\n').filter(|line| !line.starts_with(b" "));
+        for (range, name) in whole.filter_map(parse_iomem_line) {
+            if name == b"System RAM" {
+                ram.insert(range)?;
+            }
+        }
         for range in low.into_iter().chain([main]) {
             ram.remove(range)?;
         }
@@ -213,6 +221,18 @@ fffc0000-ffffffff : Reserved
         assert_eq!(program_headers(&found.header)[2], (1, 0x1000, 0x9_ec00));
         assert_eq!(found.header.get(18), Some(&183));
         assert_eq!(found.header_at, range(0x1_7eff_0000, 0x1_7f00_0000));
+    }
+
+    /// As on arm64: without the struct pages and page tables in what is reserved, nothing
+    /// in a dump can be found.
+    #[test]
+    fn what_is_reserved_inside_ram_is_in_the_dump() {
+        let iomem = b"40000000-7fffffff : System RAM\n  40210000-41d1ffff : Kernel code\n  41d20000-421effff : reserved\n  \
+                      6ac00000-7abfffff : Crash kernel\n  7c000000-7fdfffff : reserved\n  7fe40000-7fffffff : reserved\n\
+                      80000000-80ffffff : reserved\n";
+        let found = kernel(iomem, Machine::Arm64);
+        let memory = [(1, 0x4000_0000, 0x2ac0_0000), (1, 0x7ac0_0000, 0x540_0000)];
+        assert_eq!(program_headers(&found.header)[2..], memory);
     }
 
     #[test]
