@@ -37,7 +37,7 @@ _rc_kexec() {
 	doctor) what="$what $load --porcelain --warn --when-unknown" ;;
 	going-down) what="$what --when-unknown --arm --disarm --setup --skip --rescue" ;;
 	boot-options) ;;
-	vmcore) ;;
+	vmcore) what="$what --keep" ;;
 	*) return 0 ;;
 	esac
 
@@ -45,13 +45,14 @@ _rc_kexec() {
 	*:--initrd | *:--ramdisk | *:--dtb | *:--add-file | *:--crypt-key) _rc_kexec_reply "$typed" -f ;;
 	*:--boot) _rc_kexec_reply "$typed" -d ;;
 	*:--when-unknown) _rc_kexec_reply "$typed" -W 'reboot kexec' ;;
+	*:--keep) _rc_kexec_reply "$typed" -W 'cache user free all none' ;;
 	*:--syscall) _rc_kexec_reply "$typed" -W 'auto load file' ;;
 	kexec:--type | kexec:-t) _rc_kexec_reply "$typed" -W 'auto bzImage Image vmlinuz vmlinux uki' ;;
 	*:--append | *:--command-line | *:--mem-min | *:--mem-max) ;;
 	*)
 		case $applet:$typed in
 		*:-*) _rc_kexec_reply "$typed" -W "$what" ;;
-		vmcore:*) if [ "$COMP_CWORD" = 2 ]; then _rc_kexec_reply "$typed" -W 'dmesg info'; else _rc_kexec_reply "$typed" -f; fi ;;
+		vmcore:*) if [ "$COMP_CWORD" = 2 ]; then _rc_kexec_reply "$typed" -W 'dmesg save info'; else _rc_kexec_reply "$typed" -f; fi ;;
 		kexec-exec:* | going-down:* | boot-options:*) ;;
 		*) _rc_kexec_reply "$typed" -f ;;
 		esac

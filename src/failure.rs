@@ -57,6 +57,14 @@ pub enum Failure {
         why: dump::Defect,
     },
     #[cfg(feature = "vmcore")]
+    /// A dump cannot be written.
+    Save {
+        /// The new file.
+        path: OsString,
+        /// Why.
+        errno: Errno,
+    },
+    #[cfg(feature = "vmcore")]
     /// Standard output does not take what was asked for.
     Print(Errno),
     /// kexec_load(2) has no segments for so many initrds.

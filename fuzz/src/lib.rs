@@ -17,6 +17,8 @@ use rc_kexec::base::cmdline;
 use rc_kexec::base::range::{Range, RangeSet};
 use rc_kexec::base::table::Table;
 use rc_kexec::cli;
+use rc_kexec::dump::kdump::Sink;
+use rc_kexec::dump::pages::Keep;
 use rc_kexec::dump::{self, Dump, Errno, Source};
 use rc_kexec::failure::Failure;
 use rc_kexec::image::arm64::Arm64Image;
@@ -273,7 +275,41 @@ pub fn dump_file(data: &[u8]) -> bool {
     assert!(inside(data, data) && dump.info.text().len() <= data.len());
     let mut said = String::new();
     let _ = say::dump::describe(&mut said, &dump);
+    if dump.size() <= 1 << 20 {
+        let sink = Written(Default::default());
+        let result = dump::kdump::save(&dump, Keep::default(), &sink, &mut |_, _| {});
+        assert!(
+            result.is_ok()
+                || dump.ranges().is_err()
+                || dump.info.number("PAGESIZE").is_err()
+                || sink.0.borrow().is_empty()
+        );
+    }
     dump::log::write(&dump, &mut Lines(0)).is_ok()
+}
+
+/// What is written, but for what lies far away.
+struct Written(std::cell::RefCell<Vec<u8>>);
+
+impl Sink for Written {
+    fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
+        let (mut file, at) = (self.0.borrow_mut(), usize::try_from(offset).unwrap());
+        if at < 8 << 20 {
+            let end = file.len().max(at + bytes.len());
+            file.resize(end, 0);
+            file[at..][..bytes.len()].copy_from_slice(bytes);
+        }
+        Ok(())
+    }
+
+    fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Errno> {
+        bytes.fill(0);
+        let file = self.0.borrow();
+        let rest = usize::try_from(offset).ok().and_then(|at| file.get(at..)).unwrap_or_default();
+        let length = rest.len().min(bytes.len());
+        bytes[..length].copy_from_slice(&rest[..length]);
+        Ok(())
+    }
 }
 
 pub fn iomem(data: &[u8]) -> bool {

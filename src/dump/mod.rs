@@ -4,10 +4,13 @@
 //! the crashed kernel comes from its own note, [`Vmcoreinfo`]: no kernel file and no symbols are needed.
 
 pub mod elf;
+pub mod kdump;
 pub mod log;
 pub mod page_table;
+pub mod pages;
 pub mod vmcoreinfo;
 
+use crate::base::range::Range;
 use crate::image::machine::Machine;
 pub use nix::errno::Errno;
 pub use vmcoreinfo::Vmcoreinfo;
@@ -59,8 +62,18 @@ pub enum Defect {
     Unmapped(u64),
     /// The dump has no such physical address.
     Absent(u64),
+    /// A page is packed in a way that is not read: only zlib is.
+    Packing,
+    /// It is a saved dump, and not a whole one.
+    Saved,
     /// The log's own records contradict each other.
     Log(&'static str),
+}
+
+/// Where the crashed kernel's memory is.
+enum Memory {
+    Elf(elf::Memory),
+    Kdump(kdump::Memory),
 }
 
 /// A dump, whose headers have been read.
@@ -69,7 +82,9 @@ pub struct Dump<'s> {
     pub machine: Machine,
     /// What the crashed kernel says of itself.
     pub info: Vmcoreinfo,
-    memory: elf::Memory,
+    /// The notes of the processors, and VMCOREINFO: an ELF segment of notes.
+    pub notes: Vec<u8>,
+    memory: Memory,
     source: &'s dyn Source,
     tables: Option<page_table::Tables>,
 }
@@ -77,14 +92,43 @@ pub struct Dump<'s> {
 impl<'s> Dump<'s> {
     /// Reads the headers and VMCOREINFO. That the page tables can be found is not needed yet.
     pub fn open(source: &'s dyn Source) -> Result<Dump<'s>, Defect> {
-        let (machine, memory, info) = elf::open(source)?;
+        let mut first = [0u8; kdump::MAGIC.len()];
+        let is_saved = source.read(0, &mut first).is_ok() && first == kdump::MAGIC;
+        let (machine, memory, info, notes) = if is_saved {
+            let (machine, memory, info, notes) = kdump::open(source)?;
+            (machine, Memory::Kdump(memory), info, notes)
+        } else {
+            let (machine, memory, info, notes) = elf::open(source)?;
+            (machine, Memory::Elf(memory), info, notes)
+        };
         let tables = page_table::Tables::new(machine, &info).ok();
-        Ok(Dump { machine, info, memory, source, tables })
+        Ok(Dump { machine, info, notes, memory, source, tables })
     }
 
     /// The size of the crashed machine's memory in the dump, in bytes.
     pub fn size(&self) -> u64 {
-        self.memory.size()
+        match &self.memory {
+            Memory::Elf(memory) => memory.size(),
+            Memory::Kdump(memory) => memory.size(),
+        }
+    }
+
+    /// The memory that a whole dump has, in ascending order. A saved dump has pages of it.
+    pub fn ranges(&self) -> Result<Vec<Range>, Defect> {
+        match &self.memory {
+            Memory::Elf(memory) => Ok(memory.ranges()),
+            Memory::Kdump(_) => Err(Defect::Saved),
+        }
+    }
+
+    /// Whether the writer of a saved dump said that it was not done.
+    pub fn is_incomplete(&self) -> bool {
+        matches!(&self.memory, Memory::Kdump(memory) if memory.is_incomplete)
+    }
+
+    /// How many processors left their registers in it.
+    pub fn processors(&self) -> u32 {
+        elf::processors(&self.notes)
     }
 
     /// Reads physical memory. What lies in two places of the dump is read in two parts.
@@ -92,9 +136,15 @@ impl<'s> Dump<'s> {
         let mut done = 0;
         while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
             let at = address.saturating_add(done as u64);
-            let (offset, length) = self.memory.find(at).ok_or(Defect::Absent(at))?;
-            let length = usize::try_from(length).unwrap_or(usize::MAX).min(rest.len());
-            self.source.read(offset, rest.get_mut(..length).unwrap_or_default())?;
+            let length = match &self.memory {
+                Memory::Elf(memory) => {
+                    let (offset, length) = memory.find(at).ok_or(Defect::Absent(at))?;
+                    let length = usize::try_from(length).unwrap_or(usize::MAX).min(rest.len());
+                    self.source.read(offset, rest.get_mut(..length).unwrap_or_default())?;
+                    length
+                }
+                Memory::Kdump(memory) => memory.read(self.source, at, rest)?,
+            };
             done = done.saturating_add(length);
         }
         Ok(())

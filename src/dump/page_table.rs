@@ -11,6 +11,13 @@ const X86_KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
 const X86_ADDRESS: u64 = (1 << 52) - 1;
 const ARM64_ADDRESS: u64 = (1 << 48) - 1;
 
+/// log2 of the size of a page, 4 to 64 KiB.
+pub fn page_shift(info: &Vmcoreinfo) -> Result<u32, Defect> {
+    let page = info.number("PAGESIZE")?;
+    let is_size = page.is_power_of_two() && (4096..=65536).contains(&page);
+    if is_size { Ok(page.trailing_zeros()) } else { Err(Defect::Missing("PAGESIZE")) }
+}
+
 /// Where the tables are and how they are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tables {
@@ -28,11 +35,7 @@ pub struct Tables {
 impl Tables {
     /// As VMCOREINFO describes them.
     pub fn new(machine: Machine, info: &Vmcoreinfo) -> Result<Tables, Defect> {
-        let page = info.number("PAGESIZE")?;
-        if !page.is_power_of_two() || !(4096..=65536).contains(&page) {
-            return Err(Defect::Missing("PAGESIZE"));
-        }
-        let page_shift = page.trailing_zeros();
+        let page_shift = page_shift(info)?;
         if machine == Machine::Arm64 {
             // "kimage_voffset: The offset between the kernel virtual and physical mappings."
             let offset = info.number("NUMBER(kimage_voffset)")?;

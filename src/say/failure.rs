@@ -25,6 +25,15 @@ impl Display for Failure {
             #[cfg(feature = "vmcore")]
             Failure::Dump { path, why } => write!(f, "unable to read the dump {}: {why}", path.shown()),
             #[cfg(feature = "vmcore")]
+            Failure::Save { path, errno: Errno::EEXIST } => {
+                write!(f, "unable to save the dump as {0}: {0} exists\n  name another file", path.shown())
+            }
+            #[cfg(feature = "vmcore")]
+            Failure::Save { path, errno } => {
+                write!(f, "unable to save the dump as {}: {}", path.shown(), strerror(*errno))?;
+                f.write_str("\n  what was written so far can be read; rc-kexec vmcore info says that it is incomplete")
+            }
+            #[cfg(feature = "vmcore")]
             Failure::Print(errno) => write!(f, "unable to print all of it: {}", strerror(*errno)),
             Failure::Initrd { path, why } => write!(f, "unable to use the initrd {}: {why}", path.shown()),
             Failure::TooManyInitrds { given, limit } => write!(

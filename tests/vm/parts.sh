@@ -154,6 +154,11 @@ unpack_peer() {
 }
 unpack_peer peer
 
+# Another program that writes and reads dumps, with the libraries that it needs.
+for package in makedumpfile libdw1t64 libelf1t64 zlib1g libbz2-1.0 liblzo2-2 libzstd1 liblzma5 libc6; do
+    unpack "$package" makedumpfile
+done
+
 # What the kernel's own test of kexec_file_load looks at an image with.
 for package in pesign libefivar1t64 libnspr4 libnss3 libpopt0 libuuid1 libsqlite3-0 zlib1g attr libattr1 coreutils bash \
     libtinfo6 libc6; do

@@ -53,6 +53,31 @@ pub fn read_at(file: &OwnedFd, bytes: &mut [u8], offset: u64) -> Result<usize, E
     }
 }
 
+/// Writes all of `bytes` at `offset`, in bytes (pwrite(2)), or fails with the first error.
+pub fn write_at(file: &OwnedFd, mut bytes: &[u8], mut offset: u64) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        let place = libc::off_t::try_from(offset).map_err(|_| Errno::EFBIG)?;
+        // SAFETY: the kernel reads at most `bytes.len()` bytes from `bytes`.
+        let result = unsafe { libc::pwrite(file.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), place) };
+        match Errno::result(result) {
+            Err(Errno::EINTR) => {}
+            Ok(0) => return Err(Errno::EIO),
+            other => {
+                let length = other? as usize;
+                bytes = bytes.get(length..).unwrap_or_default();
+                offset = offset.saturating_add(length as u64);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// fsync(2): waits until what was written is on the disk.
+pub fn sync(file: &OwnedFd) -> Result<(), Errno> {
+    // SAFETY: a descriptor that is open.
+    Errno::result(unsafe { libc::fsync(file.as_raw_fd()) }).map(drop)
+}
+
 /// unlinkat(2): removes a file, or an empty directory with AT_REMOVEDIR.
 pub fn remove(path: &OsStr, flags: libc::c_int) -> Result<(), Errno> {
     // SAFETY: the flags are a number; the last word is not read.

@@ -1,0 +1,524 @@
+//! The kdump-compressed format, version 6, as makedumpfile writes and crash(8), drgn and libkdumpfile read it
+//! (makedumpfile's IMPLEMENTATION, crash's diskdump.h): a header, a second header, VMCOREINFO and the
+//! processors' notes, a bit for each page that exists, a bit for each page that is there, a descriptor for each of
+//! the latter, and the pages, each packed for itself.
+
+use super::page_table::page_shift;
+use super::pages::{BLOCK, Keep, Pages};
+use super::{Defect, Dump, Source, Vmcoreinfo};
+use crate::base::bytes::{put, u32_at, u64_at};
+use crate::image::machine::Machine;
+use core::cell::RefCell;
+use miniz_oxide::deflate::core::{
+    CompressorOxide, TDEFLFlush, TDEFLStatus, compress, create_comp_flags_from_zip_params,
+};
+use miniz_oxide::inflate::TINFLStatus;
+use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
+use nix::errno::Errno;
+
+/// The first bytes of a dump in this format.
+pub const MAGIC: [u8; 8] = *b"KDUMP   ";
+/// struct disk_dump_header: its size without tasks, and the offsets of its fields.
+const HEADER: usize = 464;
+const VERSION: usize = 8;
+const UTSNAME: usize = 12;
+const UTSNAME_SIZE: usize = 6 * 65;
+/// Of struct utsname (linux/utsname.h): the machine's name is the fifth of its texts of 65 bytes.
+const UTS_MACHINE: usize = 4 * 65;
+const STATUS: usize = 424;
+const BLOCK_SIZE: usize = 428;
+const SUB_HEADER_BLOCKS: usize = 432;
+const BITMAP_BLOCKS: usize = 436;
+const MAX_PAGE: usize = 440;
+const PROCESSORS: usize = 460;
+/// DUMP_DH_COMPRESSED_ZLIB, and DUMP_DH_COMPRESSED_INCOMPLETE.
+const ZLIB: u32 = 1;
+const INCOMPLETE: u32 = 8;
+/// struct kdump_sub_header: its size, and the offsets of its fields.
+const SUB_HEADER: usize = 104;
+const DUMP_LEVEL: usize = 8;
+const VMCOREINFO_AT: usize = 32;
+const NOTE_AT: usize = 48;
+const MAX_PAGE_64: usize = 96;
+/// struct page_desc: the place of the page in the file, its size there, how it is packed, and 8 unused bytes.
+const DESCRIPTOR: usize = 24;
+/// How many descriptors and how many bytes of pages are written together.
+const DESCRIPTORS: usize = 4096;
+const PAGES: usize = 1 << 20;
+/// How much of a bitmap is counted, and read, at once, in bytes.
+const CHUNK: usize = 4096;
+/// log2 of the pages of such a chunk.
+const CHUNK_SHIFT: u32 = 15;
+
+/// Where a dump is written to.
+pub trait Sink {
+    /// Writes all of `bytes` at `offset`.
+    fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Errno>;
+    /// Reads back what was written, or zeros where nothing was.
+    fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Errno>;
+}
+
+/// What was saved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Saved {
+    /// How many pages the crashed machine had.
+    pub all: u64,
+    /// How many of them the dump has.
+    pub kept: u64,
+    /// How many of those could not be read, and are saved as zeros.
+    pub unreadable: u64,
+    /// The size of the file, in bytes.
+    pub size: u64,
+    /// What VMCOREINFO does not tell, so that no page was left out.
+    pub unfiltered: Option<&'static str>,
+}
+
+/// Where the parts of the file are, in bytes.
+struct Places {
+    page: u64,
+    first_bitmap: u64,
+    second_bitmap: u64,
+    descriptors: u64,
+}
+
+/// Saves a dump. `progress` is told, now and then, how many of how many pages are done. The file says that it is
+/// incomplete until all is written.
+pub fn save(
+    dump: &Dump,
+    keep: Keep,
+    to: &dyn Sink,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Saved, SaveError> {
+    let shift = page_shift(&dump.info)?;
+    let page = 1u64 << shift;
+    let ranges: Vec<(u64, u64)> = dump
+        .ranges()?
+        .iter()
+        .map(|range| (range.start().div_ceil(page), range.end() >> shift))
+        .filter(|(start, end)| start < end)
+        .collect();
+    let last = ranges.last().map_or(0, |&(_, end)| end);
+    let (mut header, places) = headers(dump, keep, page, last);
+    to.write(0, &header)?;
+    let mut saved = Saved::default();
+    let mut pages = match Pages::new(dump, keep) {
+        Ok(pages) => Some(pages),
+        Err(Defect::Missing(name)) => {
+            saved.unfiltered = Some(name);
+            None
+        }
+        Err(other) => return Err(other.into()),
+    };
+    for &(start, end) in &ranges {
+        let mut at = start;
+        while at < end {
+            // Up to the next multiple of a block, so that whole bytes of the bitmaps are written.
+            let next = block_end(at).min(end);
+            let count = usize::try_from(next.saturating_sub(at)).unwrap_or(BLOCK).min(BLOCK);
+            let mut kept = [true; BLOCK];
+            let kept = kept.get_mut(..count).unwrap_or_default();
+            if let Some(pages) = &mut pages {
+                pages.read(dump, at, kept);
+            }
+            let base = byte_of(at);
+            let mut bits = [[0u8; BLOCK / 8]; 2];
+            let [exists, is_there] = &mut bits;
+            // A block may belong to two ranges.
+            to.read(places.first_bitmap.saturating_add(base), exists)?;
+            to.read(places.second_bitmap.saturating_add(base), is_there)?;
+            for (number, kept) in (at..).zip(kept.iter()) {
+                set(exists, in_block(number));
+                saved.all = saved.all.saturating_add(1);
+                if *kept {
+                    set(is_there, in_block(number));
+                    saved.kept = saved.kept.saturating_add(1);
+                }
+            }
+            to.write(places.first_bitmap.saturating_add(base), exists)?;
+            to.write(places.second_bitmap.saturating_add(base), is_there)?;
+            at = next;
+        }
+    }
+    // The bitmaps end with the last page, and are read as a whole.
+    to.write(places.descriptors, &[0])?;
+    let mut writer = Writer::new(to, &places, saved.kept);
+    writer.pages(dump, &ranges, &places, &mut saved, progress)?;
+    saved.size = writer.flush()?;
+    let _ = put(&mut header, STATUS, &ZLIB.to_le_bytes());
+    to.write(0, header.get(..HEADER).unwrap_or_default())?;
+    Ok(saved)
+}
+
+/// Why a dump is not saved, or not all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SaveError {
+    /// The dump cannot be read.
+    Dump(Defect),
+    /// The file cannot be written.
+    Sink(Errno),
+}
+
+impl From<Defect> for SaveError {
+    fn from(why: Defect) -> SaveError {
+        SaveError::Dump(why)
+    }
+}
+
+impl From<Errno> for SaveError {
+    fn from(errno: Errno) -> SaveError {
+        SaveError::Sink(errno)
+    }
+}
+
+/// The end of the block that a page lies in.
+fn block_end(page: u64) -> u64 {
+    page.saturating_add(1).next_multiple_of(BLOCK as u64)
+}
+
+/// The place of a page in its block.
+fn in_block(page: u64) -> u64 {
+    page & (BLOCK as u64).wrapping_sub(1)
+}
+
+/// The byte of a bitmap at which the block of a page begins.
+fn byte_of(page: u64) -> u64 {
+    page.wrapping_sub(in_block(page)) / 8
+}
+
+fn set(bits: &mut [u8], index: u64) {
+    if let Some(byte) = bits.get_mut((index / 8) as usize) {
+        *byte |= 1 << (index % 8);
+    }
+}
+
+fn is_set(bits: &[u8], index: u64) -> bool {
+    bits.get((index / 8) as usize).is_some_and(|byte| byte & (1 << (index % 8)) != 0)
+}
+
+/// Both headers, VMCOREINFO and the notes, filled up to whole pages.
+fn headers(dump: &Dump, keep: Keep, page: u64, last: u64) -> (Vec<u8>, Places) {
+    let info = dump.info.text();
+    let block = page as usize;
+    let info_at = block.saturating_add(SUB_HEADER);
+    let note_at = info_at.saturating_add(info.len()).next_multiple_of(8);
+    let size = note_at.saturating_add(dump.notes.len()).next_multiple_of(block);
+    let mut bytes = vec![0u8; size];
+    let bitmap_blocks = last.div_ceil(8).div_ceil(page);
+    let u32_of = |value: u64| (u32::try_from(value).unwrap_or(u32::MAX)).to_le_bytes();
+    let mut name = [0u8; UTSNAME_SIZE];
+    let at = dump
+        .info
+        .address("SYMBOL(init_uts_ns)")
+        .and_then(|address| Ok(address.wrapping_add(dump.info.number("OFFSET(uts_namespace.name)")?)));
+    if at.and_then(|address| dump.read(address, &mut name)).is_err() {
+        // The machine is what readers must know.
+        let machine: &[u8] = if dump.machine == Machine::Arm64 { b"aarch64" } else { b"x86_64" };
+        let _ = put(&mut name, UTS_MACHINE, machine);
+    }
+    // DUMP_EXCLUDE_ZERO is 1: such pages are there, and take no room. DUMP_EXCLUDE_CACHE and _CACHE_PRI are 2 and 4,
+    // DUMP_EXCLUDE_USER_DATA is 8, DUMP_EXCLUDE_FREE is 16.
+    let level = [(keep.cache, 6u32), (keep.user, 8), (keep.free, 16)];
+    let level = level.iter().fold(0, |sum, &(kept, bit)| if kept { sum } else { sum | bit });
+    let base = dump.info.number("NUMBER(phys_base)").unwrap_or(0);
+    let fields: [(usize, &[u8]); 18] = [
+        (0, &MAGIC),
+        (VERSION, &6u32.to_le_bytes()),
+        (UTSNAME, &name),
+        (STATUS, &(ZLIB | INCOMPLETE).to_le_bytes()),
+        (BLOCK_SIZE, &u32_of(page)),
+        (SUB_HEADER_BLOCKS, &u32_of((size as u64 >> page.trailing_zeros()).saturating_sub(1))),
+        (BITMAP_BLOCKS, &u32_of(bitmap_blocks.saturating_mul(2))),
+        (MAX_PAGE, &u32_of(last)),
+        (PROCESSORS, &u32_of(u64::from(dump.processors()))),
+        (block, &base.to_le_bytes()),
+        (block.saturating_add(DUMP_LEVEL), &level.to_le_bytes()),
+        (block.saturating_add(VMCOREINFO_AT), &(info_at as u64).to_le_bytes()),
+        (block.saturating_add(VMCOREINFO_AT).saturating_add(8), &(info.len() as u64).to_le_bytes()),
+        (block.saturating_add(NOTE_AT), &(note_at as u64).to_le_bytes()),
+        (block.saturating_add(NOTE_AT).saturating_add(8), &(dump.notes.len() as u64).to_le_bytes()),
+        (block.saturating_add(MAX_PAGE_64), &last.to_le_bytes()),
+        (info_at, info),
+        (note_at, &dump.notes),
+    ];
+    for (offset, field) in fields {
+        let _ = put(&mut bytes, offset, field);
+    }
+    let first_bitmap = size as u64;
+    let length = bitmap_blocks.saturating_mul(page);
+    let second_bitmap = first_bitmap.saturating_add(length);
+    (bytes, Places { page, first_bitmap, second_bitmap, descriptors: second_bitmap.saturating_add(length) })
+}
+
+/// Writes pages and their descriptors, many at once.
+struct Writer<'t> {
+    to: &'t dyn Sink,
+    descriptors: Vec<u8>,
+    descriptors_at: u64,
+    data: Vec<u8>,
+    data_at: u64,
+    /// The place of the one page of zeros, once there is one.
+    zeros: Option<u64>,
+    packer: Box<CompressorOxide>,
+    packed: Vec<u8>,
+}
+
+impl<'t> Writer<'t> {
+    fn new(to: &'t dyn Sink, places: &Places, kept: u64) -> Writer<'t> {
+        let data_at = places.descriptors.saturating_add(kept.saturating_mul(DESCRIPTOR as u64));
+        Writer {
+            to,
+            descriptors: Vec::with_capacity(DESCRIPTORS.saturating_mul(DESCRIPTOR)),
+            descriptors_at: places.descriptors,
+            data: Vec::with_capacity(PAGES.saturating_add(1 << 16)),
+            data_at,
+            zeros: None,
+            // Level 1, and a zlib header: 15 bits of window.
+            packer: Box::new(CompressorOxide::new(create_comp_flags_from_zip_params(1, 15, 0))),
+            packed: vec![0; places.page as usize],
+        }
+    }
+
+    /// Writes each page whose bit is set in the second bitmap.
+    fn pages(
+        &mut self,
+        dump: &Dump,
+        ranges: &[(u64, u64)],
+        places: &Places,
+        saved: &mut Saved,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(), SaveError> {
+        let page = places.page as usize;
+        let mut bytes = vec![0u8; BLOCK.saturating_mul(page)];
+        let mut done = 0u64;
+        for &(start, end) in ranges {
+            let mut at = start;
+            while at < end {
+                let next = block_end(at).min(end);
+                let mut bits = [0u8; BLOCK / 8];
+                self.to.read(places.second_bitmap.saturating_add(byte_of(at)), &mut bits)?;
+                while at < next {
+                    if !is_set(&bits, in_block(at)) {
+                        at = at.saturating_add(1);
+                        continue;
+                    }
+                    // What lies together is read together.
+                    let run = (at..next).take_while(|&at| is_set(&bits, in_block(at))).count();
+                    let run_bytes = bytes.get_mut(..run.saturating_mul(page)).unwrap_or_default();
+                    let is_whole = dump.read_physical(at.wrapping_mul(places.page), run_bytes).is_ok();
+                    for (number, content) in (at..).zip(run_bytes.chunks_exact_mut(page)) {
+                        if !is_whole && dump.read_physical(number.wrapping_mul(places.page), content).is_err()
+                        {
+                            content.fill(0);
+                            saved.unreadable = saved.unreadable.saturating_add(1);
+                        }
+                        self.page(content)?;
+                    }
+                    at = at.saturating_add(run as u64);
+                    done = done.saturating_add(run as u64);
+                }
+                progress(done, saved.kept);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a page.
+    fn page(&mut self, content: &[u8]) -> Result<(), Errno> {
+        let is_zero = content.iter().all(|&byte| byte == 0);
+        let next = self.data_at.saturating_add(self.data.len() as u64);
+        let (offset, size, packed) = match (is_zero, self.zeros) {
+            (true, Some(place)) => (place, content.len(), false),
+            (true, None) => {
+                self.zeros = Some(next);
+                self.data.extend_from_slice(content);
+                (next, content.len(), false)
+            }
+            (false, _) => {
+                self.packer.reset();
+                let (status, _, size) =
+                    compress(&mut self.packer, content, &mut self.packed, TDEFLFlush::Finish);
+                let packed = self.packed.get(..size).unwrap_or_default();
+                let is_smaller = status == TDEFLStatus::Done && size < content.len();
+                let bytes = if is_smaller { packed } else { content };
+                self.data.extend_from_slice(bytes);
+                (next, bytes.len(), is_smaller)
+            }
+        };
+        self.descriptors.extend_from_slice(&offset.to_le_bytes());
+        self.descriptors.extend_from_slice(&(size as u32).to_le_bytes());
+        self.descriptors.extend_from_slice(&u32::from(packed).to_le_bytes());
+        self.descriptors.extend_from_slice(&[0; 8]);
+        if self.data.len() >= PAGES || self.descriptors.len() >= DESCRIPTORS.saturating_mul(DESCRIPTOR) {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is pending; the size of the file. The pages go first, so that no descriptor names a page that
+    /// is not there.
+    fn flush(&mut self) -> Result<u64, Errno> {
+        self.to.write(self.data_at, &self.data)?;
+        self.to.write(self.descriptors_at, &self.descriptors)?;
+        self.data_at = self.data_at.saturating_add(self.data.len() as u64);
+        self.descriptors_at = self.descriptors_at.saturating_add(self.descriptors.len() as u64);
+        self.data.clear();
+        self.descriptors.clear();
+        Ok(self.data_at)
+    }
+}
+
+/// The memory of a saved dump.
+pub struct Memory {
+    /// The size of a page, in bytes.
+    page: u64,
+    bitmap: u64,
+    pages: u64,
+    descriptors: u64,
+    /// How many pages there are before each chunk of the bitmap.
+    before: Vec<u64>,
+    /// Whether the writer said that it was not done.
+    pub is_incomplete: bool,
+    last: RefCell<Last>,
+}
+
+/// The page that was read last. All of it is used again, as the program's allocator frees nothing.
+#[derive(Default)]
+struct Last {
+    number: Option<u64>,
+    bytes: Vec<u8>,
+    packed: Vec<u8>,
+    unpacker: Box<DecompressorOxide>,
+}
+
+/// Reads the headers of a saved dump: the notes of its processors come last.
+pub fn open(source: &dyn Source) -> Result<(Machine, Memory, Vmcoreinfo, Vec<u8>), Defect> {
+    let mut header = [0u8; HEADER];
+    source.read(0, &mut header)?;
+    let field = |at| u32_at(&header, at).map_or(0, u64::from);
+    let page = field(BLOCK_SIZE);
+    if !page.is_power_of_two() || !(4096..=65536).contains(&page) {
+        return Err(Defect::Header("the size of a block"));
+    }
+    let name = header.get(UTSNAME.saturating_add(UTS_MACHINE)..).unwrap_or_default();
+    let machine = match name {
+        _ if name.starts_with(b"x86_64\0") => Machine::X86_64,
+        _ if name.starts_with(b"aarch64\0") => Machine::Arm64,
+        _ => return Err(Defect::Machine(0)),
+    };
+    let mut second = [0u8; SUB_HEADER];
+    source.read(page, &mut second)?;
+    let long = |at| u64_at(&second, at).unwrap_or(0);
+    let text = |at: usize| {
+        let size = long(at.saturating_add(8)).min(super::elf::LONGEST_NOTES);
+        let mut text = vec![0u8; usize::try_from(size).unwrap_or(0)];
+        source.read(long(at), &mut text)?;
+        Ok(text)
+    };
+    let info = text(VMCOREINFO_AT)?;
+    if info.is_empty() {
+        return Err(Defect::NoVmcoreinfo);
+    }
+    let notes = text(NOTE_AT)?;
+    let pages = if field(VERSION) >= 6 { long(MAX_PAGE_64) } else { field(MAX_PAGE) };
+    let length = field(BITMAP_BLOCKS).saturating_mul(page) / 2;
+    if pages.div_ceil(8) > length {
+        return Err(Defect::Header("the size of its bitmaps"));
+    }
+    let first_bitmap = field(SUB_HEADER_BLOCKS).saturating_add(1).saturating_mul(page);
+    let bitmap = first_bitmap.saturating_add(length);
+    let mut memory = Memory {
+        page,
+        bitmap,
+        pages,
+        descriptors: bitmap.saturating_add(length),
+        before: Vec::new(),
+        is_incomplete: field(STATUS) & u64::from(INCOMPLETE) != 0,
+        last: RefCell::default(),
+    };
+    let (mut sum, mut at, mut bits) = (0u64, 0, [0u8; CHUNK]);
+    while at < pages.div_ceil(8) {
+        memory.before.push(sum);
+        source.read(bitmap.saturating_add(at), &mut bits)?;
+        sum = sum.saturating_add(bits.iter().map(|byte| u64::from(byte.count_ones())).sum());
+        at = at.saturating_add(CHUNK as u64);
+    }
+    memory.before.push(sum);
+    Ok((machine, memory, Vmcoreinfo::new(&info), notes))
+}
+
+impl Memory {
+    /// The size of the memory that is there, in bytes.
+    pub fn size(&self) -> u64 {
+        self.before.last().map_or(0, |pages| pages.saturating_mul(self.page))
+    }
+
+    /// Reads what of `bytes` lies in one page; its length.
+    pub fn read(&self, source: &dyn Source, address: u64, bytes: &mut [u8]) -> Result<usize, Defect> {
+        let number = address >> self.page.trailing_zeros();
+        let last = &mut *self.last.borrow_mut();
+        if last.number != Some(number) {
+            last.number = None;
+            let (offset, size, flags) = self.descriptor(source, number)?.ok_or(Defect::Absent(address))?;
+            let page = self.page as usize;
+            last.bytes.resize(page, 0);
+            last.packed.resize(size, 0);
+            source.read(offset, &mut last.packed)?;
+            match flags {
+                0 if size == page => last.bytes.copy_from_slice(&last.packed),
+                1 => {
+                    // RFC 1950: two bytes, the second of which says whether there is a dictionary, come before the
+                    // DEFLATE data. The decoder is called as gzip's is, so that the program has it once: a page
+                    // fills its buffer, and what is after it is not read.
+                    let (zlib, packed) = last.packed.split_at_checked(2).unwrap_or_default();
+                    last.unpacker.init();
+                    let (status, _, length) = decompress(&mut last.unpacker, packed, &mut last.bytes, 0, 0);
+                    let is_done = matches!(status, TINFLStatus::Done | TINFLStatus::HasMoreOutput);
+                    if zlib.get(1).is_none_or(|flags| flags & 0x20 != 0) || !is_done || length != page {
+                        return Err(Defect::Header("a page's zlib data"));
+                    }
+                }
+                _ => return Err(Defect::Packing),
+            }
+            last.number = Some(number);
+        }
+        let inside = (address & self.page.wrapping_sub(1)) as usize;
+        let rest = last.bytes.get(inside..).unwrap_or_default();
+        let length = rest.len().min(bytes.len());
+        for (to, from) in bytes.iter_mut().zip(rest) {
+            *to = *from;
+        }
+        Ok(length)
+    }
+
+    /// The descriptor of a page: the place, the size and the packing. `None` when the page is not there.
+    fn descriptor(&self, source: &dyn Source, number: u64) -> Result<Option<(u64, usize, u32)>, Defect> {
+        if number >= self.pages {
+            return Ok(None);
+        }
+        let chunk = number >> CHUNK_SHIFT;
+        let mut bits = [0u8; CHUNK];
+        source.read(self.bitmap.saturating_add(chunk.saturating_mul(CHUNK as u64)), &mut bits)?;
+        let inside = number & (1u64 << CHUNK_SHIFT).wrapping_sub(1);
+        if !is_set(&bits, inside) {
+            return Ok(None);
+        }
+        let (whole, rest) = bits.split_at_checked((inside / 8) as usize).unwrap_or_default();
+        let in_byte = rest.first().map_or(0, |byte| byte & (1u8 << (inside % 8)).wrapping_sub(1));
+        let before = whole.iter().chain([&in_byte]).map(|byte| u64::from(byte.count_ones())).sum();
+        let chunk = usize::try_from(chunk).unwrap_or(usize::MAX);
+        let index = self.before.get(chunk).copied().unwrap_or(0).saturating_add(before);
+        let mut entry = [0u8; DESCRIPTOR];
+        let at = self.descriptors.saturating_add(index.saturating_mul(DESCRIPTOR as u64));
+        source.read(at, &mut entry)?;
+        let size = u32_at(&entry, 8).unwrap_or(0);
+        let (offset, flags) = (u64_at(&entry, 0).unwrap_or(0), u32_at(&entry, 12).unwrap_or(0));
+        // The place is 0 where the writer did not come to the page.
+        if offset == 0 {
+            return Ok(None);
+        }
+        if size == 0 || u64::from(size) > self.page {
+            return Err(Defect::Header("the size of a page"));
+        }
+        Ok(Some((offset, size as usize, flags)))
+    }
+}
