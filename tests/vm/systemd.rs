@@ -259,6 +259,7 @@ fn under_systemd_a_kexec_starts_what_is_installed_by_then() {
 }
 
 #[test]
+#[ignore = "long"]
 fn under_systemd_trouble_ends_in_an_ordinary_reboot() {
     let (vmlinuz, initrd) = Kernel::Debian.names();
     let cut = format!("cp /boot/{vmlinuz} /boot/kept\ntruncate -s 1000000 /boot/{vmlinuz}\nsystemctl kexec");
