@@ -57,6 +57,9 @@ pub enum Failure {
         why: dump::Defect,
     },
     #[cfg(feature = "vmcore")]
+    /// There is no /proc/vmcore, and no other dump was named.
+    NoVmcore,
+    #[cfg(feature = "vmcore")]
     /// A dump cannot be written.
     Save {
         /// The new file.

@@ -5,6 +5,7 @@ use super::words::Words;
 use crate::base::bytes::parts;
 use crate::dump::pages::Keep;
 use crate::failure::Result;
+use crate::host::dump::VMCORE;
 use argh::ArgsInfo;
 use std::ffi::{OsStr, OsString};
 
@@ -61,7 +62,7 @@ pub fn command(words: &Words) -> Result<Command> {
         },
         _ => return Err(words.misused("unable to read a dump: give dmesg, save or info first")),
     };
-    let file = operands.next().unwrap_or(OsStr::new("/proc/vmcore")).into();
+    let file = operands.next().unwrap_or(OsStr::new(VMCORE)).into();
     match operands.next() {
         None => Ok(Command::Dump { action, file }),
         Some(_) => Err(words.misused("unable to read several dumps: name one")),
@@ -82,4 +83,53 @@ fn keep(words: &Words) -> Result<Keep> {
         }
     }
     Ok(keep)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli;
+
+    fn parse(words: &str) -> core::result::Result<String, String> {
+        let argv: Vec<OsString> = words.split(' ').map(OsString::from).collect();
+        match cli::parse(&argv).1 {
+            Ok(Command::Dump { action, file }) => Ok(format!("{action:?} {}", file.display())),
+            Ok(other) => panic!("{words}: {other:?}"),
+            Err(failure) => Err(failure.to_string()),
+        }
+    }
+
+    #[test]
+    fn words_are_an_action_and_files() {
+        let table = [
+            ("dmesg", "Log /proc/vmcore"),
+            ("info /a", "Describe /a"),
+            (
+                "save /new",
+                "Save { to: \"/new\", keep: Keep { cache: false, user: false, free: false } } /proc/vmcore",
+            ),
+            (
+                "save --keep=user,free /new /a",
+                "Save { to: \"/new\", keep: Keep { cache: false, user: true, free: true } } /a",
+            ),
+            (
+                "save /new --keep all",
+                "Save { to: \"/new\", keep: Keep { cache: true, user: true, free: true } } /proc/vmcore",
+            ),
+        ];
+        for (words, wanted) in table {
+            assert_eq!(parse(&format!("rc-kexec vmcore {words}")).as_deref(), Ok(wanted), "{words}");
+        }
+        let table = [
+            ("", "unable to read a dump: give dmesg, save or info first"),
+            (" /proc/vmcore", "unable to read a dump: give dmesg, save or info first"),
+            (" save", "unable to save a dump: name the new file"),
+            (" dmesg /a /b", "unable to read several dumps: name one"),
+            (" save --keep=zero /new", "unable to use --keep: give cache, user, free, all or none"),
+        ];
+        for (words, wanted) in table {
+            let said = parse(&format!("rc-kexec vmcore{words}")).unwrap_err();
+            assert!(said.starts_with(wanted), "{words}: {said}");
+        }
+    }
 }

@@ -8,14 +8,21 @@ use nix::errno::Errno;
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 
+/// Where a crash kernel has the dump of the crashed one.
+pub const VMCORE: &str = "/proc/vmcore";
+
 /// /proc/vmcore, or a saved dump.
 pub struct DumpFile(OwnedFd);
 
 impl DumpFile {
-    /// Opens it. Fails with [`Failure::Unusable`].
+    /// Opens it. Fails with [`Failure::Unusable`] and, where there is no /proc/vmcore, with
+    /// [`Failure::NoVmcore`].
     pub fn open(path: &OsStr) -> Result<DumpFile> {
         let opened = file::open(path, libc::O_RDONLY | libc::O_CLOEXEC, 0);
-        let unusable = |errno: Errno| Failure::Unusable { path: path.to_os_string(), why: errno.into() };
+        let unusable = |errno: Errno| match errno {
+            Errno::ENOENT if path == VMCORE => Failure::NoVmcore,
+            _ => Failure::Unusable { path: path.to_os_string(), why: errno.into() },
+        };
         Ok(DumpFile(opened.map_err(unusable)?))
     }
 }

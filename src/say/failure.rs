@@ -25,6 +25,10 @@ impl Display for Failure {
             #[cfg(feature = "vmcore")]
             Failure::Dump { path, why } => write!(f, "unable to read the dump {}: {why}", path.shown()),
             #[cfg(feature = "vmcore")]
+            Failure::NoVmcore => f.write_str(
+                "unable to read /proc/vmcore: this is not a crash kernel, started by a panic\n  name a saved dump",
+            ),
+            #[cfg(feature = "vmcore")]
             Failure::Save { path, errno: Errno::EEXIST } => {
                 write!(f, "unable to save the dump as {0}: {0} exists\n  name another file", path.shown())
             }
