@@ -86,7 +86,8 @@ pub struct Dump<'s> {
     pub notes: Vec<u8>,
     memory: Memory,
     source: &'s dyn Source,
-    tables: Option<page_table::Tables>,
+    /// Where the page tables are, or what VMCOREINFO does not tell of them.
+    tables: Result<page_table::Tables, Defect>,
 }
 
 impl<'s> Dump<'s> {
@@ -101,7 +102,7 @@ impl<'s> Dump<'s> {
             let (machine, memory, info, notes) = elf::open(source)?;
             (machine, Memory::Elf(memory), info, notes)
         };
-        let tables = page_table::Tables::new(machine, &info).ok();
+        let tables = page_table::Tables::new(machine, &info);
         Ok(Dump { machine, info, notes, memory, source, tables })
     }
 
@@ -152,11 +153,7 @@ impl<'s> Dump<'s> {
 
     /// Reads the crashed kernel's virtual memory.
     pub fn read(&self, address: u64, bytes: &mut [u8]) -> Result<(), Defect> {
-        let tables = match self.tables {
-            Some(tables) => tables,
-            // Says what is missing.
-            None => page_table::Tables::new(self.machine, &self.info)?,
-        };
+        let tables = self.tables?;
         let mut done = 0;
         while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
             let at = address.saturating_add(done as u64);
