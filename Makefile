@@ -176,7 +176,14 @@ demo: all
 	RC_KEXEC=$(binary) $(CARGO) bench --locked --quiet --target $(TARGET) --bench demo
 
 ## test: run check, lint, reproducible, fuzz-briefly and vm-test
-test: check lint reproducible fuzz-briefly vm-test
+# What each target needs is installed first, as two installations cannot run at the same time.
+test:
+	@sh tests/toolchain.sh $(TARGET) source check package fuzz lint
+	@sh tests/vm/setup.sh install
+	sh tests/together.sh $(MAKE) $(out)/log check vm-parts
+	sh tests/together.sh $(MAKE) $(out)/log lint reproducible
+	$(MAKE) --no-print-directory fuzz-briefly
+	$(MAKE) --no-print-directory vm-test
 
 ## check: run the unit tests, and test the program from outside: no root, no QEMU, no network
 check: all tiny sizes

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the virtual machines need, when it is missing and this is root;
-# else prints the one line to run. Then fetches and builds their parts (parts.sh).
+# else prints the one line to run. Then fetches and builds their parts (parts.sh), but not
+# with the word install.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 
@@ -42,4 +43,4 @@ if [ -n "$missing" ]; then
     fi
     rm -f "$log"
 fi
-exec sh "$here/parts.sh" "$@"
+[ "${1:-}" = install ] || exec sh "$here/parts.sh" "$@"
