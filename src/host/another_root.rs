@@ -3,9 +3,9 @@
 
 use super::files::read_or_empty;
 use super::kernel::lists;
+use super::mounts;
 use super::sys::file;
-use crate::base::bytes::parts;
-use crate::base::text::{parse_decimal, parse_octal};
+use crate::base::text::parse_octal;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -68,12 +68,8 @@ fn top(dir: &OsStr) -> Option<OsString> {
 /// The mount point of a file system on a device, by the number of its mount
 /// (proc_pid_mountinfo(5)).
 fn mount_point(mounts: &[u8], number: u64) -> Option<OsString> {
-    let mut lines = parts(mounts, b'\n').map(|line| parts(line, b' '));
-    let mut fields =
-        lines.find_map(|mut fields| (parse_decimal(fields.next()?)? == number).then_some(fields))?;
-    let point = fields.nth(3)?;
-    fields.find(|&field| field == b"-")?;
-    fields.nth(1)?.starts_with(b"/dev/").then(|| unescaped(point))
+    let mount = mounts::by_number(mounts, number)?;
+    mount.source.starts_with(b"/dev/").then(|| unescaped(mount.point))
 }
 
 /// A field of mountinfo as it is: spaces and the like are there as `\040`.

@@ -12,6 +12,7 @@ pub mod kernel;
 pub mod machine;
 pub mod medium;
 pub mod memory;
+pub mod mounts;
 pub mod openrc;
 pub mod refusal;
 pub mod stdio;

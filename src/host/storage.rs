@@ -1,9 +1,10 @@
 //! Where a file is stored: what /proc and /sys say about the devices below it.
 
 use super::files::{exists, names, read_or_empty};
+use super::mounts;
 use super::sys::file::{self, Metadata};
 use crate::base::bytes::parts;
-use crate::base::text::{Shown, parse_decimal};
+use crate::base::text::Shown;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
@@ -11,31 +12,21 @@ use std::os::unix::ffi::OsStrExt;
 /// /sys do not prove it: a key in the file may be readable on the disk.
 pub fn is_on_encrypted(file: &Metadata) -> bool {
     let mounts = read_or_empty("/proc/self/mountinfo");
-    let Some((kind, source, options)) = mount(&mounts, file.mount) else { return false };
-    match core::str::from_utf8(kind).unwrap_or_default() {
+    let Some(mount) = mounts::by_number(&mounts, file.mount) else { return false };
+    match core::str::from_utf8(mount.kind).unwrap_or_default() {
         // A file system on several devices has a device number of its own. It is mounted with the
         // name of one of its devices.
-        "btrfs" => file::metadata(OsStr::from_bytes(source))
+        "btrfs" => file::metadata(OsStr::from_bytes(mount.source))
             .is_ok_and(|source| btrfs_is_encrypted("/sys", source.is_device)),
         // These are on one device, apart from a journal or a device for data.
         "ext4" | "ext3" | "ext2" | "xfs" => {
             let elsewhere = |option: &[u8]| option == b"data=journal" || option.starts_with(b"rtdev=");
             let (major, minor) = file.on_device;
-            !parts(options, b',').any(elsewhere)
+            !parts(mount.options, b',').any(elsewhere)
                 && is_encrypted(&format!("/sys/dev/block/{major}:{minor}"), 0)
         }
         _ => false,
     }
-}
-
-/// The mount with this number (proc_pid_mountinfo(5)): the fields after the hyphen, which are its
-/// type, its source, and its file system's options.
-fn mount(mounts: &[u8], number: u64) -> Option<(&[u8], &[u8], &[u8])> {
-    let mut lines = parts(mounts, b'\n').map(|line| parts(line, b' '));
-    let mut fields =
-        lines.find_map(|mut fields| (parse_decimal(fields.next()?)? == number).then_some(fields))?;
-    fields.find(|&field| field == b"-")?;
-    Some((fields.next()?, fields.next()?, fields.next()?))
 }
 
 /// Whether all devices of the btrfs on this device are encrypted (/sys/fs/btrfs/UUID/devices).
@@ -138,19 +129,5 @@ mod tests {
             assert!(!btrfs_is_encrypted(sys, (253, 9)), "{uuid}");
         }
         std::fs::remove_dir_all(sys).unwrap();
-    }
-
-    #[test]
-    fn a_mount_by_its_number() {
-        let mounts = b"22 1 0:21 / / rw,relatime shared:1 - btrfs /dev/mapper/root rw,subvol=/\n\
-            231 22 0:5 / /dev rw - devtmpfs dev rw\n";
-        let root = (&b"btrfs"[..], &b"/dev/mapper/root"[..], &b"rw,subvol=/"[..]);
-        assert_eq!(mount(mounts, 22), Some(root));
-        assert_eq!(mount(mounts, 231), Some((&b"devtmpfs"[..], &b"dev"[..], &b"rw"[..])));
-        for number in [2, 23, 0] {
-            assert_eq!(mount(mounts, number), None, "{number}");
-        }
-        assert_eq!(mount(b"22 1 0:21 / / rw", 22), None);
-        assert_eq!(mount(b"22 1 0:21 / / rw - btrfs x", 22), None);
     }
 }
