@@ -45,7 +45,7 @@ mkinitcpio_hook = $(DESTDIR)/usr/lib/initcpio/install/rc-kexec
 initramfs_tools_hook = $(DESTDIR)/usr/share/initramfs-tools/hooks/rc-kexec
 # install_with_prefix FILE,AS,MODE: with PREFIX in the paths that the file names.
 install_with_prefix = install -d "$(dir $(2))" && \
-	sed 's|/usr/sbin/|$(PREFIX)/sbin/|g' "$(1)" >"$(2)" && chmod $(3) "$(2)"
+	sed -e 's|/usr/sbin/|$(PREFIX)/sbin/|g' -e 's|/usr/lib/rc-kexec/|$(PREFIX)/lib/rc-kexec/|' "$(1)" >"$(2)" && chmod $(3) "$(2)"
 # install_hook GENERATOR,FILE,AS,MODE: if INITRAMFS names the generator.
 install_hook = @$(if $(filter $(1),$(asked_for)),$(call install_with_prefix,initramfs-hook/$(2),$(3),$(4)),:)
 
@@ -117,26 +117,29 @@ install:
 	for name in kexec-load kexec-exec $(if $(filter yes,$(KEXEC_LINK)),kexec); do ln -sf rc-kexec "$(bash)/$$name"; done
 	install -m 644 completion/_rc-kexec "$(zsh)"
 ifeq ($(SYSTEMD),yes)
-	install -d "$(lib)/systemd/system" "$(lib)/rc-kexec"
+	install -d "$(lib)/rc-kexec"
 	install -m 755 contrib/systemd/kexec-load-flavour "$(lib)/rc-kexec/"
-	sed 's|=/usr/lib/|=$(PREFIX)/lib/|' contrib/systemd/kexec-load@.service >"$(lib)/systemd/system/kexec-load@.service"
-	chmod 644 "$(lib)/systemd/system/kexec-load@.service"
+	$(call install_with_prefix,contrib/systemd/kexec-load@.service,$(lib)/systemd/system/kexec-load@.service,644)
+	$(call install_with_prefix,contrib/systemd/kdump.service,$(lib)/systemd/system/kdump.service,644)
 else
 	install -d "$(etc)/init.d" "$(etc)/conf.d"
 	@# Alpine's wiki has services with these names.
-	@for name in kexec-load kexec-exec; do \
-		! [ -e "$(etc)/init.d/$$name" ] || grep -q 'rc-kexec going-down' "$(etc)/init.d/$$name" || \
+	@for name in kexec-load kexec-exec kdump; do \
+		! [ -e "$(etc)/init.d/$$name" ] || grep -q -e 'rc-kexec going-down' -e /rc-kexec/kdump "$(etc)/init.d/$$name" || \
 			echo "make install: $(etc)/init.d/$$name was another program's service; this one replaces it" >&2; \
 	done
 	install -m 755 openrc/kexec-load.initd "$(etc)/init.d/kexec-load"
 	install -m 755 openrc/kexec-exec.initd "$(etc)/init.d/kexec-exec"
+	$(call install_with_prefix,openrc/kdump.initd,$(etc)/init.d/kdump,755)
 	@# Settings that somebody changed stay.
-	[ -e "$(etc)/conf.d/kexec-load" ] || install -m 644 openrc/kexec-load.confd "$(etc)/conf.d/kexec-load"
+	@for name in kexec-load kdump; do \
+		[ -e "$(etc)/conf.d/$$name" ] || install -m 644 openrc/$$name.confd "$(etc)/conf.d/$$name"; \
+	done
 endif
-ifneq ($(asked_for),)
+	$(call install_with_prefix,openrc/kdump,$(lib)/rc-kexec/kdump,755)
+	@# An initramfs runs it with rckexec.dev= and its like, and after a crash.
 	install -m 755 initramfs-hook/rc-kexec-init "$(sbin)/rc-kexec-init"
 	$(call install_with_prefix,man/rc-kexec-init.8,$(man)/rc-kexec-init.8,644)
-endif
 	$(call install_hook,mkinitfs,mkinitfs.files,$(features)/rc-kexec.files,644)
 	$(call install_hook,mkinitfs,mkinitfs.modules,$(features)/rc-kexec.modules,644)
 	$(call install_hook,dracut,dracut.sh,$(dracut_module)/module-setup.sh,755)
@@ -146,16 +149,19 @@ endif
 ## uninstall: remove what install put there, except settings that were changed
 uninstall:
 	rm -f "$(sbin)/rc-kexec" "$(sbin)/kexec-load" "$(sbin)/kexec-exec"
-	rm -f "$(etc)/init.d/kexec-load" "$(etc)/init.d/kexec-exec"
+	rm -f "$(etc)/init.d/kexec-load" "$(etc)/init.d/kexec-exec" "$(etc)/init.d/kdump"
 	rm -f "$(sbin)/rc-kexec-init" "$(features)/rc-kexec.files" "$(features)/rc-kexec.modules"
 	rm -f "$(dracut_module)/module-setup.sh" "$(mkinitcpio_hook)" "$(initramfs_tools_hook)"
 	@[ ! -d "$(dracut_module)" ] || rmdir "$(dracut_module)"
 	rm -f "$(man)/rc-kexec.8" "$(man)/kexec-load.8" "$(man)/kexec-exec.8" "$(man)/rc-kexec-init.8"
 	rm -f "$(bash)/rc-kexec" "$(bash)/kexec-load" "$(bash)/kexec-exec" "$(zsh)/_rc-kexec"
 	[ "$$(readlink "$(bash)/kexec")" != rc-kexec ] || rm -f "$(bash)/kexec"
-	rm -f "$(lib)/systemd/system/kexec-load@.service" "$(lib)/rc-kexec/kexec-load-flavour"
+	rm -f "$(lib)/systemd/system/kexec-load@.service" "$(lib)/systemd/system/kdump.service"
+	rm -f "$(lib)/rc-kexec/kexec-load-flavour" "$(lib)/rc-kexec/kdump"
 	@rmdir "$(lib)/rc-kexec" 2>/dev/null || :
-	@cmp -s openrc/kexec-load.confd "$(etc)/conf.d/kexec-load" && rm -f "$(etc)/conf.d/kexec-load" || :
+	@for name in kexec-load kdump; do \
+		! cmp -s openrc/$$name.confd "$(etc)/conf.d/$$name" || rm -f "$(etc)/conf.d/$$name"; \
+	done
 	[ ! -L "$(sbin)/kexec" ] || [ "$$(readlink "$(sbin)/kexec")" != rc-kexec ] || rm -f "$(sbin)/kexec"
 
 ## dist: make target/rc-kexec-VERSION.tar.gz from what is committed, and target/alpine for abuild
@@ -204,7 +210,7 @@ lint:
 	$(CARGO) test --locked --quiet --target $(TARGET) --doc
 	$(CARGO) test --locked --quiet --target $(TARGET) --test policy
 	sh tests/policy.sh $(out)
-	shellcheck tests/*.sh tests/vm/*.sh link/*.sh .ci/run openrc/*.initd \
+	shellcheck tests/*.sh tests/vm/*.sh link/*.sh .ci/run openrc/*.initd openrc/kdump \
 		initramfs-hook/rc-kexec-init initramfs-hook/dracut.sh initramfs-hook/mkinitcpio initramfs-hook/initramfs-tools \
 		contrib/systemd/kexec-load-flavour completion/rc-kexec.bash
 	shellcheck tests/alpine/*.sh alpine/dist.sh alpine/kernel-hook

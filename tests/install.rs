@@ -37,9 +37,9 @@ fn names(dir: &Path) -> Vec<String> {
 #[test]
 fn the_binary_and_its_links() {
     let dir = install("default", &[]);
-    assert_eq!(names(&dir.join("usr/sbin")), ["kexec-exec", "kexec-load", "rc-kexec"]);
-    assert_eq!(names(&dir.join("etc/init.d")), ["kexec-exec", "kexec-load"]);
-    assert_eq!(names(&dir.join("etc/conf.d")), ["kexec-load"]);
+    assert_eq!(names(&dir.join("usr/sbin")), ["kexec-exec", "kexec-load", "rc-kexec", "rc-kexec-init"]);
+    assert_eq!(names(&dir.join("etc/init.d")), ["kdump", "kexec-exec", "kexec-load"]);
+    assert_eq!(names(&dir.join("etc/conf.d")), ["kdump", "kexec-load"]);
     let help = Command::new(dir.join("usr/sbin/kexec-load")).arg("--help").output().unwrap();
     assert!(help.status.success(), "{help:?}");
     std::fs::remove_dir_all(dir).unwrap();
@@ -49,8 +49,16 @@ fn the_binary_and_its_links() {
 fn kexec_only_when_asked_for_and_another_prefix() {
     let dir = install("link", &["KEXEC_LINK=yes", "PREFIX=/opt/x"]);
     let sbin = dir.join("opt/x/sbin");
-    assert_eq!(names(&sbin), ["kexec", "kexec-exec", "kexec-load", "rc-kexec"]);
+    assert_eq!(names(&sbin), ["kexec", "kexec-exec", "kexec-load", "rc-kexec", "rc-kexec-init"]);
     assert_eq!(std::fs::read_link(sbin.join("kexec")).unwrap(), Path::new("rc-kexec"));
+    // What the service kdump runs, and adds to an initramfs, is there.
+    for path in ["etc/init.d/kdump", "opt/x/lib/rc-kexec/kdump"] {
+        let text = std::fs::read_to_string(dir.join(path)).unwrap();
+        assert!(!text.contains("/usr/"), "{path}: {text}");
+        for word in text.split([' ', '\n', '"', ':', '=']).filter(|word| word.starts_with("/opt/x/")) {
+            assert!(dir.join(&word[1..]).exists(), "{path}: {word}");
+        }
+    }
     std::fs::remove_dir_all(dir).unwrap();
 }
 
@@ -109,14 +117,15 @@ fn manual_pages_and_completions() {
         assert_eq!(tree(dir), [""; 0], "{more:?}");
     };
     let (bash, zsh) = ("bash-completion/completions", "zsh/site-functions/_rc-kexec");
-    let pages = ["man/man8/kexec-exec.8", "man/man8/kexec-load.8", "man/man8/rc-kexec.8"];
+    let pages =
+        ["man/man8/kexec-exec.8", "man/man8/kexec-load.8", "man/man8/rc-kexec-init.8", "man/man8/rc-kexec.8"];
     let [exec, load, kexec, rc] =
         ["kexec-exec", "kexec-load", "kexec", "rc-kexec"].map(|name| format!("{bash}/{name}"));
     let dir = std::env::temp_dir().join(format!("rc-kexec-install-share-{}", std::process::id()));
     share(&dir, &[], &[&[&exec[..], &load, &rc], &pages[..], &[zsh]].concat());
     share(&dir, &["KEXEC_LINK=yes"], &[&[&kexec[..], &exec, &load, &rc], &pages[..], &[zsh]].concat());
-    // The page of rc-kexec-init comes with it, and names it where PREFIX puts it.
-    make("install", &dir, &["INITRAMFS=mkinitfs", "PREFIX=/opt/x"]);
+    // The page of rc-kexec-init names it where PREFIX puts it.
+    make("install", &dir, &["PREFIX=/opt/x"]);
     let page = std::fs::read_to_string(dir.join("opt/x/share/man/man8/rc-kexec-init.8")).unwrap();
     assert!(page.contains("rdinit=/opt/x/sbin/rc-kexec-init") && !page.contains("/usr/sbin"), "{page}");
     make("uninstall", &dir, &["PREFIX=/opt/x"]);
@@ -128,12 +137,15 @@ fn manual_pages_and_completions() {
 fn under_systemd_the_unit_is_in_the_place_of_the_services() {
     let dir = install("systemd", &["SYSTEMD=yes", "PREFIX=/opt/x"]);
     assert!(!dir.join("etc").exists());
-    assert_eq!(names(&dir.join("opt/x/lib/systemd/system")), ["kexec-load@.service"]);
-    let unit = std::fs::read_to_string(dir.join("opt/x/lib/systemd/system/kexec-load@.service")).unwrap();
-    for line in unit.lines().filter(|line| line.starts_with("ExecSt")) {
-        let program = line.split_once('=').unwrap().1.split_once(' ').unwrap().0;
-        assert_eq!(program, "/opt/x/lib/rc-kexec/kexec-load-flavour");
-        assert!(dir.join(&program[1..]).exists(), "{line}");
+    let units = dir.join("opt/x/lib/systemd/system");
+    assert_eq!(names(&units), ["kdump.service", "kexec-load@.service"]);
+    for (unit, wanted) in [("kdump.service", "kdump"), ("kexec-load@.service", "kexec-load-flavour")] {
+        let unit = std::fs::read_to_string(units.join(unit)).unwrap();
+        for line in unit.lines().filter(|line| line.starts_with("Exec")) {
+            let program = line.split_once('=').unwrap().1.split_once(' ').unwrap().0.trim_start_matches('-');
+            assert_eq!(program, format!("/opt/x/lib/rc-kexec/{wanted}"));
+            assert!(dir.join(&program[1..]).exists(), "{line}");
+        }
     }
     make("uninstall", &dir, &["PREFIX=/opt/x"]);
     assert_eq!(tree(&dir), [""; 0]);
@@ -182,8 +194,7 @@ fn the_hooks_of_those_generators_that_are_named() {
         let more = format!("INITRAMFS={named}");
         let dir = install("hooks", &[&more]);
         let added: Vec<String> = tree(&dir).into_iter().filter(|path| !without.contains(path)).collect();
-        let with_it = ["usr/sbin/rc-kexec-init", "usr/share/man/man8/rc-kexec-init.8"];
-        let mut wanted = [wanted, &with_it].concat();
+        let mut wanted = wanted.to_vec();
         wanted.sort_unstable();
         assert_eq!(added, wanted, "{named}");
         // `make uninstall` removes all hooks, without INITRAMFS.

@@ -282,7 +282,9 @@ fn zsh_offers_every_option_and_no_other() {
 fn boot_options<'t>(lines: impl Iterator<Item = &'t str>) -> BTreeSet<String> {
     let after = lines.flat_map(|line| line.split("rckexec.").skip(1));
     let name = after.filter_map(|rest| rest.split_once('=').map(|(name, _)| name));
-    name.filter(|name| name.bytes().all(|byte| byte.is_ascii_lowercase())).map(str::to_string).collect()
+    name.filter(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'))
+        .map(str::to_string)
+        .collect()
 }
 
 #[test]

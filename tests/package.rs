@@ -16,9 +16,11 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What each package is and holds, in full.
 const PACKAGES: &str = "\
 rc-kexec: x86_64 aarch64 x86
+  usr/lib/rc-kexec/kdump 755
   usr/sbin/kexec-exec -> rc-kexec
   usr/sbin/kexec-load -> rc-kexec
   usr/sbin/rc-kexec 755
+  usr/sbin/rc-kexec-init 755
 rc-kexec-doc: noarch
   install_if: docs rc-kexec=VERSION-r0
   usr/share/doc/rc-kexec/CHANGELOG.md 644
@@ -41,7 +43,9 @@ rc-kexec-doc: noarch
   usr/share/man/man8/rc-kexec.8.gz 644
 rc-kexec-openrc: noarch
   install_if: openrc rc-kexec=VERSION-r0
+  etc/conf.d/kdump 644
   etc/conf.d/kexec-load 644
+  etc/init.d/kdump 755
   etc/init.d/kexec-exec 755
   etc/init.d/kexec-load 755
 rc-kexec-mkinitfs: noarch
@@ -49,7 +53,6 @@ rc-kexec-mkinitfs: noarch
   install_if: rc-kexec=VERSION-r0 mkinitfs
   etc/mkinitfs/features.d/rc-kexec.files 644
   etc/mkinitfs/features.d/rc-kexec.modules 644
-  usr/sbin/rc-kexec-init 755
 rc-kexec-kexec: noarch
   depends: rc-kexec=VERSION-r0 !kexec-tools
   usr/sbin/kexec -> rc-kexec
@@ -321,8 +324,9 @@ impl Machine {
         machine.abuild.program(
             "kexec-load",
             &format!(
-                "#!/bin/sh\ncase $1 in\n--status) [ -e {loaded} ] ;;\n--unload) echo unloaded >>{log}; rm {loaded} ;;\n\
+                "#!/bin/sh\ncase $1 in\n--crash) [ $2 = --status ] && [ -e {crash} ] ;;\n--status) [ -e {loaded} ] ;;\n--unload) echo unloaded >>{log}; rm {loaded} ;;\n\
                  --boot) [ \"$2 $3 $4 $5\" = \"{boot} --flavour virt --dry-run\" ] || exit 9; [ ! -e {refused} ] || {{ echo refused >&2; exit 1; }} ;;\n*) exit 9 ;;\nesac\n",
+                crash = file("crash-loaded"),
                 loaded = file("loaded"),
                 boot = file("boot"),
                 refused = file("refused"),
@@ -333,8 +337,10 @@ impl Machine {
         machine.abuild.program(
             "rc-service",
             &format!(
-                "#!/bin/sh\n[ \"$1\" = kexec-load ] || exit 9\ncase $2 in\nstatus) [ -e {started} ] || exit 3 ;;\n\
+                "#!/bin/sh\ncase \"$1 $2\" in\n'kdump status') exit 0 ;;\n'kdump reload') echo kdump reloaded >>{log}; exit $(cat {crash}) ;;\nesac\n\
+                 [ \"$1\" = kexec-load ] || exit 9\ncase $2 in\nstatus) [ -e {started} ] || exit 3 ;;\n\
                  reload) echo reloaded >>{log}; [ ! -e {fails} ] ;;\n*) exit 9 ;;\nesac\n",
+                crash = file("crash-loaded"),
                 started = file("started"),
                 fails = file("fails"),
                 log = file("log")
@@ -383,6 +389,18 @@ fn the_hook_loads_again_what_the_service_had_loaded() {
     machine.hook("reloaded", "");
     machine.write("fails", "");
     machine.hook("reloaded", "rc-service kexec-load reload failed");
+}
+
+/// Whether it loads or not, the one for a reboot is looked after.
+#[test]
+fn the_hook_loads_the_kernel_for_a_crash_again() {
+    let machine = Machine::new("hook-crash");
+    machine.write("crash-loaded", "0");
+    machine.hook("kdump reloaded\nreloaded", "");
+    machine.remove("loaded");
+    machine.hook("kdump reloaded", "");
+    machine.write("crash-loaded", "1");
+    machine.hook("kdump reloaded", "the kernel for a crash stays the old one until the next boot");
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! The boot options of rc-kexec-init: which kernel it starts, from where, and with which
-//! command line. rc-kexec-init(8) describes them.
+//! command line; and after a crash, where the dump goes. rc-kexec-init(8) describes them.
 
 use crate::base::bytes::parts;
 use crate::base::cmdline::{self, Marks, unquoted};
-use crate::base::text::parse_decimal;
 
 /// What a command line asks rc-kexec-init for. An option that is not there is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +21,12 @@ pub struct BootOptions<'l> {
     pub dir: &'l [u8],
     /// The initrds, or `none`.
     pub initrds: Vec<&'l [u8]>,
+    /// Where the dump of a crashed kernel goes, the first choice first: `DEVICE:/DIR`, or `log`.
+    pub dumps: Vec<&'l [u8]>,
+    /// How many seconds the saving of a dump may take.
+    pub dump_limit: u32,
+    /// The pages that the dump keeps, as `rc-kexec vmcore save --keep` has them.
+    pub dump_keep: &'l [u8],
     /// What the next kernel's command line gets in addition.
     pub append: Vec<u8>,
     /// The next kernel's command line.
@@ -35,17 +40,15 @@ pub enum Problem<'l> {
     NoValue(&'l [u8]),
     /// `rckexec.dev=` with this value.
     NoDevice(&'l [u8]),
-    /// `rckexec.wait=` with this value.
+    /// This option, with its value, wants a number.
     NoNumber(&'l [u8]),
     /// `rckexec.append=` has several words between quotes, and this one is an order to init. The ordinary
     /// /init reads it, too, and splits at blanks.
     ForInit(&'l [u8]),
     /// There is no such option.
     Unknown(&'l [u8]),
-    /// No option names a kernel.
-    NoKernel,
-    /// Two options do.
-    TwoKernels,
+    /// No option names a kernel, or two options do.
+    NotOneKernel,
 }
 
 /// Reads the options before `--`, where the kernel stops reading, and makes the next
@@ -72,12 +75,9 @@ pub fn parse(line: &[u8]) -> Result<BootOptions<'_>, Vec<Problem<'_>>> {
     // The words after it are init's.
     end.into_iter().chain(words).for_each(|word| next.add(word));
     options.line = next.line;
-    if options.asked && problems.is_empty() {
-        match (options.kernel.is_empty(), options.dir.is_empty()) {
-            (true, true) => problems.push(Problem::NoKernel),
-            (false, false) => problems.push(Problem::TwoKernels),
-            _ => {}
-        }
+    let names_one = options.kernel.is_empty() != options.dir.is_empty();
+    if options.asked && options.dumps.is_empty() && !names_one && problems.is_empty() {
+        problems.push(Problem::NotOneKernel);
     }
     if problems.is_empty() { Ok(options) } else { Err(problems) }
 }
@@ -96,6 +96,9 @@ impl Default for BootOptions<'_> {
             kernel: none,
             dir: none,
             initrds: Vec::new(),
+            dumps: Vec::new(),
+            dump_limit: 900,
+            dump_keep: b"none",
             append: Vec::new(),
             line: Vec::new(),
         }
@@ -115,11 +118,11 @@ impl<'l> BootOptions<'l> {
         match name.strip_prefix(PREFIX).unwrap_or_default() {
             b"dev" if is_device(value) => self.dev = value,
             b"dev" => return Err(Problem::NoDevice(value)),
-            b"wait" if value.iter().all(u8::is_ascii_digit) => {
-                let seconds = parse_decimal(value).and_then(|seconds| u32::try_from(seconds).ok());
-                self.wait = seconds.unwrap_or(u32::MAX);
-            }
-            b"wait" => return Err(Problem::NoNumber(value)),
+            b"wait" => self.wait = seconds(value).ok_or(Problem::NoNumber(option))?,
+            b"dump-limit" => self.dump_limit = seconds(value).ok_or(Problem::NoNumber(option))?,
+            b"dump-keep" => self.dump_keep = value,
+            // A place that is none is passed over when the dump is saved: another one may be good.
+            b"dump" => self.dumps.push(value),
             b"fstype" => self.fstype = value,
             b"kernel" => self.kernel = value,
             b"dir" => self.dir = value,
@@ -136,6 +139,14 @@ impl<'l> BootOptions<'l> {
         }
         Ok(())
     }
+}
+
+/// A number of seconds. One that is too large is the largest.
+fn seconds(value: &[u8]) -> Option<u32> {
+    value.iter().try_fold(0u32, |seconds, &byte| {
+        let digit = char::from(byte).to_digit(10)?;
+        Some(seconds.saturating_mul(10).saturating_add(digit))
+    })
 }
 
 /// A path in /dev, or a tag for findfs(8) with something after it; `PARTUUID=` ends in
@@ -200,7 +211,12 @@ mod tests {
         let options = parse(line.as_bytes()).unwrap_or_else(|problems| panic!("{line}: {problems:?}"));
         let wait = options.wait.to_string();
         let initrds = options.initrds.join(&b',');
-        let table: [(&str, &[u8]); 8] = [
+        let dumps = options.dumps.join(&b' ');
+        let dump_rules = match (options.dump_limit, options.dump_keep) {
+            (900, b"none") => String::new(),
+            (limit, keep) => format!("{limit},{}", keep.shown()),
+        };
+        let table: [(&str, &[u8]); 10] = [
             ("asked", if options.asked { b"yes" } else { b"" }),
             ("dev", options.dev),
             ("wait", wait.as_bytes()),
@@ -209,6 +225,8 @@ mod tests {
             ("dir", options.dir),
             ("initrds", &initrds),
             ("append", &options.append),
+            ("dumps", &dumps),
+            ("dump-rules", dump_rules.as_bytes()),
         ];
         let given = table.into_iter().filter(|(_, value)| !value.is_empty());
         let given: Vec<String> = given.map(|(name, value)| format!("{name}={}", value.shown())).collect();
@@ -290,6 +308,17 @@ mod tests {
                 "asked=yes wait=30 dir=/ append=b\"c rckexec.dir=/x d\"",
                 "a\"\" b\"c rckexec.dir=/x d\"",
             ),
+            // A dump needs no kernel.
+            (
+                "rckexec.dump=UUID=1-2:/var/crash a rckexec.dump=log",
+                "asked=yes wait=30 dumps=UUID=1-2:/var/crash log",
+                "a",
+            ),
+            (
+                "\"rckexec.dump=/dev/disk/by-path/pci-0000:00:1f.2:/a b\" rckexec.dump-limit=60 rckexec.dump-keep=user,free",
+                "asked=yes wait=30 dumps=/dev/disk/by-path/pci-0000:00:1f.2:/a b dump-rules=60,user,free",
+                "",
+            ),
         ];
         for (line, options, next) in table {
             assert_eq!(read(line), (options.to_string(), next.to_string()), "{line}");
@@ -306,12 +335,23 @@ mod tests {
             ("rckexec.dir=/ rckexec.kernal=/x", "unable to use rckexec.kernal: it is none of dev, wait,"),
             ("rckexec.dir=/ rckexec.wait=soon", "unable to use rckexec.wait=soon: it is a number of seconds"),
             (
+                "rckexec.dump=log rckexec.dump-limit=1m",
+                "unable to use rckexec.dump-limit=1m: it is a number of seconds",
+            ),
+            (
+                "rckexec.dump-limit=9",
+                "unable to choose a kernel: give rckexec.kernel= or rckexec.dir=, one of",
+            ),
+            (
                 "rckexec.dir=/ rckexec.append=\"x init=/bin/sh y\"",
                 "unable to use init=/bin/sh between the quotes of rckexec.append=",
             ),
             ("\"rckexec.append=x single\" rckexec.dir=/", "unable to use single between the quotes"),
             ("rckexec.dir=/ rckexec.wait=-1", "unable to use rckexec.wait=-1: it is a number of seconds"),
-            ("rckexec.dir=/ rckexec.wait=\" 1\"", "unable to use rckexec.wait= 1: it is a number of seconds"),
+            (
+                "rckexec.dir=/ rckexec.wait=\" 1\"",
+                "unable to use rckexec.wait=\" 1\": it is a number of seconds",
+            ),
             (
                 "rckexec.dir=/ rckexec.dev=sda1",
                 "unable to use rckexec.dev=sda1: it is LABEL=, UUID=, PARTUUID= or",
@@ -319,11 +359,11 @@ mod tests {
             ("rckexec.dir=/ rckexec.dev=LABEL=", "unable to use rckexec.dev=LABEL=: it is LABEL=,"),
             (
                 "rckexec.dev=LABEL=x",
-                "unable to choose a kernel: neither rckexec.kernel= nor rckexec.dir= is there",
+                "unable to choose a kernel: give rckexec.kernel= or rckexec.dir=, one of them",
             ),
             (
                 "rckexec.dir=/ rckexec.kernel=/x",
-                "unable to choose a kernel: rckexec.kernel= and rckexec.dir= are both",
+                "unable to choose a kernel: give rckexec.kernel= or rckexec.dir=, one of them",
             ),
         ];
         for (line, wanted) in table {

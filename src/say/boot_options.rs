@@ -16,8 +16,8 @@ impl Display for Problem<'_> {
                     "unable to use rckexec.dev={value}: it is LABEL=, UUID=, PARTUUID= or a path in /dev"
                 )
             }
-            Problem::NoNumber(value) => {
-                write!(f, "unable to use rckexec.wait={}: it is a number of seconds", value.shown())
+            Problem::NoNumber(option) => {
+                write!(f, "unable to use {}: it is a number of seconds", option.shown())
             }
             Problem::ForInit(word) => write!(
                 f,
@@ -28,14 +28,11 @@ impl Display for Problem<'_> {
                 let name = name.shown();
                 write!(
                     f,
-                    "unable to use {name}: it is none of dev, wait, fstype, kernel, dir, initrd and append"
+                    "unable to use {name}: it is none of dev, wait, fstype, kernel, dir, initrd, append, dump, dump-limit and dump-keep"
                 )
             }
-            Problem::NoKernel => {
-                f.write_str("unable to choose a kernel: neither rckexec.kernel= nor rckexec.dir= is there")
-            }
-            Problem::TwoKernels => {
-                f.write_str("unable to choose a kernel: rckexec.kernel= and rckexec.dir= are both there")
+            Problem::NotOneKernel => {
+                f.write_str("unable to choose a kernel: give rckexec.kernel= or rckexec.dir=, one of them")
             }
         }
     }
@@ -45,7 +42,8 @@ impl Display for Problem<'_> {
 /// single quotes.
 pub fn assignments(options: &BootOptions) -> Vec<u8> {
     let (wait, initrds) = (options.wait.to_string(), options.initrds.join(&b','));
-    let table: [(&str, &[u8]); 8] = [
+    let (limit, dumps) = (options.dump_limit.to_string(), options.dumps.join(&b'\n'));
+    let table: [(&str, &[u8]); 11] = [
         ("asked", if options.asked { b"yes" } else { b"" }),
         ("dev", options.dev),
         ("wait", wait.as_bytes()),
@@ -53,6 +51,9 @@ pub fn assignments(options: &BootOptions) -> Vec<u8> {
         ("kernel", options.kernel),
         ("dir", options.dir),
         ("initrds", &initrds),
+        ("dumps", &dumps),
+        ("dump_limit", limit.as_bytes()),
+        ("dump_keep", options.dump_keep),
         ("line", &options.line),
     ];
     let mut text = Vec::new();
@@ -76,7 +77,7 @@ mod tests {
     #[test]
     fn assignments_are_quoted() {
         let options = parse(b"rckexec.dir=/it's rckexec.initrd=a,b rckexec.wait=07 $x '").unwrap();
-        let wanted = "asked='yes'\ndev=''\nwait='7'\nfstype=''\nkernel=''\ndir='/it'\\''s'\ninitrds='a,b'\nline='$x '\\'''\n";
+        let wanted = "asked='yes'\ndev=''\nwait='7'\nfstype=''\nkernel=''\ndir='/it'\\''s'\ninitrds='a,b'\ndumps=''\ndump_limit='900'\ndump_keep='none'\nline='$x '\\'''\n";
         assert_eq!(String::from_utf8(assignments(&options)).unwrap(), wanted);
         let nothing = assignments(&BootOptions::default());
         assert!(nothing.starts_with(b"asked=''\ndev=''\nwait='30'\n"), "{nothing:?}");

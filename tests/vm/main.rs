@@ -26,6 +26,7 @@ mod i386;
 mod images;
 mod initrds;
 mod jump;
+mod kdump;
 mod layout;
 mod locked;
 mod machine;

@@ -46,6 +46,7 @@ pub struct Installed {
     kernel: Kernel,
     init: Init,
     appended: String,
+    memory: String,
     boots: Vec<(String, End)>,
     boot_files: Vec<(String, Vec<u8>)>,
     root_files: Vec<(String, Vec<u8>)>,
@@ -229,6 +230,7 @@ impl Installed {
             kernel,
             init,
             appended: String::new(),
+            memory: "512M".into(),
             boots: Vec::new(),
             boot_files: Vec::new(),
             root_files: Vec::new(),
@@ -257,6 +259,12 @@ impl Installed {
     /// A file in /boot.
     pub fn boot_file(mut self, name: &str, data: &[u8]) -> Installed {
         self.boot_files.push((name.to_string(), data.to_vec()));
+        self
+    }
+
+    /// With so much memory, instead of 512 MiB.
+    pub fn memory(mut self, memory: &str) -> Installed {
+        self.memory = memory.into();
         self
     }
 
@@ -289,7 +297,7 @@ impl Installed {
         let line =
             format!("console=ttyS0 panic=-1 quiet root=/dev/{root} kexec_load_disabled=0{}", self.appended);
         let mut qemu = qemu(self.kernel, &image, &line, ACCELERATOR);
-        qemu.args(["-m", "512M", "-smp", "1"]);
+        qemu.args(["-m", &self.memory, "-smp", "1"]);
         let mut disks = vec![file_system(&dir.join("root"), "64M"), file_system(&dir.join("boot"), "64M")];
         if let Some(encrypted) = &self.encrypted {
             // What is looked for afterwards would be found.
@@ -473,6 +481,7 @@ pub fn initramfs_with(init: &str) -> Cpio {
         .fold(Cpio::default(), |cpio, name| cpio.dir(name))
         .char_device("dev/console", (5, 1))
         .file("bin/busybox", 0o755, &part("busybox/usr/bin/busybox"))
+        .link("bin/sh", "busybox")
         .file("init", 0o755, init.as_bytes())
 }
 

@@ -13,6 +13,7 @@ pub fn readme(heading: &str) -> String {
 
 /// The lines for users that a document has under a heading, as they stand.
 pub fn commands(document: &str, heading: &str) -> String {
+    let document = format!("\n{document}");
     let section = document.split(&format!("\n{heading}\n")).nth(1).unwrap_or_else(|| panic!("no {heading}"));
     let lines = section.lines().skip_while(|line| !line.starts_with("    "));
     let lines = lines.take_while(|line| line.starts_with("    ") || line.is_empty());
