@@ -54,15 +54,12 @@ install_hook = @$(if $(filter $(1),$(asked_for)),$(call install_with_prefix,init
 flags_link = -Clink-arg=--hash-style=gnu -Clink-arg=-O2
 flags_stable = $(flags_link) -Cforce-unwind-tables=no -Clink-arg=-T$(CURDIR)/link/no-unwind.ld
 # The small build compiles std itself, without unwinding tables and without the text of panics.
-# nounwind holds an empty libunwind.a: std refers to it for backtraces, which are never made,
-# and the real one would bring the C library's stdio.
-nounwind = $(out)/nounwind
 # On 32-bit x86, what the outliner makes of compiler_builtins does not assemble.
 outliner = $(if $(filter-out i686,$(ARCH)),-Cllvm-args=-enable-machine-outliner=always)
 # Rust makes no position-independent executables for 32-bit x86, where they would be 12 KB
 # larger.
 fixed = $(if $(filter i686,$(ARCH)),-Crelocation-model=static)
-flags_tiny = $(flags_stable) $(fixed) -Lnative=$(nounwind) -Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none \
+flags_tiny = $(flags_stable) $(fixed) -Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none \
 	-Zfmt-debug=none -Cllvm-args=-inline-threshold=8 $(outliner) -Cllvm-args=-enable-pre=false \
 	-Cllvm-args=-min-jump-table-entries=8
 
@@ -86,8 +83,6 @@ all: toolchain
 # RUSTC_BOOTSTRAP lets the stable compiler build its own standard library.
 tiny:
 	@sh tests/toolchain.sh $(TARGET) source
-	mkdir -p $(nounwind)
-	printf '!<arch>\n' >$(nounwind)/libunwind.a
 	RUSTC_BOOTSTRAP=1 \
 	$(rustflags)="$(flags_tiny)" \
 	$(CARGO) build --locked --release --target $(TARGET) --target-dir $(out)/tiny --bin rc-kexec --no-default-features \
@@ -285,7 +280,7 @@ bench: all others vm-parts
 ## sizes: print the size of each build, and fail if one is over its limit
 # The limits are in KiB: of the default build, and of the small one for each machine.
 sizes: all $(addprefix tiny-,x86_64 aarch64 i686)
-	@sh tests/sizes.sh $(binary) 640 $(foreach arch,x86_64 aarch64 i686,$(call tiny_of,$(arch)) 256)
+	@sh tests/sizes.sh $(binary) 600 $(foreach arch,x86_64 aarch64 i686,$(call tiny_of,$(arch)) 256)
 
 tiny-%:
 	$(MAKE) --no-print-directory tiny ARCH=$*

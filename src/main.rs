@@ -1,6 +1,6 @@
 //! The program: parses its words, runs the command, and picks the exit status of a failure.
 
-// host/sys/start.rs has `main`; the test harness brings its own.
+// host/sys/start.rs has `main`; the test harness brings its own, and unwinds.
 #![cfg_attr(not(test), no_main)]
 #![cfg_attr(test, allow(dead_code))]
 
@@ -15,6 +15,10 @@ mod run;
 #[path = "host/sys/start.rs"]
 #[allow(unsafe_code)]
 mod start;
+#[cfg(all(not(test), not(panic = "unwind")))]
+#[path = "host/sys/unwind.rs"]
+#[allow(unsafe_code)]
+mod unwind;
 #[cfg(feature = "vmcore")]
 mod vmcore;
 

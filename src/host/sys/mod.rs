@@ -1,6 +1,6 @@
 //! System calls for which the standard library has no safe function, or only a large one: one short
-//! function for each. With allocator.rs, and with start.rs, which is a module of main.rs, this is
-//! the only unsafe code.
+//! function for each. With allocator.rs, and with start.rs and unwind.rs, which are modules of main.rs,
+//! this is the only unsafe code.
 
 pub mod allocator;
 pub mod file;
