@@ -34,7 +34,7 @@ _rc_kexec() {
 			--kexec-syscall -c --kexec-file-syscall -s --kexec-syscall-auto -a \
 			--noefi --no-sync -y --no-checks -i --no-ifdown -x"
 		;;
-	doctor) what="$what $load --porcelain --warn --when-unknown" ;;
+	doctor) what="$what $load --crash --porcelain --warn --when-unknown" ;;
 	going-down) what="$what --when-unknown --arm --disarm --setup --skip --rescue" ;;
 	boot-options) ;;
 	vmcore) what="$what --keep" ;;

@@ -4,6 +4,8 @@ use crate::base::range::TooMany;
 #[cfg(feature = "vmcore")]
 use crate::dump;
 use crate::image::{NotLoadable, initrd};
+#[cfg(feature = "vmcore")]
+use crate::known::boot_loader::BootLoader;
 use crate::known::call::Call;
 use crate::known::refusal::{Attempt, Refusal};
 use crate::known::shutdown::Decision;
@@ -223,8 +225,22 @@ pub enum Failure {
     RebootRefused(Errno),
     /// Init could not be asked for a reboot.
     NoReboot(Errno),
+    /// A crash kernel, for which no memory is reserved. It takes the place of [`NotDone::NoCrashMemory`]
+    /// where the files are known.
+    #[cfg(feature = "vmcore")]
+    NoReservation(Box<Reservation>),
     /// This cannot be done, whatever the files are.
     NotDone(NotDone),
+}
+
+/// The memory that a crash kernel needs, and where the boot option for it is set.
+#[cfg(feature = "vmcore")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reservation {
+    /// What the kernel and its initrds need, in bytes: whole MiB.
+    pub needs: u64,
+    /// The boot loaders that are set up.
+    pub boot_loaders: Vec<BootLoader>,
 }
 
 /// Why a key file may not be handed on.

@@ -12,6 +12,9 @@ use rc_kexec::known::boot_options;
 use rc_kexec::known::call::{Call, Calls};
 use rc_kexec::load::{self, After, Files, Goal, KernelChoice, Layout, Payload, Route, Starts};
 use rc_kexec::say;
+use rc_kexec::say::report::About;
+#[cfg(feature = "vmcore")]
+use rc_kexec::settings::Origin;
 use rc_kexec::shutdown::{self, Outcome};
 use rc_kexec::{doctor, jump, status};
 use std::ffi::{OsStr, OsString};
@@ -30,8 +33,8 @@ pub fn run(command: Command) -> Result<u8> {
         Command::Shutdown(action) => going_down(action),
         Command::Doctor(request) => {
             let format = request.format;
-            let findings = doctor::examine(&doctor::gather(request));
-            print_with(&mut |out| say::report::report(out, format, &findings));
+            let (about, findings) = examine(request);
+            print_with(&mut |out| say::report::report(out, about, format, &findings));
             Ok(doctor::exit_status(&findings))
         }
         Command::BootOptions(line) => boot_options(line.as_deref()),
@@ -42,6 +45,21 @@ pub fn run(command: Command) -> Result<u8> {
             Ok(0)
         }
     }
+}
+
+/// What the doctor finds, and about what.
+fn examine(request: doctor::Request) -> (About, Vec<doctor::Finding>) {
+    #[cfg(feature = "vmcore")]
+    if request.crash {
+        // The settings of the other service are for a reboot.
+        let load = match request.load {
+            Origin::Said(load) => *load,
+            Origin::File | Origin::Environment => load::Request::default(),
+        };
+        let (facts, crash) = doctor::crash::gather(load);
+        return (About::Crash, doctor::crash::examine(&facts, &crash));
+    }
+    (About::Reboot, doctor::examine(&doctor::gather(request)))
 }
 
 /// A load, as far as its goal: choose the names, open the files, make the call, go on.

@@ -105,6 +105,14 @@ pub fn parse(text: &[u8]) -> Settings {
     settings
 }
 
+/// The value of one plain assignment, the last of that name.
+#[cfg(feature = "vmcore")]
+pub fn value(text: &[u8], name: &[u8]) -> Option<OsString> {
+    let lines = parts(text, b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.starts_with(b"#"));
+    let values = lines.filter_map(assignment).filter(|(found, _)| *found == name);
+    values.last().map(|(_, value)| OsStr::from_bytes(value).to_os_string())
+}
+
 impl Settings {
     /// Sets the setting called `name`, if there is one. An empty value unsets it.
     fn set(&mut self, name: &[u8], value: &[u8]) {

@@ -231,7 +231,14 @@ pub fn device_tree(data: &[u8]) -> bool {
     assert_eq!(again.map(|length| &twice[..length]), Ok(&once[..length]));
     let main = Range::new(1 << 30, 1 << 31).unwrap();
     let header_at = Range::new((1 << 31) - (64 << 10), 1 << 31).unwrap();
-    let crash = CrashKernel { main, low: Some(main), map: MemoryMap::new(), header: vec![0; 64], header_at };
+    let crash = CrashKernel {
+        main,
+        low: Some(main),
+        map: MemoryMap::new(),
+        header: vec![0; 64],
+        header_at,
+        is_followed: false,
+    };
     let chosen = Chosen { crash: Some(&crash), ..chosen };
     let _ = device_tree::edit(data, &chosen, &mut once);
     true
@@ -327,7 +334,11 @@ pub fn iomem(data: &[u8]) -> bool {
     }
     let notes = [Range::new(0x1000, 0x2000).unwrap(); 3];
     for machine in [Machine::X86_64, Machine::Arm64] {
-        let Ok(Some(crash)) = CrashKernel::new(data, &notes, machine) else { continue };
+        let Ok(Some(crash)) =
+            CrashKernel::new(data, &notes, machine, (data.len() % 2 == 1).then_some(data.len() as u64 * 100))
+        else {
+            continue;
+        };
         assert!(crash.main.contains(crash.header_at));
         assert!(crash.header.len() as u64 <= crash.header_at.size());
         let count = usize::from(u16::from_le_bytes([crash.header[56], crash.header[57]]));

@@ -6,8 +6,8 @@ use crate::failure::Result;
 use argh::ArgsInfo;
 use std::ffi::OsStr;
 
-/// Read the rckexec.* boot options and print them, and the next kernel's command line,
-/// as assignments for a shell: for rc-kexec-init.
+/// Print what the rckexec.* boot options ask for, as assignments for a shell: for
+/// rc-kexec-init.
 #[derive(ArgsInfo)]
 #[expect(dead_code, reason = "argh makes the table of options of it")]
 pub struct Options {

@@ -9,16 +9,20 @@ use argh::ArgsInfo;
 
 /// Say what stands between this machine and a kexec, and what to do about it. The exit
 /// status is 0 when a reboot now would be a kexec, else 1. When no option says what to
-/// load, use the services' settings, /etc/conf.d/kexec-load.
+/// load, /etc/conf.d/kexec-load does.
 #[derive(ArgsInfo)]
 #[expect(dead_code, reason = "argh makes the table of options of it")]
 pub struct Options {
-    /// one line for each finding, for scripts: name, status and text, separated with tabs
+    /// one line for each finding, for scripts: name, status, text
     #[argh(switch)]
     porcelain: bool,
     /// at most two lines, and none when a reboot now would be a kexec
     #[argh(switch)]
     warn: bool,
+    /// say what stands between a panic and a dump
+    #[cfg(feature = "vmcore")]
+    #[argh(switch)]
+    crash: bool,
     /// as for kexec-load
     #[argh(option, arg_name = "FILE")]
     initrd: Vec<String>,
@@ -79,6 +83,8 @@ pub fn command(words: &Words) -> Result<Command> {
     Ok(Command::Doctor(DoctorRequest {
         load: super::load::origin(words)?.unwrap_or(Origin::File),
         when_unknown: super::when_unknown(words)?,
+        #[cfg(feature = "vmcore")]
+        crash: words.has("--crash"),
         format,
     }))
 }

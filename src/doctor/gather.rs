@@ -82,6 +82,9 @@ pub struct Rehearsal {
     pub loses_lock_option: bool,
     /// Whether there is a key, and no cryptroot= that it would unlock.
     pub unlocks_nothing: bool,
+    /// The memory that has to be reserved for these files as a crash kernel, in bytes.
+    #[cfg(feature = "vmcore")]
+    pub reservation: Option<u64>,
     /// The memory that the load needs, and the most that the kernel allows, in bytes.
     pub memory: Option<(u64, u64)>,
     /// Why the load would fail.
@@ -131,7 +134,7 @@ pub fn gather(request: Request) -> Facts {
 }
 
 /// Goes through a load, up to the system call.
-fn rehearse(request: &load::Request, calls: Calls) -> Rehearsal {
+pub(super) fn rehearse(request: &load::Request, calls: Calls) -> Rehearsal {
     let mut found = Rehearsal::default();
     found.failure = go_through(request, calls, &mut found).err();
     found
@@ -152,6 +155,10 @@ fn go_through(request: &load::Request, calls: Calls, found: &mut Rehearsal) -> R
     let texts: Vec<String> = initrds.iter().map(ToString::to_string).collect();
     found.initrds = Some(if texts.is_empty() { "none".to_string() } else { texts.join("; ") });
 
+    #[cfg(feature = "vmcore")]
+    if request.starts == load::Starts::AtPanic {
+        found.reservation = Some(load::reserve::needs(&kernel, &initrds));
+    }
     let payload = load::with_initrds(&files, request, kernel, initrds)?;
     let (length, limit) = (payload.line.as_bytes().len(), payload.kernel.image.cmdline_size());
     found.command_line = Some(format!("{length} of {limit} bytes"));

@@ -2,6 +2,8 @@
 //! machine. [`examine`] is pure: each check is one function from those facts to its findings.
 
 mod checks;
+#[cfg(feature = "vmcore")]
+pub mod crash;
 mod gather;
 
 pub use gather::{Facts, Rehearsal, gather};
@@ -15,6 +17,9 @@ use checks::{files, kernel, services, telling};
 pub struct Request {
     /// What would be loaded.
     pub load: Origin,
+    /// Whether a crash is what is asked about, and not a reboot.
+    #[cfg(feature = "vmcore")]
+    pub crash: bool,
     /// What to do when a reboot cannot be told from a poweroff.
     pub when_unknown: WhenUnknown,
     /// The output format.

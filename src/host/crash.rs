@@ -16,13 +16,29 @@ use nix::errno::Errno;
 pub fn kernel() -> Result<CrashKernel> {
     let iomem = read_settled("/proc/iomem")?;
     let notes = notes()?;
-    let found = CrashKernel::new(&iomem, &notes, process::machine());
+    let found = CrashKernel::new(&iomem, &notes, process::machine(), header_room());
     match found.map_err(|why| Failure::NoPlan { path: "a crash kernel".into(), why })? {
         Some(kernel) => Ok(kernel),
         // The size is there for everybody; the addresses are root's (proc(5)).
         None if is_reserved() => Err(Failure::AddressesHidden.into()),
         None => Err(NotDone::NoCrashMemory.into()),
     }
+}
+
+/// The bytes that the kernel wants for the ELF core header, if it writes that again when processors or memory
+/// come and go, and takes our word that it may (linux/kexec.h, KEXEC_CRASH_HOTPLUG_SUPPORT, since 6.10; for
+/// x86 alone).
+#[cfg(all(feature = "vmcore", target_arch = "x86_64"))]
+fn header_room() -> Option<u64> {
+    let room =
+        value(format_args!("/sys/kernel/crash_elfcorehdr_size")).and_then(|text| parse_decimal(&text))?;
+    (super::kernel::version()? >= (6, 10)).then_some(room)
+}
+
+/// The small build has no room for this.
+#[cfg(not(all(feature = "vmcore", target_arch = "x86_64")))]
+fn header_room() -> Option<u64> {
+    None
 }
 
 /// Whether memory is reserved for a crash kernel (Documentation/ABI/testing/sysfs-kernel-kexec-kdump).

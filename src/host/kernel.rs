@@ -3,6 +3,8 @@
 use super::files::{self, is_dir, read, read_or_empty, read_whole, value};
 use super::sys::file::metadata;
 use crate::base::bytes::parts;
+#[cfg(all(feature = "vmcore", target_arch = "x86_64"))]
+use crate::base::text::parse_decimal;
 use crate::failure::{Failure, Result};
 use crate::known::xen::Xen;
 use nix::errno::Errno;
@@ -19,6 +21,14 @@ pub fn is_loaded(crash: bool) -> Result<bool> {
         Err(Errno::ENOENT) if is_dir("/sys/kernel") => Ok(false),
         Err(errno) => Err(Failure::SystemFile { path, errno }.into()),
     }
+}
+
+/// The running kernel's version: 6.12 is (6, 12).
+#[cfg(all(feature = "vmcore", target_arch = "x86_64"))]
+pub fn version() -> Option<(u64, u64)> {
+    let release = release().ok()?;
+    let mut numbers = release.split(['.', '-']).map(|number| parse_decimal(number.as_bytes()));
+    Some((numbers.next()??, numbers.next()??))
 }
 
 /// The running kernel's release.

@@ -243,6 +243,16 @@ pub fn total() -> Result<u64> {
     Ok(kib_of(&read_whole("/proc/meminfo")?, b"MemTotal:").unwrap_or(u64::MAX).saturating_mul(1024))
 }
 
+/// The memory that the kernel itself uses, in bytes (proc_meminfo(5)), as far as it tells, with 32 MiB for its
+/// image: what a dump has without the pages of programs and files.
+#[cfg(feature = "vmcore")]
+pub fn of_kernel() -> u64 {
+    let meminfo = read_or_empty("/proc/meminfo");
+    let fields: [&[u8]; 5] = [b"Slab:", b"KernelStack:", b"PageTables:", b"VmallocUsed:", b"Percpu:"];
+    let sizes = fields.iter().filter_map(|name| kib_of(&meminfo, name));
+    sizes.fold(32 << 10, u64::saturating_add).saturating_mul(1024)
+}
+
 /// The largest decoded image that is accepted, in bytes: half of RAM, because the kernel loads no
 /// more (kernel/kexec_core.c, sanity_check_segment_list), and half of the available memory, so
 /// that a decoder's window has room beside it.

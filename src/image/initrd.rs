@@ -11,6 +11,8 @@
 
 mod packing;
 
+#[cfg(feature = "vmcore")]
+use super::decode::{Compression, unpack};
 use super::newc::{
     CHECKSUM, FILESIZE, HEADER_SIZE, MAGIC, MAGIC_WITH_CHECKSUM, MODE, NAMESIZE, TRAILER, pad4,
 };
@@ -114,6 +116,28 @@ pub fn check(bytes: &[u8]) -> Result<Initrd, Defect> {
         offset = end_of_cpio(bytes, offset)?;
         found.plain = found.plain.saturating_add(1);
     }
+}
+
+/// The memory that an initrd takes when a kernel has unpacked it, in bytes. Of a compressed archive that
+/// is damaged, or packed in a way that kernels do not come in, four times what it takes packed.
+#[cfg(feature = "vmcore")]
+pub fn unpacked_size(bytes: &[u8]) -> u64 {
+    let (archives, _) = without_bootconfig(bytes);
+    let (mut plain, mut packed) = (0usize, archives);
+    while let Some(next) = packed.iter().position(|&byte| byte != 0) {
+        plain = plain.saturating_add(next);
+        packed = archives.get(plain..).unwrap_or_default();
+        match end_of_cpio(archives, plain) {
+            Ok(end) if is_cpio(packed) => (plain, packed) = (end, archives.get(end..).unwrap_or_default()),
+            _ => break,
+        }
+    }
+    let guess = (packed.len() as u64).saturating_mul(4);
+    let decoded = match Compression::of(packed) {
+        Some(compression) => unpack(compression, packed, u64::MAX, &mut |_| true).unwrap_or(guess),
+        None => guess,
+    };
+    decoded.saturating_add(plain as u64)
 }
 
 /// The archives of an initrd, and the bootconfig after them, which may be empty.

@@ -41,6 +41,8 @@ mod key;
 pub mod line;
 mod payload;
 mod request;
+#[cfg(feature = "vmcore")]
+pub mod reserve;
 mod route;
 mod select;
 
@@ -59,6 +61,7 @@ use crate::host::sys::kexec::{kexec_file_load, kexec_file_unload, kexec_load, ke
 use crate::host::sys::memory::{memfd, seal};
 use crate::host::{self, refusal};
 use crate::known::call::{Call, Calls};
+use crate::plan::crash::CrashKernel;
 use crate::plan::{PAGE, Plan, placer};
 use initrds::Initrd;
 use nix::errno::Errno;
@@ -146,8 +149,8 @@ pub fn segments(payload: &Payload, plan: &Plan, memory: &Memory) -> Result<()> {
     }
     // For more memory than is available the kernel would end other programs, or panic
     // (mm/oom_kill.c).
-    let loaded =
-        if size > memory.available { Err(Errno::ENOMEM) } else { kexec_load(plan, payload.crash.is_some()) };
+    let crash = payload.crash.as_ref().map(CrashKernel::is_followed);
+    let loaded = if size > memory.available { Err(Errno::ENOMEM) } else { kexec_load(plan, crash) };
     loaded.map_err(|errno| payload.refused(Call::Load, errno, size))
 }
 

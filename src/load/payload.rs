@@ -5,6 +5,8 @@ use super::initrds::{self, Initrd};
 use super::kernel::Kernel;
 use super::line;
 use super::request::{Efi, Request, Starts};
+#[cfg(feature = "vmcore")]
+use super::reserve::with_need;
 use super::select::Chosen;
 use crate::base::cmdline;
 use crate::base::range::Range;
@@ -119,6 +121,13 @@ pub fn with_initrds<'f>(
     let dtb = device_tree(request, &kernel)?;
     let running = files::boot_loaders_line();
     let line = line::line(request, &running, &kernel)?;
+    let crash = match request.starts {
+        Starts::AtReboot => None,
+        #[cfg(not(feature = "vmcore"))]
+        Starts::AtPanic => Some(crash::kernel()?),
+        #[cfg(feature = "vmcore")]
+        Starts::AtPanic => Some(crash::kernel().map_err(|why| with_need(why, &kernel, &initrds))?),
+    };
     Ok(Payload {
         files,
         kernel,
@@ -126,10 +135,7 @@ pub fn with_initrds<'f>(
         dtb,
         line,
         running: running.unwrap_or_default(),
-        crash: match request.starts {
-            Starts::AtReboot => None,
-            Starts::AtPanic => Some(crash::kernel()?),
-        },
+        crash,
         bounds: request.bounds,
         efi: request.efi,
         has_key: request.key.file().is_some(),

@@ -21,6 +21,9 @@ pub struct CrashKernel {
     pub header: Vec<u8>,
     /// Where it goes: whole pages at the end of `main`, which the crash kernel must leave alone.
     pub header_at: Range,
+    /// Whether the running kernel writes it again when processors or memory come and go.
+    #[cfg(feature = "vmcore")]
+    pub is_followed: bool,
 }
 
 /// The first MiB, which an x86 kernel reserves early and a crash kernel uses to start its processors.
@@ -28,8 +31,15 @@ const LOW: u64 = 1 << 20;
 
 impl CrashKernel {
     /// From the text of /proc/iomem and the places of the ELF notes: those of each processor, and last
-    /// VMCOREINFO. `None` when nothing is reserved. `machine` is the running kernel's.
-    pub fn new(iomem: &[u8], notes: &[Range], machine: Machine) -> Result<Option<CrashKernel>, NoPlan> {
+    /// VMCOREINFO. `None` when nothing is reserved. `machine` is the running kernel's. `room` is how many bytes
+    /// the running kernel wants for the core header, if it follows processors and memory that come and go
+    /// (Documentation/ABI/testing/sysfs-kernel-kexec-kdump, crash_elfcorehdr_size).
+    pub fn new(
+        iomem: &[u8],
+        notes: &[Range],
+        machine: Machine,
+        room: Option<u64>,
+    ) -> Result<Option<CrashKernel>, NoPlan> {
         let lines = parts(iomem, b'\n').filter_map(parse_iomem_line);
         // Without CAP_SYS_ADMIN all addresses are 0.
         let mut reserved = lines.filter(|(range, name)| *name == b"Crash kernel" && range.end() > 1);
@@ -60,14 +70,31 @@ impl CrashKernel {
         }
         let header = core_header(machine, notes, &ram).ok_or(NoPlan::Broken("too many program headers"))?;
         let unit = if machine == Machine::Arm64 { arm64::UNIT } else { PAGE };
-        let size = align_up(header.len() as u64, unit).ok_or(NoPlan::Broken("the ELF core header's size"))?;
+        let size = room.unwrap_or(0).max(header.len() as u64);
+        let size = align_up(size, unit).ok_or(NoPlan::Broken("the ELF core header's size"))?;
         let end = main.end() & !unit.wrapping_sub(1);
         let header_at = end.checked_sub(size).and_then(|start| Range::new(start, end));
         let header_at = header_at.filter(|place| main.contains(*place));
         let header_at = header_at.ok_or(NoPlan::Broken("the ELF core header is larger than its memory"))?;
-        let mut kernel = CrashKernel { main, low, map: MemoryMap::new(), header, header_at };
+        let mut kernel = CrashKernel {
+            main,
+            low,
+            map: MemoryMap::new(),
+            header,
+            header_at,
+            #[cfg(feature = "vmcore")]
+            is_followed: room.is_some(),
+        };
         kernel.fill_map(&known.map)?;
         Ok(Some(kernel))
+    }
+
+    /// Whether the running kernel writes the ELF core header again. The small build has no room for that.
+    pub fn is_followed(&self) -> bool {
+        #[cfg(feature = "vmcore")]
+        return self.is_followed;
+        #[cfg(not(feature = "vmcore"))]
+        false
     }
 
     /// Makes the map from the running kernel's (arch/x86/kernel/crash.c, crash_setup_memmap_entries): as RAM
@@ -179,7 +206,7 @@ fffc0000-ffffffff : Reserved
 
     fn kernel(iomem: &[u8], machine: Machine) -> CrashKernel {
         let notes = NOTES.map(|(start, size)| Range::sized(start, size).unwrap());
-        CrashKernel::new(iomem, &notes, machine).unwrap().unwrap()
+        CrashKernel::new(iomem, &notes, machine, None).unwrap().unwrap()
     }
 
     /// The program headers: p_type, p_offset, p_filesz. The other fields follow from these.
@@ -291,10 +318,10 @@ fffc0000-ffffffff : Reserved
     fn without_a_reservation_there_is_none() {
         let hidden = b"00000000-00000000 : System RAM\n  00000000-00000000 : Crash kernel\n";
         for iomem in [&b"00100000-3ffdbfff : System RAM\n"[..], hidden, b""] {
-            assert_eq!(CrashKernel::new(iomem, &[], Machine::X86_64), Ok(None));
+            assert_eq!(CrashKernel::new(iomem, &[], Machine::X86_64, None), Ok(None));
         }
         // One too small for its header is no crash of the program.
         let tiny = b"00100000-3ffdbfff : System RAM\n  00200000-002001ff : Crash kernel\n";
-        assert!(matches!(CrashKernel::new(tiny, &[], Machine::X86_64), Err(NoPlan::Broken(_))));
+        assert!(matches!(CrashKernel::new(tiny, &[], Machine::X86_64, None), Err(NoPlan::Broken(_))));
     }
 }

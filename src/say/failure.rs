@@ -4,14 +4,20 @@
 use super::each;
 use super::refusal::why_not;
 use crate::base::text::{Shown, Size};
+#[cfg(feature = "vmcore")]
+use crate::failure::Reservation;
 use crate::failure::{BadKey, Failure, NotDone, Unusable};
 use crate::host::sys::process::{is_root, strerror};
+#[cfg(feature = "vmcore")]
+use crate::known::boot_loader::OPTION;
 use crate::known::call::Call;
 use crate::known::refusal::{Attempt, Obstacle, Refusal};
 use crate::known::shutdown::{Decision, SKIP_FILE, Verdict};
 use crate::settings;
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
+#[cfg(feature = "vmcore")]
+use std::fmt::Write;
 use std::fmt::{self, Display, Formatter};
 
 impl Display for Failure {
@@ -128,6 +134,10 @@ impl Display for Failure {
                 "unable to ask init for a reboot: /sbin/reboot: {}; the kernel is loaded\n  reboot with this system's own command, or start the kernel at once: kexec -e",
                 strerror(*errno)
             ),
+            #[cfg(feature = "vmcore")]
+            Failure::NoReservation(reservation) => {
+                write!(f, "unable to load a crash kernel: {reservation}")
+            }
             Failure::NotDone(what) => what.fmt(f),
         }
     }
@@ -278,6 +288,31 @@ fn exec_refused(f: &mut Formatter<'_>, errno: Errno, facts: &Refusal) -> fmt::Re
         ),
         Errno::EBUSY => f.write_str("a load is running\n  try again when it has ended"),
         other => write!(f, "reboot: {}", strerror(other)),
+    }
+}
+
+#[cfg(feature = "vmcore")]
+impl Display for Reservation {
+    /// That nothing is reserved, and each edit that changes this.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "no memory is reserved for one; this kernel and its initrds need {}", Size(self.needs))?;
+        self.edits(f)
+    }
+}
+
+#[cfg(feature = "vmcore")]
+impl Reservation {
+    /// Each edit that reserves what is needed.
+    pub fn edits(&self, out: &mut dyn Write) -> fmt::Result {
+        let option = format!("crashkernel={}M", self.needs >> 20);
+        if self.boot_loaders.is_empty() {
+            write!(out, "\n  add {option} to the boot loader's options for the kernel")?;
+        }
+        for boot_loader in &self.boot_loaders {
+            // The same edit as for the other option.
+            write!(out, "\n  {}", boot_loader.to_string().replace(OPTION, &option))?;
+        }
+        out.write_str("\n  then reboot")
     }
 }
 

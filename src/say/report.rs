@@ -5,8 +5,44 @@ use crate::base::text::Shown;
 use crate::doctor::{Finding, Format, Status};
 use std::fmt::{self, Display, Write};
 
-/// Writes the findings, and whether a reboot now would be a kexec.
-pub fn report(out: &mut dyn Write, format: Format, findings: &[Finding]) -> fmt::Result {
+/// What the findings are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// Whether a reboot would be a kexec.
+    Reboot,
+    /// Whether a panic would start a crash kernel.
+    #[cfg(feature = "vmcore")]
+    Crash,
+}
+
+impl About {
+    /// The last words of a table when nothing stands in the way, and when something does; those of a
+    /// porcelain; and the beginning of a warning, with the command that says more.
+    fn words(self) -> [&'static str; 6] {
+        match self {
+            About::Reboot => [
+                "\nA reboot now would be a kexec.\n",
+                "A reboot now would be an ordinary one",
+                "reboot\tok\tkexec\n",
+                "reboot\tbad\tordinary\n",
+                "reboots will be ordinary ones",
+                "rc-kexec doctor",
+            ],
+            #[cfg(feature = "vmcore")]
+            About::Crash => [
+                "\nA panic now would start the crash kernel.\n",
+                "A panic now would save nothing",
+                "crash\tok\tcrash kernel\n",
+                "crash\tbad\tnothing\n",
+                "a panic would save nothing",
+                "rc-kexec doctor --crash",
+            ],
+        }
+    }
+}
+
+/// Writes the findings, and what they come to.
+pub fn report(out: &mut dyn Write, about: About, format: Format, findings: &[Finding]) -> fmt::Result {
     for Finding { name, status, text } in findings {
         let text = Paragraph { text, format };
         match format {
@@ -16,7 +52,7 @@ pub fn report(out: &mut dyn Write, format: Format, findings: &[Finding]) -> fmt:
         }
     }
     let mut bad = findings.iter().filter(|finding| finding.status == Status::Bad);
-    conclude(out, format, bad.next(), bad.count())
+    conclude(out, about, format, bad.next(), bad.count())
 }
 
 impl Status {
@@ -77,30 +113,32 @@ impl Display for Paragraph<'_> {
 }
 
 /// The last words: `first` is the first finding that stands in the way, `more` counts the others.
-fn conclude(out: &mut dyn Write, format: Format, first: Option<&Finding>, more: usize) -> fmt::Result {
+fn conclude(
+    out: &mut dyn Write,
+    about: About,
+    format: Format,
+    first: Option<&Finding>,
+    more: usize,
+) -> fmt::Result {
+    let [would, would_not, ok, bad, warning, command] = about.words();
     match (format, first) {
-        (Format::Table, None) => out.write_str("\nA reboot now would be a kexec.\n"),
+        (Format::Table, None) => out.write_str(would),
         (Format::Table, Some(_)) => {
-            let (bad, stand) = match more {
+            let (number, stand) = match more {
                 0 => (1, "finding stands"),
                 _ => (more.saturating_add(1), "findings stand"),
             };
-            writeln!(out, "\nA reboot now would be an ordinary one: {bad} {stand} in the way.")
+            writeln!(out, "\n{would_not}: {number} {stand} in the way.")
         }
-        (Format::Porcelain, None) => out.write_str("reboot\tok\tkexec\n"),
-        (Format::Porcelain, Some(_)) => out.write_str("reboot\tbad\tordinary\n"),
+        (Format::Porcelain, None) => out.write_str(ok),
+        (Format::Porcelain, Some(_)) => out.write_str(bad),
         (Format::Warning, None) => Ok(()),
         // For the console while the machine boots.
         (Format::Warning, Some(Finding { name, text, .. })) => {
             let reason = parts(text.as_bytes(), b'\n').next().unwrap_or_default();
-            writeln!(out, "reboots will be ordinary ones: {name}: {}", reason.shown())?;
-            match more.saturating_add(1) {
-                1 => out.write_str("what to do about it: rc-kexec doctor\n"),
-                bad => writeln!(
-                    out,
-                    "that is one of {bad} findings; for all of them, and what to do: rc-kexec doctor"
-                ),
-            }
+            writeln!(out, "{warning}: {name}: {}", reason.shown())?;
+            let others = if more > 0 { "all findings, and " } else { "" };
+            writeln!(out, "{others}what to do about it: {command}")
         }
     }
 }
@@ -123,7 +161,7 @@ mod tests {
         let (ok, bad) = (finding("a", Status::Ok), finding("b", Status::Bad));
         let said = |format, findings: &[Finding]| {
             let mut text = String::new();
-            report(&mut text, format, findings).unwrap();
+            report(&mut text, About::Reboot, format, findings).unwrap();
             text
         };
         let one = [ok.clone(), bad.clone(), finding("c", Status::Note)];
@@ -133,7 +171,10 @@ mod tests {
             said(Format::Warning, &one),
             "reboots will be ordinary ones: b: why\nwhat to do about it: rc-kexec doctor\n"
         );
-        assert!(said(Format::Warning, &two).contains("one of 2 findings"));
+        assert!(
+            said(Format::Warning, &two)
+                .contains("\nall findings, and what to do about it: rc-kexec doctor\n")
+        );
         assert!(said(Format::Table, &one).ends_with("1 finding stands in the way.\n"));
         assert!(said(Format::Table, &two).ends_with("2 findings stand in the way.\n"));
         assert!(said(Format::Table, &[ok]).ends_with("\nA reboot now would be a kexec.\n"));

@@ -245,7 +245,7 @@ fn without_a_reservation_nothing_is_loaded() {
     let first = "run kexec -p /boot/vmlinuz --append x\nrun kexec-load --crash --status\nrun kexec -p -u\n";
     let console = Vm::new(Kernel::Alpine).stage(1, first).run();
     console
-        .has("kexec: unable to load a crash kernel: no memory is reserved for one")
+        .has("kexec: unable to load a crash kernel: no memory is reserved for one; this kernel and its initrds need ")
         .has("EXIT 1 of kexec\n")
         .has("no crash kernel is loaded")
         .has("EXIT 1 of kexec-load")
@@ -254,11 +254,19 @@ fn without_a_reservation_nothing_is_loaded() {
 
 #[test]
 fn under_uefi_with_6_gib_two_reservations_and_two_processors() {
-    let on_the_second = "exec taskset 2 /bin/busybox sh -c 'echo c >/proc/sysrq-trigger'";
+    // The kernel writes the core header again when a processor goes and comes, and says virtual addresses there.
+    let on_the_second = "cd /sys/devices/system/cpu; echo FOLLOWS $(cat crash_hotplug)\n\
+        echo 0 >cpu1/online; echo 1 >cpu1/online\n\
+        exec taskset 2 /bin/busybox sh -c 'echo c >/proc/sysrq-trigger'";
     let two = "crashkernel=384M,high crashkernel=128M,low";
+    let header = "hexdump -v -s 64 -n 560 -e '7/8 \"%016x \" \"\\n\"' /proc/vmcore | sed 's/^/HEADER /'\n";
     let vm = crash(Kernel::Debian, "load", on_the_second, two).uefi().memory("6G").processors(2);
-    let console = vm.run();
+    let console = vm.stage(2, format!("{CAPTURE}{header}")).run();
     assert_captured(&console);
+    assert_eq!(console.only("FOLLOWS"), "1", "{}", console.shown());
+    let has_address =
+        |header: &&str| header.starts_with("0000000700000001 ") && header.split(' ').nth(2) > Some("f");
+    assert!(console.marked("HEADER").iter().any(has_address), "{}", console.shown());
     console.has("CPU: 1 ");
     let places = console.marked("RESERVED");
     assert!(places.len() == 2 && places[1].len() > places[0].len(), "{}", console.shown());

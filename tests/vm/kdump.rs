@@ -6,8 +6,28 @@ use crate::openrc::{End, Init, Installed};
 use crate::script::replaced;
 use crate::services::commands;
 
+/// The boot option that reserves what the doctor says is needed.
+fn reserves() -> String {
+    let doctor =
+        "rc-kexec doctor --crash\nkexec -p /boot/vmlinuz-virt --initrd /boot/initramfs-virt\npoweroff";
+    let boots = Installed::new(Init::BusyBox, Kernel::Alpine).boot(doctor, End::PowerOff).run();
+    boots[0]
+        .has("A panic now would save nothing: 2 findings stand in the way.")
+        .has("kexec: unable to load a crash kernel: no memory is reserved for one; this kernel and its initrds need ");
+    // Both say how much.
+    let option = boots[0].rest_of_line("  add ");
+    let option = option.split(' ').next().unwrap();
+    assert_eq!(
+        boots[0].count(&format!("add {option} to the boot loader's options")),
+        2,
+        "{}",
+        boots[0].whole()
+    );
+    option.to_string()
+}
+
 fn machine(init: Init) -> Installed {
-    Installed::new(init, Kernel::Alpine).memory("1G").append("crashkernel=256M")
+    Installed::new(init, Kernel::Alpine).memory("1G").append(&reserves())
 }
 
 /// What docs/kdump.md tells an administrator to type, with the yes that the test wants.
@@ -33,9 +53,9 @@ fn a_crash_is_saved_and_told() {
     let [first, second] = &boots[..] else { panic!("{}", boots[0].whole()) };
     first
         .has("unable to test: no crash kernel is loaded")
-        .has("268435456\n")
+        .has("A panic now would start the crash kernel.")
         .has("service kdump added to runlevel default")
-        .has("256 MiB are reserved for it; after a crash it saves to /dev/vda:/var/crash")
+        .has(" MiB are reserved for it; after a crash it saves to /dev/vda:/var/crash")
         .has("This crashes the machine now; what is not saved is lost. Type yes to go on: ")
         .has("rc-kexec-init: saved the log as /var/crash/")
         .has("rc-kexec-init: saved the memory as /var/crash/")
@@ -77,6 +97,9 @@ fn whatever_fails_the_machine_comes_back() {
         )
         // A word that is none is no reason to stay away either.
         .boot(&format!("find /boot/crash\n{}", start("kdump_append=rckexec.dumb=1")), End::Firmware)
+        // Nor is a panic of the crash kernel.
+        .boot(&start("kdump_append=\"rdinit=/none panic=1\""), End::Firmware)
+        .boot(&start("kdump_append=\"rckexec.dump-limit=1 rckexec.wait=600\"\nkdump_places=LABEL=NONE:/"), End::Firmware)
         .boot("poweroff", End::PowerOff)
         .run();
     boots[0]
@@ -97,6 +120,8 @@ fn whatever_fails_the_machine_comes_back() {
         .has("rc-kexec-init: saved the log as /crash/deep/")
         .has_not("vmcore");
     boots[3].has("/dmesg.txt\n").has("rckexec.dumb").has("rc-kexec-init: the log of the crashed kernel:");
+    boots[4].has("Kernel panic - not syncing: No working init found").has("Rebooting in 1 seconds");
+    boots[5].has("rc-kexec-init: restarting: the dump was to take at most 1 s");
     for boot in &boots[..4] {
         boot.has("rc-kexec-init: restarting");
     }

@@ -353,7 +353,7 @@ impl Installed {
             cpio = with_cryptsetup(cpio).file("unlock", 0o644, UNLOCK.as_bytes());
         }
         if self.kernel == Kernel::Debian {
-            cpio = cpio.file("virtio_blk.ko", 0o644, &part("debian/virtio_blk.ko"));
+            cpio = with_disk_driver(cpio);
         }
         gzip(&cpio.finish())
     }
@@ -485,6 +485,19 @@ pub fn initramfs_with(init: &str) -> Cpio {
         .file("init", 0o755, init.as_bytes())
 }
 
+/// The driver of the disks, which is a module in Debian's kernel: for [`INITRAMFS`], and as the generators
+/// of initramfs images have it, for modprobe.
+pub fn with_disk_driver(cpio: Cpio) -> Cpio {
+    let (kernel, _) = Kernel::Debian.names();
+    let dir = format!("lib/modules/{}", kernel.trim_start_matches("vmlinuz-"));
+    cpio.file("virtio_blk.ko", 0o644, &part("debian/virtio_blk.ko"))
+        .dir("lib/modules")
+        .dir(&dir)
+        .link(&format!("{dir}/virtio_blk.ko"), "/virtio_blk.ko")
+        .file(&format!("{dir}/modules.dep"), 0o644, b"virtio_blk.ko:\n")
+        .file(&format!("{dir}/modules.alias"), 0o644, b"alias virtio:d00000002v* virtio_blk\n")
+}
+
 /// Debian's cryptsetup, with the libraries that it needs.
 fn with_cryptsetup(cpio: Cpio) -> Cpio {
     let libraries = "blkid.so.1 c.so.6 cap.so.2 crypto.so.3 cryptsetup.so.12 devmapper.so.1.02.1 json-c.so.5 \
@@ -609,6 +622,13 @@ impl Boot {
 
     pub fn whole(&self) -> &str {
         &self.whole
+    }
+
+    /// What this boot said after a mark, to the end of that line.
+    #[track_caller]
+    pub fn rest_of_line(&self, mark: &str) -> &str {
+        self.has(mark);
+        self.text.split(mark).nth(1).and_then(|rest| rest.lines().next()).unwrap_or_default()
     }
 
     /// How often this boot said it.

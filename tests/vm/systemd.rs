@@ -2,9 +2,10 @@
 //! there, and /boot a file system of its own: what `systemctl kexec`, `reboot` and
 //! `poweroff` come to.
 
-use crate::machine::{Kernel, folder, note_time, part, parts, program, qemu, watch};
+use crate::machine::{Kernel, folder, note_time, parts, program, qemu, watch};
 use crate::openrc::{
-    ACCELERATOR, Boot, End, INITRAMFS, add_busybox, attach, boots, file_system, gzip, initramfs_with, is_last,
+    ACCELERATOR, Boot, End, INITRAMFS, add_busybox, attach, boots, file_system, gzip, initramfs_with,
+    is_last, with_disk_driver,
 };
 use crate::progress::{PATIENCE, Patience};
 use crate::script::replaced;
@@ -49,11 +50,18 @@ struct Machine {
     boot_files: Vec<(String, Vec<u8>)>,
     kexec_link: &'static str,
     append: Option<&'static str>,
+    reserves: bool,
 }
 
 impl Machine {
     fn new() -> Machine {
-        Machine { boots: Vec::new(), boot_files: Vec::new(), kexec_link: "no", append: None }
+        Machine { boots: Vec::new(), boot_files: Vec::new(), kexec_link: "no", append: None, reserves: false }
+    }
+
+    /// With memory for a crash kernel.
+    fn reserves(mut self) -> Machine {
+        self.reserves = true;
+        self
     }
 
     /// With /usr/sbin/kexec, which systemd asks to start the kernel when it is there.
@@ -82,16 +90,20 @@ impl Machine {
     fn run(self) -> Vec<Boot> {
         let wanted: Vec<End> = self.boots.iter().map(|(_, end)| *end).collect();
         let dir = folder();
-        let initramfs = initramfs_with(INITRAMFS).file("virtio_blk.ko", 0o644, &part("debian/virtio_blk.ko"));
-        let initramfs = gzip(&initramfs.finish());
+        let initramfs = gzip(&with_disk_driver(initramfs_with(INITRAMFS)).finish());
         let image = dir.join("initramfs");
         std::fs::write(&image, &initramfs).unwrap();
         self.fill_root(&dir.join("root"));
         self.fill_boot(&dir.join("boot"), &initramfs);
         // No user logs in, and nothing needs an update at the first boot.
-        let line = "console=ttyS0 panic=-1 quiet root=/dev/vda systemd.getty_auto=no systemd.condition_needs_update=no";
-        let mut qemu = qemu(Kernel::Debian, &image, line, ACCELERATOR);
-        qemu.args(["-m", "512M", "-smp", "1"]);
+        let mut line = String::from(
+            "console=ttyS0 panic=-1 quiet root=/dev/vda systemd.getty_auto=no systemd.condition_needs_update=no",
+        );
+        if self.reserves {
+            line.push_str(" crashkernel=256M");
+        }
+        let mut qemu = qemu(Kernel::Debian, &image, &line, ACCELERATOR);
+        qemu.args(["-m", if self.reserves { "1G" } else { "512M" }, "-smp", "1"]);
         attach(&mut qemu, &file_system(&dir.join("root"), "96M"));
         attach(&mut qemu, &file_system(&dir.join("boot"), "64M"));
         // It says nothing from the kernel's first word to the user's.
@@ -295,4 +307,25 @@ fn under_systemd_trouble_ends_in_an_ordinary_reboot() {
     boots[1].has("\nfailed\n").has("the file is cut short").has("a kernel is loaded").has("LAST reboot");
     boots[2].has("no kernel is loaded").has("loaded with kexec_file_load").has("LAST kexec");
     boots[3].has(" by=hand\n").has("no kernel is loaded").has("LAST reboot");
+}
+
+#[test]
+fn under_systemd_a_crash_is_saved_and_told() {
+    let boots = Machine::new()
+        .reserves()
+        .boot(
+            "systemctl enable --now kdump\njournalctl -b -o cat -u kdump\necho yes | /usr/lib/rc-kexec/kdump test",
+            End::Firmware,
+        )
+        .boot("journalctl -b -o cat -u kdump\nls -1 /var/crash/*\nsystemctl poweroff", End::PowerOff)
+        .run();
+    boots[0]
+        .has("EXIT 0 of systemctl enable --now kdump")
+        .has("256 MiB are reserved for it; after a crash it saves to /dev/vda:/var/crash")
+        .has("rc-kexec-init: saved the log as /var/crash/")
+        .has("rc-kexec-init: saved the memory as /var/crash/");
+    boots[1]
+        .has(": Kernel panic - not syncing: sysrq triggered crash\n")
+        .has("kdump test: passed\n")
+        .has("\ndmesg.txt\nvmcore\n");
 }

@@ -8,7 +8,7 @@ use crate::known::exposure::Exposure;
 use crate::settings;
 
 /// The text of every check after a failed one.
-const NOT_LOOKED_AT: &str = "not checked, because of the above";
+pub const NOT_LOOKED_AT: &str = "not checked, because of the above";
 
 pub fn loaded(facts: &Facts) -> Finding {
     if facts.loaded {

@@ -135,6 +135,15 @@ pub fn metadata(path: &OsStr) -> Result<Metadata, Errno> {
     metadata_in(&status).ok_or(Errno::EINVAL)
 }
 
+/// The bytes that root can still write to a file system (statvfs(3)).
+#[cfg(feature = "vmcore")]
+pub fn free_space(path: &OsStr) -> Result<u64, Errno> {
+    let status = nix::sys::statvfs::statvfs(path)?;
+    // On 32-bit machines the numbers are shorter.
+    #[allow(clippy::useless_conversion)]
+    Ok(u64::from(status.blocks_free()).saturating_mul(u64::from(status.fragment_size())))
+}
+
 /// statx(2) of an open file.
 pub fn metadata_of(file: &OwnedFd) -> Result<Metadata, Errno> {
     let mut status = [0u8; STATX_SIZE];

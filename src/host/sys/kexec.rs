@@ -29,6 +29,9 @@ const SYS_KEXEC_FILE_LOAD: libc::c_long = if cfg!(target_arch = "x86_64") {
 };
 /// kexec_load(2): a kernel for a panic.
 const KEXEC_ON_CRASH: libc::c_ulong = 1;
+/// kexec_load(2): the kernel may write the ELF core header again when processors or memory come and go.
+/// linux/kexec.h has it since 6.10.
+const KEXEC_CRASH_HOTPLUG_SUPPORT: libc::c_ulong = 8;
 /// kexec_file_load(2): a kernel for a panic.
 const KEXEC_FILE_ON_CRASH: libc::c_ulong = 2;
 /// kexec_file_load(2): unload.
@@ -48,8 +51,9 @@ struct KexecSegment {
     memsz: libc::size_t,
 }
 
-/// kexec_load(2): loads a plan, for a reboot or as a crash kernel.
-pub fn kexec_load(plan: &Plan, crash: bool) -> Result<(), Errno> {
+/// kexec_load(2): loads a plan, for a reboot, or as a crash kernel, and then whether the running kernel may
+/// change its ELF core header.
+pub fn kexec_load(plan: &Plan, crash: Option<bool>) -> Result<(), Errno> {
     let mut segments = heapless::Vec::<KexecSegment, MAX_SEGMENTS>::new();
     for segment in plan.segments() {
         let raw = KexecSegment {
@@ -60,16 +64,20 @@ pub fn kexec_load(plan: &Plan, crash: bool) -> Result<(), Errno> {
         };
         segments.push(raw).map_err(|_| Errno::EINVAL)?;
     }
-    load_segments(plan.entry(), &segments, crash)
+    let flags = match crash {
+        None => 0,
+        Some(false) => KEXEC_ON_CRASH,
+        Some(true) => KEXEC_ON_CRASH | KEXEC_CRASH_HOTPLUG_SUPPORT,
+    };
+    load_segments(plan.entry(), &segments, flags)
 }
 
 /// kexec_load(2) without a segment: unloads.
 pub fn kexec_unload(crash: bool) -> Result<(), Errno> {
-    load_segments(0, &[], crash)
+    load_segments(0, &[], if crash { KEXEC_ON_CRASH } else { 0 })
 }
 
-fn load_segments(entry: u64, segments: &[KexecSegment], crash: bool) -> Result<(), Errno> {
-    let flags = if crash { KEXEC_ON_CRASH } else { 0 };
+fn load_segments(entry: u64, segments: &[KexecSegment], flags: libc::c_ulong) -> Result<(), Errno> {
     // SAFETY: the kernel reads `segments.len()` segments and, through each, `bufsz`
     // bytes of a slice that the caller borrows; it writes none of our memory.
     let result = unsafe {

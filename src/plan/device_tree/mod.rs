@@ -268,6 +268,8 @@ pub(crate) mod tests {
             map: crate::plan::memory_map::MemoryMap::new(),
             header: vec![1; 100],
             header_at: range(0x1_6fff_0000, 0x1_7000_0000),
+            #[cfg(feature = "vmcore")]
+            is_followed: false,
         };
         let written = |tree: &[u8], crash| edited(tree, &Chosen { crash: Some(crash), ..chosen() });
         let tree = written(VIRT, &crash).unwrap();

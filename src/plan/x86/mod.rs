@@ -121,13 +121,19 @@ pub fn plan<'a>(
     let mut segments = Segments::new();
     push(&mut segments, Purpose::Kernel, Source::File(kernel.protected_mode()), kernel_place)?;
     placer.push_initrds(&mut segments, initrds, initrds_at)?;
-    if let Some(crash) = crash {
-        push(&mut segments, Purpose::CoreHeader, Source::File(&crash.header), crash.header_at)?;
-    }
+    let push_header = |segments: &mut Segments<'a>, is_followed| match crash {
+        Some(crash) if crash.is_followed() == is_followed => {
+            push(segments, Purpose::CoreHeader, Source::File(&crash.header), crash.header_at)
+        }
+        _ => Ok(()),
+    };
+    push_header(&mut segments, false)?;
     if checks {
         let broken = NoPlan::Broken("the check does not fit");
         check::write(&mut parameters, table, place.start(), &segments).ok_or(broken)?;
     }
+    // A header that the running kernel writes again cannot be compared with what was loaded.
+    push_header(&mut segments, true)?;
     // Keep this segment last: the kernel's swap page retains the last page copied
     // (relocate_kernel_64.S, swap_pages), and an initrd may hold a key.
     push(&mut segments, Purpose::Parameters, Source::Parameters, place)?;
