@@ -136,7 +136,12 @@ impl Display for Failure {
             ),
             #[cfg(feature = "vmcore")]
             Failure::NoReservation(reservation) => {
-                write!(f, "unable to load a crash kernel: {reservation}")
+                let needs = Size(reservation.needs);
+                write!(
+                    f,
+                    "unable to load a crash kernel: no memory is reserved for one; this kernel and its initrds need {needs}"
+                )?;
+                reservation.edits(f)
             }
             Failure::NotDone(what) => what.fmt(f),
         }
@@ -288,15 +293,6 @@ fn exec_refused(f: &mut Formatter<'_>, errno: Errno, facts: &Refusal) -> fmt::Re
         ),
         Errno::EBUSY => f.write_str("a load is running\n  try again when it has ended"),
         other => write!(f, "reboot: {}", strerror(other)),
-    }
-}
-
-#[cfg(feature = "vmcore")]
-impl Display for Reservation {
-    /// That nothing is reserved, and each edit that changes this.
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "no memory is reserved for one; this kernel and its initrds need {}", Size(self.needs))?;
-        self.edits(f)
     }
 }
 

@@ -100,7 +100,8 @@ fn by_kexec_load_on_debians_kernel() {
 }
 
 /// A crashing kernel may have written anywhere. A byte of each segment is changed, in the middle and at the
-/// end of its bytes, and the machine resets instead of starting what is damaged.
+/// end of its bytes, and the machine resets instead of starting what is damaged. Only the ELF core header is
+/// not compared where the kernel may write it again: a damaged one gives no dump.
 #[test]
 fn a_damaged_crash_kernel_resets_the_machine() {
     // the letter of the segment, how far into it, the bits that change
@@ -109,7 +110,7 @@ fn a_damaged_crash_kernel_resets_the_machine() {
         ("K", 0x200, 16),
         ("K", 0x30_0000, 1),
         ("1", 0x1000, 128),
-        ("E", 0x40, 2),
+        ("E", 0, 1),
         ("P", 0x10, 4),
         ("P", 0x1280, 8),
     ];
@@ -126,11 +127,20 @@ fn a_damaged_crash_kernel_resets_the_machine() {
             .jump(&damage);
         let first = replaced(&first.to_string(), "run kexec-load", "kexec-load");
         let first = replaced(&first, "stage=2'", "stage=2' >/tmp/said 2>&1");
-        let console = Vm::new(Kernel::Alpine).memory("1G").append(ONE).stage(1, first).stage(2, "").run();
+        let console = Vm::new(Kernel::Alpine)
+            .memory("1G")
+            .append(ONE)
+            .stage(1, first)
+            .stage(2, "ls /proc/vmcore\n")
+            .run();
         console.has("Kernel panic - not syncing: sysrq triggered crash");
         assert_eq!(console.only("CHANGED"), bits.to_string(), "{}", console.shown());
         let kernels = console.text.matches("Linux version ").count();
-        assert_eq!(kernels, if bits == 0 { 2 } else { 1 }, "{letter} {offset:#x}\n{}", console.shown());
+        let starts = bits == 0 || letter == "E";
+        assert_eq!(kernels, if starts { 2 } else { 1 }, "{letter} {offset:#x}\n{}", console.shown());
+        if letter == "E" {
+            console.has("Warning: Core image elf header not found").has("ls: /proc/vmcore: No such file");
+        }
     }
 }
 
@@ -259,7 +269,7 @@ fn under_uefi_with_6_gib_two_reservations_and_two_processors() {
         echo 0 >cpu1/online; echo 1 >cpu1/online\n\
         exec taskset 2 /bin/busybox sh -c 'echo c >/proc/sysrq-trigger'";
     let two = "crashkernel=384M,high crashkernel=128M,low";
-    let header = "hexdump -v -s 64 -n 560 -e '7/8 \"%016x \" \"\\n\"' /proc/vmcore | sed 's/^/HEADER /'\n";
+    let header = "od -An -v -tx8 -w56 -j64 -N560 /proc/vmcore | sed 's/^/HEADER/'\n";
     let vm = crash(Kernel::Debian, "load", on_the_second, two).uefi().memory("6G").processors(2);
     let console = vm.stage(2, format!("{CAPTURE}{header}")).run();
     assert_captured(&console);

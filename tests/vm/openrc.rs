@@ -26,6 +26,8 @@ pub enum End {
     Firmware,
     PowerOff,
     Halt,
+    /// A panic of a kernel with panic=1.
+    Panic,
 }
 
 impl End {
@@ -35,11 +37,12 @@ impl End {
             End::Firmware => "reboot: Restarting system",
             End::PowerOff => "reboot: Power down",
             End::Halt => "reboot: System halted",
+            End::Panic => "Rebooting in 1 seconds",
         }
     }
 }
 
-const ENDS: [End; 4] = [End::Kexec, End::Firmware, End::PowerOff, End::Halt];
+const ENDS: [End; 5] = [End::Kexec, End::Firmware, End::PowerOff, End::Halt, End::Panic];
 
 /// A machine to be started.
 pub struct Installed {

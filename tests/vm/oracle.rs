@@ -924,3 +924,53 @@ fn every_byte_of_boot_params_has_the_name_that_the_texts_give_it() {
     }
     assert!(found > 60, "{found} fields in the texts");
 }
+
+/// The program headers of an ELF core header: type, physical address, size.
+fn program_headers(load: &Load) -> Vec<(u64, u64, u64)> {
+    let header = load.segments.iter().find(|segment| segment.bytes.starts_with(b"\x7fELF"));
+    let bytes = &header.unwrap_or_else(|| panic!("no segment is an ELF core header")).bytes;
+    let count = number(bytes, 56, 2) as usize;
+    let entries = bytes[64..].chunks(56).take(count);
+    entries.map(|entry| (number(entry, 0, 4), number(entry, 24, 8), number(entry, 40, 8))).collect()
+}
+
+/// Both programs tell a crash kernel of the same notes and the same memory. The peer also maps the kernel's
+/// text, which it reads from /proc/kcore.
+#[test]
+fn the_elf_core_header_of_a_crash_kernel() {
+    for (uefi, memory, reserved) in
+        [(false, "1G", "crashkernel=256M"), (true, "6G", "crashkernel=384M,high crashkernel=128M,low")]
+    {
+        let mut stage = String::from("export LD_LIBRARY_PATH=/lib\nln -s /proc/mounts /etc/mtab\n");
+        for (program, name) in [("/sbin/kexec", "ours"), ("/peer/kexec", "peer")] {
+            stage.push_str(&format!(
+                "record {name} {program} -c -p /boot/vmlinuz --append='{LINE}'\nkexec -p -u\n"
+            ));
+        }
+        stage.push_str("sed -n 's/^ *\\([0-9a-f]*-[0-9a-f]*\\) : \\(.*\\)$/IOMEM \\1 \\2/p' /proc/iomem\n");
+        let vm = Vm::new(Kernel::Debian).memory(memory).processors(2).append(reserved).stage(1, &stage);
+        let vm = with_peer(vm).file("sbin/record", &guest("vm-record"));
+        let console = if uefi { vm.uefi().run() } else { vm.run() };
+        let [ours, peer] = ["ours", "peer"].map(|name| program_headers(&Load::parse(&console, name)));
+        let notes =
+            |all: &[(u64, u64, u64)]| -> Vec<_> { all.iter().filter(|one| one.0 == 4).copied().collect() };
+        assert_eq!(notes(&ours), notes(&peer), "{}", console.shown());
+        assert_eq!(notes(&ours).len(), 3, "{}", console.shown());
+        // The peer has the first MiB, which a kernel reserves early, and cuts RAM where the kernel was handed data.
+        let code =
+            console.marked("IOMEM").into_iter().find_map(|line| line.strip_suffix(" Kernel code")).unwrap();
+        let code = u64::from_str_radix(code.split('-').next().unwrap(), 16).unwrap();
+        let memory = |all: &[(u64, u64, u64)]| {
+            let mut ranges: Vec<(u64, u64)> = Vec::new();
+            for &(_, start, size) in all.iter().filter(|one| one.0 == 1 && one.1 >= 1 << 20 && one.1 != code)
+            {
+                match ranges.last_mut() {
+                    Some(last) if last.1 == start => last.1 = start + size,
+                    _ => ranges.push((start, start + size)),
+                }
+            }
+            ranges
+        };
+        assert_eq!(memory(&ours), memory(&peer), "{}", console.shown());
+    }
+}
