@@ -139,9 +139,7 @@ pub fn metadata(path: &OsStr) -> Result<Metadata, Errno> {
 #[cfg(feature = "vmcore")]
 pub fn free_space(path: &OsStr) -> Result<u64, Errno> {
     let status = nix::sys::statvfs::statvfs(path)?;
-    // On 32-bit machines the numbers are shorter.
-    #[allow(clippy::useless_conversion)]
-    Ok(u64::from(status.blocks_free()).saturating_mul(u64::from(status.fragment_size())))
+    Ok(status.blocks_free().saturating_mul(status.fragment_size() as u64))
 }
 
 /// statx(2) of an open file.
