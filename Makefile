@@ -86,6 +86,8 @@ tiny:
 	RUSTC_BOOTSTRAP=1 \
 	$(rustflags)="$(flags_tiny)" \
 	$(CARGO) build --locked --release --target $(TARGET) --target-dir $(out)/tiny --bin rc-kexec --no-default-features \
+		--config 'profile.release.opt-level="z"' \
+		$(foreach crate,miniz_oxide adler2,--config 'profile.release.package.$(crate).opt-level="z"') \
 		-Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size
 	cp $(out)/tiny/$(TARGET)/release/rc-kexec $(tiny)
 
@@ -190,7 +192,7 @@ test:
 check: all tiny sizes
 	@sh tests/toolchain.sh check package
 	$(CARGO) test --locked --target $(TARGET) --lib --bins
-	RC_KEXEC=$(binary) $(CARGO) test --locked --target $(TARGET) --test cli --test trampoline --test install --test initramfs --test manual --test fuzzed
+	RC_KEXEC=$(binary) $(CARGO) test --locked --target $(TARGET) --test cli --test trampoline --test install --test initramfs --test kdump --test manual --test fuzzed
 	RC_KEXEC=$(tiny) $(CARGO) test --locked --target $(TARGET) --test cli
 	RC_KEXEC=$(binary) $(CARGO) test --locked --target $(TARGET) --test package
 

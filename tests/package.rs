@@ -201,7 +201,7 @@ fn the_package_is_fetched_built_and_tested_as_rust_packages_are_there() {
     assert_eq!(log, wanted);
     let size =
         abuild.source().join(format!("target/{}/release/rc-kexec", abuild.triple)).metadata().unwrap().len();
-    assert!(size <= 640 * 1024, "{size} bytes");
+    assert!(size <= 600 * 1024, "{size} bytes");
 }
 
 #[test]

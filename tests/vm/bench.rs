@@ -14,12 +14,14 @@
 
 mod cpio;
 mod machine;
+mod makedumpfile;
 mod openrc;
 mod plot;
 mod progress;
 
 use cpio::Cpio;
 use machine::{Console, Kernel, Vm, part, parts};
+use makedumpfile::{MAKEDUMPFILE, with_makedumpfile};
 use openrc::{End, INITRAMFS, Init, Installed, initramfs_with};
 use plot::{Panel, Point, Series};
 
@@ -63,6 +65,8 @@ const MEMORY_ARM64: &str = "6144M";
 const LOAD_LIMIT: f64 = 1.15;
 const JUMP_LIMIT: f64 = 1.1;
 const REBOOT_LIMIT: f64 = 0.25;
+/// The time for a dump, by that of `makedumpfile -c -d 31`.
+const DUMP_LIMIT: f64 = 1.0;
 /// How much memory may differ from initrd to initrd, in KiB.
 const MEMORY_LIMIT: f64 = 64.0;
 
@@ -184,7 +188,8 @@ fn main() {
         sizes: value("--sizes")
             .map_or(SIZES.into(), |sizes| sizes.split(',').map(|size| size.parse().unwrap()).collect()),
     };
-    let all = !words.iter().any(|word| ["--loads", "--jumps", "--reboots"].contains(&word.as_str()));
+    let all =
+        !words.iter().any(|word| ["--loads", "--jumps", "--reboots", "--dumps"].contains(&word.as_str()));
     let mut report = Report::default();
     for place in [X86_64, ARM64] {
         if asked("--x86_64") && place.kernel == Kernel::Arm64
@@ -200,6 +205,9 @@ fn main() {
         }
         if place.kernel != Kernel::Arm64 && (all || asked("--reboots")) {
             reboots(&mut report, wanted.reboots);
+        }
+        if place.kernel != Kernel::Arm64 && (all || asked("--dumps")) {
+            dumps(&mut report, wanted.loads);
         }
     }
     let missed = report.missed;
@@ -696,4 +704,47 @@ fn reboots(report: &mut Report, runs: usize) {
              by the bare call and by kexec-tools -i"
         ));
     }
+}
+
+/// The dump of one crash, saved by both programs in turns, in the crash kernel.
+fn dumps(report: &mut Report, runs: usize) {
+    let load = "kexec-load --crash /boot/vmlinuz --initrd /tmp/next.cpio --reuse-cmdline --append stage=2";
+    let first = format!(
+        "pack\n{load}\n\
+         # Pages of a kernel at work: names that it has to keep.\n\
+         mkdir /tmp/full; i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); echo >/tmp/full/$i; done\n\
+         echo c >/proc/sysrq-trigger\n"
+    );
+    let turn = format!(
+        "rm -f /tmp/dump; time -o /tmp/time -f 'ours %e %U %S' rc-kexec vmcore save /tmp/dump 2>/dev/null\n\
+         echo DUMP $(cat /tmp/time) $(stat -c %s /tmp/dump)\n\
+         rm -f /tmp/dump; time -o /tmp/time -f 'theirs %e %U %S' {MAKEDUMPFILE} -c -d 31 /proc/vmcore /tmp/dump >/dev/null\n\
+         echo DUMP $(cat /tmp/time) $(stat -c %s /tmp/dump)\n"
+    );
+    let vm = Vm::new(Kernel::Alpine)
+        .memory("1G")
+        .append("quiet crashkernel=256M")
+        .append(FIXED)
+        .silence(LOADS_SILENCE)
+        .stage(1, first)
+        .stage(2, turn.repeat(runs));
+    let console = with_makedumpfile(vm).run();
+    let of = |whose: &str, column: usize| -> Vec<f64> {
+        let words = console.marked("DUMP").into_iter().map(|line| line.split(' ').collect::<Vec<_>>());
+        words.filter(|words| words[0] == whose).map(|words| words[column].parse().unwrap()).collect()
+    };
+    report.line(&format!(
+        "\n{}, a kernel configured as Alpine's: its dump, the median of {runs}",
+        X86_64.title
+    ));
+    report.line(&format!("{:<26} {:>9} {:>9} {:>9} {:>12}", "", "whole", "user", "system", "bytes"));
+    let mut whole = [0.0; 2];
+    for (index, (whose, name)) in
+        [("ours", "rc-kexec vmcore save"), ("theirs", "makedumpfile -c -d 31")].into_iter().enumerate()
+    {
+        let [all, user, system, size] = [1, 2, 3, 4].map(|column| median(of(whose, column)));
+        report.line(&format!("{name:<26} {all:>7.2} s {user:>7.2} s {system:>7.2} s {size:>12}"));
+        whole[index] = all;
+    }
+    report.target("time for a dump, in times of makedumpfile's", whole[0] / whole[1], DUMP_LIMIT);
 }

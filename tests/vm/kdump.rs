@@ -1,10 +1,10 @@
-//! The service kdump: a machine with OpenRC is set up for dumps by the lines of docs/kdump.md, crashes,
+//! The service kdump: a machine with OpenRC is set up for dumps by the README's lines, crashes,
 //! comes back by itself, and has the dump.
 
 use crate::machine::Kernel;
 use crate::openrc::{End, Init, Installed};
 use crate::script::replaced;
-use crate::services::commands;
+use crate::services::readme;
 
 /// The boot option that reserves what the doctor says is needed.
 fn reserves() -> String {
@@ -29,9 +29,9 @@ fn machine(init: Init) -> Installed {
     Installed::new(init, Kernel::Alpine).memory("1G").append(&reserves())
 }
 
-/// What docs/kdump.md tells an administrator to type, with the yes that the test wants.
+/// What the README tells an administrator to type, with the yes that the test wants.
 fn documented() -> String {
-    let typed = commands(include_str!("../../docs/kdump.md"), "# Crash kernels");
+    let typed = readme("## Crash dumps");
     replaced(&typed, "rc-service kdump test", "echo yes | rc-service kdump test")
 }
 

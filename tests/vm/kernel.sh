@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds a kernel configured as Alpine's from Debian's kernel source.
 #
-# kernel.sh SOURCE FOLDER STAMP: makes FOLDER/vmlinuz-STAMP, and vmlinuz a link to it.
+# kernel.sh SOURCE FOLDER STAMP: makes FOLDER/vmlinuz-STAMP, vmlinuz as a link to it, and vmlinux with the
+# debug information.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 source=$1 folder=$2 stamp=$3
@@ -41,6 +42,7 @@ while read -r line; do
     CONFIG_*=y) grep -qx "$line" "$build/.config" || fail "$line did not take" ;;
     esac
 done <"$here/alpine.config"
+cp "$build/vmlinux" "$folder/vmlinux"
 cp "$build/arch/x86/boot/bzImage" "$folder/vmlinuz-$stamp"
 ln -sf "vmlinuz-$stamp" "$folder/vmlinuz"
 rm -rf "$tree" "$build"

@@ -109,6 +109,7 @@ pub struct Vm {
     files: Cpio,
     processors: u32,
     disk: bool,
+    takes: Option<u64>,
     devices: u32,
     patience: Patience,
     board: Option<String>,
@@ -124,6 +125,8 @@ pub struct Console {
     pub lines: Vec<(f64, String)>,
     /// Why the machine was ended, where it hung.
     pub hung: Option<String>,
+    /// What was on the disk of a machine that [takes](Vm::takes) something out.
+    pub taken: Vec<u8>,
 }
 
 /// What every machine's first process does: the stage that the command line names.
@@ -193,6 +196,7 @@ impl Vm {
             files,
             processors: 1,
             disk: false,
+            takes: None,
             devices: 0,
             patience: PATIENCE,
             board: None,
@@ -250,6 +254,13 @@ impl Vm {
     #[allow(dead_code)] // for the tests
     pub fn disk(mut self) -> Vm {
         self.disk = true;
+        self
+    }
+
+    /// With a disk of so many MiB, /dev/vda, whose content is the console's `taken` at the end.
+    #[allow(dead_code)] // for the tests
+    pub fn takes(mut self, mib: u64) -> Vm {
+        self.takes = Some(mib);
         self
     }
 
@@ -354,7 +365,15 @@ impl Vm {
             qemu.arg("-drive").arg(format!("if=pflash,format=raw,readonly=on,file={}", code.display()));
             qemu.arg("-drive").arg(format!("if=pflash,format=raw,file={}", copy.display()));
         }
-        let console = watch(qemu, self.patience, &mut |_| false);
+        let taken = dir.join("taken");
+        if let Some(mib) = self.takes {
+            std::fs::File::create(&taken).unwrap().set_len(mib << 20).unwrap();
+            qemu.arg("-drive").arg(format!("if=virtio,format=raw,cache=unsafe,file={}", taken.display()));
+        }
+        let mut console = watch(qemu, self.patience, &mut |_| false);
+        if self.takes.is_some() {
+            console.taken = std::fs::read(&taken).unwrap();
+        }
         let _ = std::fs::remove_dir_all(&dir);
         note_time(&console);
         console
@@ -514,7 +533,7 @@ pub fn watch_typing(
     if let Some(why) = &hung {
         text.push_str(&format!("\n[the machine hung, and was ended: {why}]\n"));
     }
-    Console { text, lines, hung }
+    Console { text, lines, hung, taken: Vec::new() }
 }
 
 impl Console {

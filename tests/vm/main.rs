@@ -30,6 +30,7 @@ mod kdump;
 mod layout;
 mod locked;
 mod machine;
+mod makedumpfile;
 mod openrc;
 mod oracle;
 mod progress;

@@ -159,6 +159,11 @@ for package in makedumpfile libdw1t64 libelf1t64 zlib1g libbz2-1.0 liblzo2-2 lib
     unpack "$package" makedumpfile
 done
 
+# crash(8), which reads dumps with the kernel's debug information.
+for package in crash libgcc-s1 liblzo2-2 libncursesw6 libsnappy1v5 libstdc++6 libtinfo6 libzstd1 zlib1g libc6; do
+    unpack "$package" crash
+done
+
 # What the kernel's own test of kexec_file_load looks at an image with.
 for package in pesign libefivar1t64 libnspr4 libnss3 libpopt0 libuuid1 libsqlite3-0 zlib1g attr libattr1 coreutils bash \
     libtinfo6 libc6; do

@@ -289,7 +289,10 @@ impl<'t> Writer<'t> {
 
     /// Writes a page.
     fn page(&mut self, content: &[u8]) -> Result<(), Errno> {
-        let is_zero = content.iter().all(|&byte| byte == 0);
+        // Eight at once: most of a dump's bytes pass here.
+        let (words, rest) = content.as_chunks::<8>();
+        let is_zero =
+            words.iter().all(|word| u64::from_ne_bytes(*word) == 0) && rest.iter().all(|&byte| byte == 0);
         let next = self.data_at.saturating_add(self.data.len() as u64);
         let (offset, size, packed) = match (is_zero, self.zeros) {
             (true, Some(place)) => (place, content.len(), false),
