@@ -7,7 +7,7 @@ use crate::base::text::{Shown, Size, parse_decimal};
 use crate::failure::{Failure, Reservation};
 use crate::host::files::{exists, read_or_empty, value};
 use crate::host::sys::file::{self, free_space};
-use crate::host::{self, memory, mounts, refusal};
+use crate::host::{self, memory, mounts, refusal, storage};
 use crate::known::boot_loader::BootLoader;
 use crate::load::{Request, Starts};
 use crate::settings;
@@ -29,6 +29,8 @@ pub struct Crash {
     pub follows: bool,
     /// Where a dump is saved.
     pub place: Place,
+    /// Whether the root is encrypted, whose key the kernel's memory has then.
+    pub has_key: bool,
     /// The boot loaders that are set up.
     pub boot_loaders: Vec<BootLoader>,
 }
@@ -70,6 +72,7 @@ pub fn gather(mut request: Request) -> (Facts, Crash) {
         on_oops: number("/proc/sys/kernel/panic_on_oops") != 0,
         follows: number("/sys/devices/system/cpu/crash_hotplug") == 1,
         place: place(),
+        has_key: file::metadata(OsStr::new("/")).is_ok_and(|root| storage::is_on_encrypted(&root)),
         boot_loaders: facts.refusal.boot_loaders.clone(),
     };
     (facts, crash)
@@ -128,7 +131,9 @@ pub fn examine(facts: &Facts, crash: &Crash) -> Vec<Finding> {
     if facts.rehearsal.memory.is_none() && facts.rehearsal.command_line.is_some() {
         found.push(memory);
     }
-    found.extend([place_of(&crash.place), oops(crash), hotplug(crash)]);
+    found.push(place_of(&crash.place));
+    found.extend(crash.has_key.then(key));
+    found.extend([oops(crash), hotplug(crash)]);
     found
 }
 
@@ -184,6 +189,15 @@ fn place_of(place: &Place) -> Finding {
             ),
         ),
     }
+}
+
+fn key() -> Finding {
+    Finding::note(
+        "key",
+        format!(
+            "the root is encrypted, and a dump holds its key\n  to save the log alone: kdump_memory=\"no\" in {SETTINGS}"
+        ),
+    )
 }
 
 fn oops(crash: &Crash) -> Finding {
@@ -242,7 +256,10 @@ mod tests {
     fn what_stands_between_a_panic_and_a_dump_is_named() {
         assert_eq!(found(|_, _| {}), []);
         type Change = fn(&mut Facts, &mut Crash);
-        let table: [(&str, Status, &str, Change); 8] = [
+        let table: [(&str, Status, &str, Change); 9] = [
+            ("key", Status::Note, "kdump_memory=\"no\" in /etc/conf.d/kdump", |_, crash| {
+                crash.has_key = true
+            }),
             ("crash-kernel", Status::Bad, "run: rc-service kdump start", |facts, _| facts.loaded = false),
             (
                 "reserved",

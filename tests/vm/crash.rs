@@ -233,6 +233,17 @@ fn a_crash_kernel_is_loaded_beside_one_for_a_reboot_and_unloaded() {
     }
 }
 
+/// As the button of a server's management does it: a processor gets an NMI that no driver knows, here from the
+/// other one's local APIC (Intel SDM, volume 3, "Interrupt Command Register").
+#[test]
+fn an_nmi_to_the_other_processor_is_a_crash() {
+    let nmi = "echo 1 >/proc/sys/kernel/unknown_nmi_panic\n\
+        devmem 0xfee00310 32 $((1 << 24))\ndevmem 0xfee00300 32 0x4400\nsleep 60";
+    let console = crash(Kernel::Alpine, "load", nmi, ONE).processors(2).run();
+    assert_captured(&console);
+    console.has("Kernel panic - not syncing: NMI: Not continuing").has("CPU: 1 ");
+}
+
 #[test]
 fn without_a_reservation_nothing_is_loaded() {
     let first = "run kexec -p /boot/vmlinuz --append x\nrun kexec-load --crash --status\nrun kexec -p -u\n";
