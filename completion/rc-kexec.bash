@@ -37,7 +37,7 @@ _rc_kexec() {
 	doctor) what="$what $load --crash --porcelain --warn --when-unknown" ;;
 	going-down) what="$what --when-unknown --arm --disarm --setup --skip --rescue" ;;
 	boot-options) ;;
-	vmcore) what="$what --keep" ;;
+	vmcore) what="$what --keep --elf" ;;
 	*) return 0 ;;
 	esac
 

@@ -2,9 +2,10 @@
 
 use rc_kexec::base::text::{Shown, Size};
 use rc_kexec::cli::vmcore::Action;
-use rc_kexec::dump::kdump::{self, SaveError};
 use rc_kexec::dump::pages::Keep;
+use rc_kexec::dump::save::SaveError;
 use rc_kexec::dump::{self, Dump};
+use rc_kexec::dump::{elf_core, kdump};
 use rc_kexec::failure::{Failure, Result};
 use rc_kexec::host::dump::{DumpFile, NewDump};
 use rc_kexec::host::stdio::{eprint, eprint_with, print_whole_with};
@@ -27,7 +28,7 @@ pub fn run(action: Action, path: &OsStr) -> Result<u8> {
             Ok(())
         }),
         Action::Describe => print_whole_with(&mut |out| say::dump::describe(out, &dump)),
-        Action::Save { to, keep } => return save(&dump, path, &to, keep),
+        Action::Save { to, keep, elf } => return save(&dump, path, &to, keep, elf),
     };
     printed.map_err(Failure::Print)?;
     read.map_err(failed)?;
@@ -35,7 +36,7 @@ pub fn run(action: Action, path: &OsStr) -> Result<u8> {
 }
 
 /// Saves a dump, and says on standard error how far it is.
-fn save(dump: &Dump, path: &OsStr, to: &OsStr, keep: Keep) -> Result<u8> {
+fn save(dump: &Dump, path: &OsStr, to: &OsStr, keep: Keep, elf: bool) -> Result<u8> {
     // It fails before the file is made.
     dump.ranges().map_err(|why| Failure::Dump { path: path.to_os_string(), why })?;
     let file = NewDump::create(to)?;
@@ -50,7 +51,8 @@ fn save(dump: &Dump, path: &OsStr, to: &OsStr, keep: Keep) -> Result<u8> {
             eprint(format_args!("saving: {percent} %, {rate} MB/s\n"));
         }
     };
-    let saved = kdump::save(dump, keep, &file, &mut tell);
+    let write = if elf { elf_core::save } else { kdump::save };
+    let saved = write(dump, keep, &file, &mut tell);
     let saved = saved.and_then(|saved| file.sync().map(|()| saved).map_err(SaveError::Sink));
     let saved = saved.map_err(|why| match why {
         SaveError::Dump(why) => Failure::Dump { path: path.to_os_string(), why },

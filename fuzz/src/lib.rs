@@ -17,8 +17,8 @@ use rc_kexec::base::cmdline;
 use rc_kexec::base::range::{Range, RangeSet};
 use rc_kexec::base::table::Table;
 use rc_kexec::cli;
-use rc_kexec::dump::kdump::Sink;
 use rc_kexec::dump::pages::Keep;
+use rc_kexec::dump::save::Sink;
 use rc_kexec::dump::{self, Dump, Errno, Source};
 use rc_kexec::failure::Failure;
 use rc_kexec::image::arm64::Arm64Image;
@@ -283,14 +283,16 @@ pub fn dump_file(data: &[u8]) -> bool {
     let mut said = String::new();
     let _ = say::dump::describe(&mut said, &dump);
     if dump.size() <= 1 << 20 {
-        let sink = Written(Default::default());
-        let result = dump::kdump::save(&dump, Keep::default(), &sink, &mut |_, _| {});
-        assert!(
-            result.is_ok()
-                || dump.ranges().is_err()
-                || dump.info.number("PAGESIZE").is_err()
-                || sink.0.borrow().is_empty()
-        );
+        for save in [dump::kdump::save, dump::elf_core::save] {
+            let sink = Written(Default::default());
+            let result = save(&dump, Keep::default(), &sink, &mut |_, _| {});
+            assert!(
+                result.is_ok()
+                    || dump.ranges().is_err()
+                    || dump.info.number("PAGESIZE").is_err()
+                    || sink.0.borrow().is_empty()
+            );
+        }
     }
     dump::log::write(&dump, &mut Lines(0)).is_ok()
 }

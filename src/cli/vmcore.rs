@@ -19,6 +19,9 @@ pub struct Options {
     /// commas between them, or all
     #[argh(option, arg_name = "PAGES")]
     keep: Option<String>,
+    /// save an ELF core file instead of a kdump file: larger, as nothing is packed
+    #[argh(switch)]
+    elf: bool,
     /// print the version
     #[argh(switch, short = 'v')]
     version: bool,
@@ -46,6 +49,8 @@ pub enum Action {
         to: OsString,
         /// The pages that are kept beside the kernel's.
         keep: Keep,
+        /// Whether it is an ELF core file.
+        elf: bool,
     },
 }
 
@@ -57,7 +62,7 @@ pub fn command(words: &Words) -> Result<Command> {
         Some(b"dmesg") => Action::Log,
         Some(b"info") => Action::Describe,
         Some(b"save") => match operands.next() {
-            Some(to) => Action::Save { to: to.into(), keep },
+            Some(to) => Action::Save { to: to.into(), keep, elf: words.has("--elf") },
             None => return Err(words.misused("unable to save a dump: name the new file")),
         },
         _ => return Err(words.misused("unable to read a dump: give dmesg, save or info first")),
@@ -106,15 +111,15 @@ mod tests {
             ("info /a", "Describe /a"),
             (
                 "save /new",
-                "Save { to: \"/new\", keep: Keep { cache: false, user: false, free: false } } /proc/vmcore",
+                "Save { to: \"/new\", keep: Keep { cache: false, user: false, free: false }, elf: false } /proc/vmcore",
             ),
             (
                 "save --keep=user,free /new /a",
-                "Save { to: \"/new\", keep: Keep { cache: false, user: true, free: true } } /a",
+                "Save { to: \"/new\", keep: Keep { cache: false, user: true, free: true }, elf: false } /a",
             ),
             (
-                "save /new --keep all",
-                "Save { to: \"/new\", keep: Keep { cache: true, user: true, free: true } } /proc/vmcore",
+                "save /new --elf --keep all",
+                "Save { to: \"/new\", keep: Keep { cache: true, user: true, free: true }, elf: true } /proc/vmcore",
             ),
         ];
         for (words, wanted) in table {

@@ -9,13 +9,13 @@ use goblin::elf64::program_header::{PT_LOAD, PT_NOTE, ProgramHeader};
 use plain::Plain;
 
 /// The most program headers that are read: memory has hundreds of ranges on the largest machines.
-const MOST_HEADERS: u16 = 8192;
+pub const MOST_HEADERS: u16 = 8192;
 /// The longest notes that are read, in bytes. Each processor has 1 KiB or less, VMCOREINFO a page or two.
 pub const LONGEST_NOTES: u64 = 16 << 20;
 /// The end of all physical memory: neither machine has more than 52 bits of address.
 const PHYSICAL: u64 = 1 << 52;
 /// The first bytes of a 64-bit little-endian ELF file of version 1.
-const MAGIC: [u8; 7] = *b"\x7fELF\x02\x01\x01";
+pub const MAGIC: [u8; 7] = *b"\x7fELF\x02\x01\x01";
 
 /// Where the parts of the memory are in the file.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +46,12 @@ impl Memory {
             at = next.end();
         }
         ranges
+    }
+
+    /// Where the last part ends in the file.
+    pub fn end(&self) -> u64 {
+        let ends = self.parts.iter().map(|(range, offset)| offset.saturating_add(range.size()));
+        ends.max().unwrap_or(0)
     }
 
     /// The size of the memory, in bytes.

@@ -4,10 +4,12 @@
 //! the crashed kernel comes from its own note, [`Vmcoreinfo`]: no kernel file and no symbols are needed.
 
 pub mod elf;
+pub mod elf_core;
 pub mod kdump;
 pub mod log;
 pub mod page_table;
 pub mod pages;
+pub mod save;
 pub mod vmcoreinfo;
 
 use crate::base::range::Range;
@@ -122,9 +124,15 @@ impl<'s> Dump<'s> {
         }
     }
 
-    /// Whether the writer of a saved dump said that it was not done.
+    /// Whether the writer of a saved dump was not done: it said so, or the file is cut short.
     pub fn is_incomplete(&self) -> bool {
-        matches!(&self.memory, Memory::Kdump(memory) if memory.is_incomplete)
+        match &self.memory {
+            Memory::Kdump(memory) => memory.is_incomplete,
+            Memory::Elf(memory) => {
+                let last = memory.end().checked_sub(1);
+                last.is_some_and(|last| self.source.read(last, &mut [0]) == Err(Defect::Cut(last)))
+            }
+        }
     }
 
     /// How many processors left their registers in it.

@@ -1,7 +1,7 @@
 //! A small dump, made here, with what a real one has: page tables, a log that wraps, and records of each state.
 
-use super::kdump::{SaveError, Saved, Sink};
 use super::pages::Keep;
+use super::save::{SaveError, Saved, Sink};
 use super::*;
 use std::cell::{Cell, RefCell};
 
@@ -195,9 +195,16 @@ impl Sink for Disk {
 }
 
 fn saved(file: &Bytes, keep: Keep, writes: u32) -> (Bytes, Result<Saved, SaveError>) {
+    saved_by(kdump::save, file, keep, writes)
+}
+
+/// A writer of dumps.
+type Save = fn(&Dump, Keep, &dyn Sink, &mut dyn FnMut(u64, u64)) -> Result<Saved, SaveError>;
+
+fn saved_by(save: Save, file: &Bytes, keep: Keep, writes: u32) -> (Bytes, Result<Saved, SaveError>) {
     let dump = Dump::open(file).unwrap();
     let disk = Disk(RefCell::default(), Cell::new(writes));
-    let result = kdump::save(&dump, keep, &disk, &mut |_, _| {});
+    let result = save(&dump, keep, &disk, &mut |_, _| {});
     (Bytes(disk.0.into_inner(), Cell::new(0)), result)
 }
 
@@ -232,6 +239,59 @@ fn what_is_saved_has_the_pages_that_are_kept() {
         }
         assert_eq!(dump.ranges(), Err(Defect::Saved));
     }
+}
+
+/// What lies between pages that are kept is saved, too, where it is little. A file that is cut short says so, and can
+/// be read as far as it goes.
+#[test]
+fn what_is_saved_as_an_elf_core_file_is_as_it_was() {
+    let whole = dump(INFO);
+    let (file, result) = saved_by(elf_core::save, &whole, Keep::default(), u32::MAX);
+    let size = file.0.len() as u64;
+    assert_eq!(result, Ok(Saved { all: 16, kept: 15, size, unreadable: 0, unfiltered: None }));
+    assert_eq!(log(&file), log(&whole));
+    let saved = Dump::open(&file).unwrap();
+    assert!(!saved.is_incomplete() && saved.size() == 15 << 12 && saved.processors() == 1);
+    assert_eq!(saved.notes, Dump::open(&whole).unwrap().notes);
+    for number in 0..15 {
+        let mut page = [0; 4096];
+        assert_eq!(saved.read_physical(number << 12, &mut page), Ok(()), "{number}");
+        assert!(page == whole.0[MEMORY + (number as usize) * 4096..][..4096], "{number}");
+    }
+    assert_eq!(saved.read_physical(15 << 12, &mut [0]), Err(Defect::Absent(15 << 12)));
+    // A second time, with nothing left out.
+    let (again, result) =
+        saved_by(elf_core::save, &file, Keep { cache: true, user: true, free: true }, u32::MAX);
+    assert!(result.is_ok() && again.0 == file.0);
+    let cut = Bytes(file.0[..file.0.len() - 5000].to_vec(), Cell::new(0));
+    let cut = Dump::open(&cut).unwrap();
+    assert!(cut.is_incomplete() && cut.read_physical(0, &mut [0]).is_ok());
+    for writes in 0..3 {
+        let (_, result) = saved_by(elf_core::save, &whole, Keep::default(), writes);
+        assert_eq!(result.is_ok(), writes == 2, "{writes}");
+    }
+}
+
+#[test]
+fn a_packed_page_that_was_changed_is_refused() {
+    let packed = saved(&dump(INFO), Keep::default(), u32::MAX).0;
+    let page = |file: &Bytes, number: u64| {
+        let mut page = [0; 4096];
+        let dump = Dump::open(file).unwrap();
+        dump.read_physical(number << 12, &mut page).map(|()| page)
+    };
+    let mut refused = 0;
+    for at in packed.0.len() - 500..packed.0.len() {
+        let mut changed = Bytes(packed.0.clone(), Cell::new(0));
+        changed.0[at] ^= 0x10;
+        for number in (0..8).chain([14]) {
+            match (page(&changed, number), page(&packed, number)) {
+                (Ok(now), Ok(before)) => assert!(now == before || before == [0; 4096], "{at} {number}"),
+                (now, _) => refused += u32::from(now.is_err()),
+            }
+        }
+    }
+    assert!(refused > 100, "{refused}");
 }
 
 #[test]

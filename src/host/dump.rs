@@ -2,7 +2,7 @@
 
 use super::sys::file;
 use crate::dump::Source;
-use crate::dump::kdump::Sink;
+use crate::dump::save::Sink;
 use crate::failure::{Failure, Result};
 use nix::errno::Errno;
 use std::ffi::OsStr;

@@ -1,7 +1,7 @@
 //! What a dump is, and what is wrong with one.
 
 use crate::base::text::{Shown, Size};
-use crate::dump::kdump::Saved;
+use crate::dump::save::Saved;
 use crate::dump::{Defect, Dump};
 use crate::host::sys::process::strerror;
 use std::fmt::{self, Display, Formatter, Write};

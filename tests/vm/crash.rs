@@ -171,7 +171,10 @@ fn makedumpfile_reads_what_is_saved_and_the_other_way_round() {
         run rc-kexec vmcore save /tmp/ours\nrun rc-kexec vmcore save /tmp/other /tmp/ours\nrun rc-kexec vmcore info /proc/cpuinfo\n\
         head -c 3000000 /tmp/ours >/tmp/cut; rc-kexec vmcore dmesg /tmp/cut >/dev/null; echo EXIT $? of the cut one\n\
         mkdir /small; mount -t tmpfs -o size=4M tmpfs /small; run rc-kexec vmcore save /small/dump\n\
-        run rc-kexec vmcore info /small/dump\nrun rc-kexec vmcore save --keep all /tmp/all\nfor name in ours theirs all; do echo SIZE $(stat -c %s /tmp/$name); done\n";
+        run rc-kexec vmcore info /small/dump\nrun rc-kexec vmcore save --keep all /tmp/all\nrun rc-kexec vmcore save --elf /tmp/elf\n\
+        MAKEDUMPFILE --dump-dmesg /tmp/elf /tmp/elf-by-them\n\
+        sed -i 's/^\\(\\[[^]]*\\] \\)\\[ *[TC][0-9]*\\] /\\1/' /tmp/elf-by-them; cmp /tmp/log /tmp/elf-by-them && echo ELF BY THEM\n\
+        for name in ours theirs all; do echo SIZE $(stat -c %s /tmp/$name); done\n";
     let second = replaced(second, "MAKEDUMPFILE", MAKEDUMPFILE);
     let vm = with_makedumpfile(crash(Kernel::Alpine, "load", SYSRQ, ONE).stage(2, second));
     let console = vm.run();
@@ -179,6 +182,7 @@ fn makedumpfile_reads_what_is_saved_and_the_other_way_round() {
         .has("EXIT 0 of makedumpfile")
         .has("THEIRS BY US")
         .has("OURS BY THEM")
+        .has("ELF BY THEM")
         .has("unable to save the dump as /tmp/ours: /tmp/ours exists")
         .has("unable to read the dump /tmp/ours: pages were left out of it")
         .has("unable to read the dump /proc/cpuinfo: it is neither an ELF core file")
@@ -241,7 +245,7 @@ fn an_nmi_to_the_other_processor_is_a_crash() {
         devmem 0xfee00310 32 $((1 << 24))\ndevmem 0xfee00300 32 0x4400\nsleep 60";
     let console = crash(Kernel::Alpine, "load", nmi, ONE).processors(2).run();
     assert_captured(&console);
-    console.has("Kernel panic - not syncing: NMI: Not continuing").has("CPU: 1 ");
+    console.has(" on CPU 1.").has("Kernel panic - not syncing: NMI: Not continuing");
 }
 
 #[test]
@@ -276,12 +280,11 @@ fn under_uefi_with_6_gib_two_reservations_and_two_processors() {
     assert!(places.len() == 2 && places[1].len() > places[0].len(), "{}", console.shown());
 }
 
-/// crash(8), which nobody here made, opens what is saved, with the debug information of the kernel: it names the
-/// panic, whose stack it was, the tasks, and the log's last line.
-#[test]
-fn crash_reads_what_is_saved() {
+/// crash(8), which nobody here made, opens what is saved, with the debug information of the kernel. This is what it
+/// says, of a machine that crashed in this way.
+fn said_by_crash(panic: &str) -> String {
     let second = "run rc-kexec vmcore save /tmp/dump\necho SIZE $(stat -c %s /tmp/dump)\ndd if=/tmp/dump of=/dev/vda bs=1M\n";
-    let console = crash(Kernel::Alpine, "load", SYSRQ, ONE).stage(2, second).takes(64).run();
+    let console = crash(Kernel::Alpine, "load", panic, ONE).stage(2, second).takes(64).run();
     let size: usize = console.only("SIZE").parse().unwrap();
     let dir = folder();
     let (dump, commands) = (dir.join("dump"), dir.join("commands"));
@@ -294,22 +297,37 @@ fn crash_reads_what_is_saved() {
     program.args(["--no_kmem_cache", "-s", "-i"]).arg(commands);
     program.arg(parts().join("alpine/vmlinux")).arg(dump).env("HOME", &dir).stdin(Stdio::null());
     let output = program.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
     std::fs::remove_dir_all(&dir).unwrap();
-    for wanted in [
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// It names the panic, whose stack it was, the tasks, and the log's last line.
+#[test]
+fn crash_reads_what_is_saved() {
+    let null = "mount -t debugfs debug /sys/kernel/debug\necho 1 >/proc/sys/kernel/panic_on_oops\n\
+        echo EXCEPTION >/sys/kernel/debug/provoke-crash/DIRECT";
+    let by_sysrq = [
         "PANIC: \"Kernel panic - not syncing: sysrq triggered crash\"",
-        "COMMAND: \"init\"\n #0 [",
         "] __crash_kexec at ",
         "] write_sysrq_trigger at ",
-        "  [swapper/0]\n>       1       0   0  ",
-        "  [kthreadd]\n",
-        "] Linux version 6.12.",
         "] sysrq: Trigger a crash\n",
-    ] {
-        assert!(
-            said.contains(wanted),
-            "not said: {wanted:?}\n{said}{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+    ];
+    let by_oops = [
+        "PANIC: \"Oops: ",
+        "] lkdtm_EXCEPTION at ",
+        "] direct_entry at ",
+        "] BUG: kernel NULL pointer dereference, address: 0000000000000000\n",
+    ];
+    for (panic, crash) in [(SYSRQ, by_sysrq), (null, by_oops)] {
+        let said = said_by_crash(panic);
+        let always = [
+            "COMMAND: \"init\"\n #0 [",
+            "  [swapper/0]\n>       1       0   0  ",
+            "  [kthreadd]\n",
+            "] Linux version 6.12.",
+        ];
+        for wanted in crash.into_iter().chain(always) {
+            assert!(said.contains(wanted), "not said: {wanted:?}\n{said}");
+        }
     }
 }

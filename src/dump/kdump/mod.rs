@@ -7,7 +7,7 @@ mod read;
 mod save;
 
 pub use read::{Memory, open};
-pub use save::{SaveError, Saved, Sink, save};
+pub use save::save;
 
 /// The first bytes of a dump in this format.
 pub const MAGIC: [u8; 8] = *b"KDUMP   ";

@@ -10,6 +10,9 @@ use crate::dump::{Defect, Source, Vmcoreinfo};
 use crate::image::machine::Machine;
 use core::cell::RefCell;
 use miniz_oxide::inflate::TINFLStatus;
+use miniz_oxide::inflate::core::inflate_flags::{
+    TINFL_FLAG_COMPUTE_ADLER32, TINFL_FLAG_PARSE_ZLIB_HEADER, TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF,
+};
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 
 /// How much of a bitmap is counted, and read, at once, in bytes.
@@ -116,14 +119,14 @@ impl Memory {
             match flags {
                 0 if size == page => last.bytes.copy_from_slice(&last.packed),
                 1 => {
-                    // RFC 1950: two bytes, the second of which says whether there is a dictionary, come before the
-                    // DEFLATE data. The decoder is called as gzip's is, so that the program has it once: a page
-                    // fills its buffer, and what is after it is not read.
-                    let (zlib, packed) = last.packed.split_at_checked(2).unwrap_or_default();
+                    // RFC 1950: the data ends with its Adler-32 sum.
+                    const ZLIB: u32 = TINFL_FLAG_PARSE_ZLIB_HEADER
+                        | TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF
+                        | TINFL_FLAG_COMPUTE_ADLER32;
                     last.unpacker.init();
-                    let (status, _, length) = decompress(&mut last.unpacker, packed, &mut last.bytes, 0, 0);
-                    let is_done = matches!(status, TINFLStatus::Done | TINFLStatus::HasMoreOutput);
-                    if zlib.get(1).is_none_or(|flags| flags & 0x20 != 0) || !is_done || length != page {
+                    let (status, _, length) =
+                        decompress(&mut last.unpacker, &last.packed, &mut last.bytes, 0, ZLIB);
+                    if status != TINFLStatus::Done || length != page {
                         return Err(Defect::Header("a page's zlib data"));
                     }
                 }

@@ -1,4 +1,4 @@
-//! Writes a dump.
+//! Writes a dump in this format.
 
 use super::{
     BITMAP_BLOCKS, BLOCK_SIZE, DESCRIPTOR, DUMP_LEVEL, HEADER, INCOMPLETE, MAGIC, MAX_PAGE, MAX_PAGE_64,
@@ -6,9 +6,9 @@ use super::{
     VMCOREINFO_AT, ZLIB, is_set,
 };
 use crate::base::bytes::put;
-use crate::dump::page_table::page_shift;
-use crate::dump::pages::{BLOCK, Keep, Pages};
-use crate::dump::{Defect, Dump};
+use crate::dump::Dump;
+use crate::dump::pages::{BLOCK, Keep};
+use crate::dump::save::{PageRanges, SaveError, Saved, Sink, choose, read_pages};
 use crate::image::machine::Machine;
 use miniz_oxide::deflate::core::{
     CompressorOxide, TDEFLFlush, TDEFLStatus, compress, create_comp_flags_from_zip_params,
@@ -18,29 +18,6 @@ use nix::errno::Errno;
 /// How many descriptors and how many bytes of pages are written together.
 const DESCRIPTORS: usize = 4096;
 const PAGES: usize = 1 << 20;
-
-/// Where a dump is written to.
-pub trait Sink {
-    /// Writes all of `bytes` at `offset`.
-    fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Errno>;
-    /// Reads back what was written, or zeros where nothing was.
-    fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Errno>;
-}
-
-/// What was saved.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Saved {
-    /// How many pages the crashed machine had.
-    pub all: u64,
-    /// How many of them the dump has.
-    pub kept: u64,
-    /// How many of those could not be read, and are saved as zeros.
-    pub unreadable: u64,
-    /// The size of the file, in bytes.
-    pub size: u64,
-    /// What VMCOREINFO does not tell, so that no page was left out.
-    pub unfiltered: Option<&'static str>,
-}
 
 /// Where the parts of the file are, in bytes.
 struct Places {
@@ -58,56 +35,26 @@ pub fn save(
     to: &dyn Sink,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Saved, SaveError> {
-    let shift = page_shift(&dump.info)?;
-    let page = 1u64 << shift;
-    let ranges: Vec<(u64, u64)> = dump
-        .ranges()?
-        .iter()
-        .map(|range| (range.start().div_ceil(page), range.end() >> shift))
-        .filter(|(start, end)| start < end)
-        .collect();
-    let last = ranges.last().map_or(0, |&(_, end)| end);
-    let (mut header, places) = headers(dump, keep, page, last);
+    let ranges = PageRanges::of(dump)?;
+    let (mut header, places) = headers(dump, keep, ranges.page, ranges.end());
     to.write(0, &header)?;
     let mut saved = Saved::default();
-    let mut pages = match Pages::new(dump, keep) {
-        Ok(pages) => Some(pages),
-        Err(Defect::Missing(name)) => {
-            saved.unfiltered = Some(name);
-            None
-        }
-        Err(other) => return Err(other.into()),
-    };
-    for &(start, end) in &ranges {
-        let mut at = start;
-        while at < end {
-            // Up to the next multiple of a block, so that whole bytes of the bitmaps are written.
-            let next = block_end(at).min(end);
-            let count = usize::try_from(next.saturating_sub(at)).unwrap_or(BLOCK).min(BLOCK);
-            let mut kept = [true; BLOCK];
-            let kept = kept.get_mut(..count).unwrap_or_default();
-            if let Some(pages) = &mut pages {
-                pages.read(dump, at, kept);
+    choose(dump, keep, &ranges, &mut saved, &mut |at, kept| {
+        let base = byte_of(at);
+        let mut bits = [[0u8; BLOCK / 8]; 2];
+        let [exists, is_there] = &mut bits;
+        // A block may belong to two ranges.
+        to.read(places.first_bitmap.saturating_add(base), exists)?;
+        to.read(places.second_bitmap.saturating_add(base), is_there)?;
+        for (number, kept) in (at..).zip(kept) {
+            set(exists, in_block(number));
+            if *kept {
+                set(is_there, in_block(number));
             }
-            let base = byte_of(at);
-            let mut bits = [[0u8; BLOCK / 8]; 2];
-            let [exists, is_there] = &mut bits;
-            // A block may belong to two ranges.
-            to.read(places.first_bitmap.saturating_add(base), exists)?;
-            to.read(places.second_bitmap.saturating_add(base), is_there)?;
-            for (number, kept) in (at..).zip(kept.iter()) {
-                set(exists, in_block(number));
-                saved.all = saved.all.saturating_add(1);
-                if *kept {
-                    set(is_there, in_block(number));
-                    saved.kept = saved.kept.saturating_add(1);
-                }
-            }
-            to.write(places.first_bitmap.saturating_add(base), exists)?;
-            to.write(places.second_bitmap.saturating_add(base), is_there)?;
-            at = next;
         }
-    }
+        to.write(places.first_bitmap.saturating_add(base), exists)?;
+        to.write(places.second_bitmap.saturating_add(base), is_there)
+    })?;
     // The bitmaps end with the last page, and are read as a whole.
     to.write(places.descriptors, &[0])?;
     let mut writer = Writer::new(to, &places, saved.kept);
@@ -116,32 +63,6 @@ pub fn save(
     let _ = put(&mut header, STATUS, &ZLIB.to_le_bytes());
     to.write(0, header.get(..HEADER).unwrap_or_default())?;
     Ok(saved)
-}
-
-/// Why a dump is not saved, or not all of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SaveError {
-    /// The dump cannot be read.
-    Dump(Defect),
-    /// The file cannot be written.
-    Sink(Errno),
-}
-
-impl From<Defect> for SaveError {
-    fn from(why: Defect) -> SaveError {
-        SaveError::Dump(why)
-    }
-}
-
-impl From<Errno> for SaveError {
-    fn from(errno: Errno) -> SaveError {
-        SaveError::Sink(errno)
-    }
-}
-
-/// The end of the block that a page lies in.
-fn block_end(page: u64) -> u64 {
-    page.saturating_add(1).next_multiple_of(BLOCK as u64)
 }
 
 /// The place of a page in its block.
@@ -247,7 +168,7 @@ impl<'t> Writer<'t> {
     fn pages(
         &mut self,
         dump: &Dump,
-        ranges: &[(u64, u64)],
+        ranges: &PageRanges,
         places: &Places,
         saved: &mut Saved,
         progress: &mut dyn FnMut(u64, u64),
@@ -255,36 +176,27 @@ impl<'t> Writer<'t> {
         let page = places.page as usize;
         let mut bytes = vec![0u8; BLOCK.saturating_mul(page)];
         let mut done = 0u64;
-        for &(start, end) in ranges {
-            let mut at = start;
-            while at < end {
-                let next = block_end(at).min(end);
-                let mut bits = [0u8; BLOCK / 8];
-                self.to.read(places.second_bitmap.saturating_add(byte_of(at)), &mut bits)?;
-                while at < next {
-                    if !is_set(&bits, in_block(at)) {
-                        at = at.saturating_add(1);
-                        continue;
-                    }
-                    // What lies together is read together.
-                    let run = (at..next).take_while(|&at| is_set(&bits, in_block(at))).count();
-                    let run_bytes = bytes.get_mut(..run.saturating_mul(page)).unwrap_or_default();
-                    let is_whole = dump.read_physical(at.wrapping_mul(places.page), run_bytes).is_ok();
-                    for (number, content) in (at..).zip(run_bytes.chunks_exact_mut(page)) {
-                        if !is_whole && dump.read_physical(number.wrapping_mul(places.page), content).is_err()
-                        {
-                            content.fill(0);
-                            saved.unreadable = saved.unreadable.saturating_add(1);
-                        }
-                        self.page(content)?;
-                    }
-                    at = at.saturating_add(run as u64);
-                    done = done.saturating_add(run as u64);
+        ranges.each_block(&mut |mut at, next| {
+            let mut bits = [0u8; BLOCK / 8];
+            self.to.read(places.second_bitmap.saturating_add(byte_of(at)), &mut bits)?;
+            while at < next {
+                if !is_set(&bits, in_block(at)) {
+                    at = at.saturating_add(1);
+                    continue;
                 }
-                progress(done, saved.kept);
+                // What lies together is read together.
+                let run = (at..next).take_while(|&at| is_set(&bits, in_block(at))).count();
+                let run_bytes = bytes.get_mut(..run.saturating_mul(page)).unwrap_or_default();
+                saved.unreadable = saved.unreadable.saturating_add(read_pages(dump, at, page, run_bytes));
+                for content in run_bytes.chunks_exact(page) {
+                    self.page(content)?;
+                }
+                at = at.saturating_add(run as u64);
+                done = done.saturating_add(run as u64);
             }
-        }
-        Ok(())
+            progress(done, saved.kept);
+            Ok(())
+        })
     }
 
     /// Writes a page.
