@@ -213,6 +213,21 @@ fn on_arm64_by_device_tree_and_by_uefi() {
     }
 }
 
+/// A 32-bit kernel's memory is there, in a dump of 64-bit addresses; its log is not read.
+#[test]
+fn on_32_bit_x86() {
+    let second = "echo DUMP $(stat -c %s /proc/vmcore)\necho RELEASE $(head -c 65536 /proc/vmcore | strings | sed -n 's/^OSRELEASE=//p')\n\
+        run rc-kexec vmcore info\n";
+    let console = crash(Kernel::I386, "load", SYSRQ, ONE).stage(2, second).run();
+    console
+        .has("CRASH LOADED 1")
+        .has("STAGE 2 ENDS")
+        .has("Kernel panic - not syncing: sysrq triggered crash");
+    assert!(console.only("DUMP").parse::<u64>().unwrap() > 740 << 20, "{}", console.shown());
+    assert_eq!(console.only("RELEASE"), console.only("RUNNING"), "{}", console.shown());
+    console.has("unable to read the dump /proc/vmcore: it is of a machine that rc-kexec does not know (ELF machine 3)");
+}
+
 #[test]
 fn a_crash_kernel_is_loaded_beside_one_for_a_reboot_and_unloaded() {
     let say = "echo BOTH $(cat /sys/kernel/kexec_loaded) $(cat /sys/kernel/kexec_crash_loaded)\n";
@@ -314,7 +329,7 @@ fn crash_reads_what_is_saved() {
     ];
     let by_oops = [
         "PANIC: \"Oops: ",
-        "] lkdtm_EXCEPTION at ",
+        "[exception RIP: lkdtm_EXCEPTION+",
         "] direct_entry at ",
         "] BUG: kernel NULL pointer dereference, address: 0000000000000000\n",
     ];
