@@ -185,6 +185,12 @@ fn what_is_loaded_names_each_place_and_each_setting() {
         <--add-file></usr/sbin/rc-kexec:/usr/sbin/rc-kexec:0755>\
         <--add-file></usr/sbin/rc-kexec-init:/usr/sbin/rc-kexec-init:0755>";
     assert!(said.starts_with(wanted), "{said}");
+    // A folder with a blank in its name is one word for the kernel.
+    let output = machine.run("load", &[("kdump_dir", machine.path("a b").to_str().unwrap())]);
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    // This folder may be in a container, whose file system is on no disk.
+    let quoted = said.contains("a b\" ><--add-file>") && said.contains(" \"rckexec.dump=");
+    assert!(quoted || said.contains("a b: its file system (overlay) is not on a disk"), "{said}");
     // A folder that no disk has.
     let output = machine.run("where", &[("kdump_dir", "/dev/shm/rc-kexec-kdump")]);
     let _ = std::fs::remove_dir("/dev/shm/rc-kexec-kdump");
