@@ -138,6 +138,10 @@ fn the_newest_dumps_stay_and_programs_get_each_new_one() {
     // All of them may take half of what would be free without them; the newest one stays even so.
     machine.program("df", "printf 'x\\n/dev/x 9 9 7 9 /\\n'");
     machine.program("du", "echo 5 \"$2\"");
+    assert_eq!(machine.dumps().len(), 3);
+    machine.program("df", "echo made up >&2; exit 1");
+    assert_eq!(machine.says("notice", &[]), "");
+    machine.program("df", "printf 'x\\n/dev/x 9 9 7 9 /\\n'");
     let said = machine.says("notice", &[]);
     assert_eq!(said.matches("removed the old dump ").count(), 2, "{said}");
     assert_eq!(machine.dumps(), ["2026-11-05-000000"]);
