@@ -288,6 +288,10 @@ impl<'a> Root<'a> {
             root.script(name, &text);
         }
         assert_eq!(changed, usize::from(change.is_some()), "{change:?}");
+        // Its own need of localmount would hide that another's is missing.
+        if change.is_none() {
+            root.script("kdump", &read("kdump.initd"));
+        }
         std::fs::write(root.dir.join("etc/conf.d/kexec-load"), read("kexec-load.confd")).unwrap();
         // `*` includes files that are not services.
         std::fs::write(root.dir.join("etc/init.d/README"), "For administrators.\n").unwrap();
@@ -380,6 +384,9 @@ impl<'a> Root<'a> {
         // The later one is stopped first.
         if at("kexec-load")? < at("localmount")? {
             return Err(format!("localmount is stopped before kexec-load\n{}", stop.shown()));
+        }
+        if self.names().iter().any(|name| name == "kdump") {
+            at("kdump")?;
         }
         Ok(())
     }
@@ -506,7 +513,7 @@ fn other_lines_in_our_services_are_found_to_be_wrong() {
 fn a_star_stands_alone_in_our_dependencies() {
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("openrc");
     let mut stars = 0;
-    for name in ["kexec-exec.initd", "kexec-load.initd"] {
+    for name in ["kdump.initd", "kexec-exec.initd", "kexec-load.initd"] {
         let text = std::fs::read_to_string(ours.join(name)).unwrap();
         let depend = text.split_once("\ndepend() {\n").unwrap().1.split_once("\n}\n").unwrap().0;
         for line in depend.lines() {
