@@ -22,4 +22,6 @@ installkernel() {
 install() {
     inst_multiple /usr/sbin/rc-kexec /usr/sbin/kexec-load /usr/sbin/kexec-exec /usr/sbin/rc-kexec-init \
         findfs mount umount mkdir cat sleep modprobe
+    # For a dump.
+    inst_multiple -o date mv sync
 }
