@@ -236,7 +236,10 @@ fn what_mkinitcpio_is_asked_for() {
         "add_symlink /usr/sbin/kexec-load /usr/sbin/rc-kexec".to_string(),
         "add_symlink /usr/sbin/kexec-exec /usr/sbin/rc-kexec".to_string(),
     ];
-    wanted.extend(["findfs", "mount", "umount", "modprobe", "date", "mv", "sync"].map(|tool| format!("add_binary {tool}")));
+    wanted.extend(
+        ["findfs", "mount", "umount", "modprobe", "date", "mv", "sync"]
+            .map(|tool| format!("add_binary {tool}")),
+    );
     // With ? it is no error when there is no such module.
     wanted.extend(MODULES.split(' ').map(|module| format!("add_module {module}?")));
     assert_eq!(asked, wanted);

@@ -5,6 +5,7 @@
 use crate::cpio::Cpio;
 use crate::initrds::marked_archive;
 use crate::machine::{Console, Kernel, folder, note_time, parts, program, qemu, watch};
+use crate::openrc::{End, Init, Installed};
 use crate::progress::PATIENCE;
 use crate::script::replaced;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -471,6 +472,8 @@ fn an_image_of_dracuts() {
     let (initramfs, said) = image("with", &["--add", "rc-kexec"]);
     assert!(said.contains("Including module: rc-kexec"), "{said}");
     boots_from(&folder, &host, &initramfs);
+    // It has no program that reboots.
+    saves_a_dump_with(&initramfs, End::Reset);
 }
 
 /// Debian's initramfs-tools: what their functions copy for the hook, with klibc's shell
@@ -513,6 +516,30 @@ fn an_image_of_initramfs_tools_with_klibc_alone() {
     console.has("unable to find LABEL=NONE: there was no such device in 1 s").has_not("bad trap");
     assert_eq!(console.only("FOUND"), "/proc/* /sys/* /dev/console", "{}", console.shown());
     boots_from(&folder, &host, &pack(&image));
+    saves_a_dump_with(&pack(&image), End::Firmware);
+}
+
+/// A crash kernel with that image, to which the service kdump adds what it needs, saves a dump.
+#[track_caller]
+fn saves_a_dump_with(initramfs: &[u8], end: End) {
+    let settings = "kdump_kernel=\"/boot/vmlinuz-virt --initrd /boot/other\"";
+    let boots = Installed::new(Init::BusyBox, Kernel::Alpine)
+        .memory("1G")
+        .append("crashkernel=128M")
+        .boot_file("other", initramfs)
+        .boot(
+            &format!("echo '{settings}' >/etc/conf.d/kdump\nrc-service kdump start\nsync\necho c >/proc/sysrq-trigger"),
+            end,
+        )
+        .boot("rc-service kdump notice\npoweroff", End::PowerOff)
+        .run();
+    boots[0]
+        .has("rc-kexec-init: saved the log as /var/crash/")
+        .has("rc-kexec-init: saved the memory as /var/crash/")
+        .has("rc-kexec-init: restarting");
+    boots[1]
+        .has(": Kernel panic - not syncing: sysrq triggered crash\n")
+        .has_not("without all of the memory");
 }
 
 /// That image starts the kernel on a disk.

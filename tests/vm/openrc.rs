@@ -28,6 +28,8 @@ pub enum End {
     Halt,
     /// A panic of a kernel with panic=1.
     Panic,
+    /// At the word of somebody who has no program for it.
+    Reset,
 }
 
 impl End {
@@ -38,11 +40,12 @@ impl End {
             End::PowerOff => "reboot: Power down",
             End::Halt => "reboot: System halted",
             End::Panic => "Rebooting in 1 seconds",
+            End::Reset => "sysrq: Resetting",
         }
     }
 }
 
-const ENDS: [End; 5] = [End::Kexec, End::Firmware, End::PowerOff, End::Halt, End::Panic];
+const ENDS: [End; 6] = [End::Kexec, End::Firmware, End::PowerOff, End::Halt, End::Panic, End::Reset];
 
 /// A machine to be started.
 pub struct Installed {
