@@ -296,10 +296,12 @@ fn under_uefi_with_6_gib_two_reservations_and_two_processors() {
 }
 
 /// crash(8), which nobody here made, opens what is saved, with the debug information of the kernel. This is what it
-/// says, of a machine that crashed in this way.
-fn said_by_crash(panic: &str) -> String {
-    let second = "run rc-kexec vmcore save /tmp/dump\necho SIZE $(stat -c %s /tmp/dump)\ndd if=/tmp/dump of=/dev/vda bs=1M\n";
-    let console = crash(Kernel::Alpine, "load", panic, ONE).stage(2, second).takes(64).run();
+/// says, of a machine that crashed in this way, and whose dump was saved with these options.
+fn said_by_crash(panic: &str, options: &str) -> String {
+    let second = format!(
+        "run rc-kexec vmcore save {options} /tmp/dump\necho SIZE $(stat -c %s /tmp/dump)\ndd if=/tmp/dump of=/dev/vda bs=1M\n"
+    );
+    let console = crash(Kernel::Alpine, "load", panic, ONE).stage(2, second).takes(128).run();
     let size: usize = console.only("SIZE").parse().unwrap();
     let dir = folder();
     let (dump, commands) = (dir.join("dump"), dir.join("commands"));
@@ -333,8 +335,8 @@ fn crash_reads_what_is_saved() {
         "] direct_entry at ",
         "] BUG: kernel NULL pointer dereference, address: 0000000000000000\n",
     ];
-    for (panic, crash) in [(SYSRQ, by_sysrq), (null, by_oops)] {
-        let said = said_by_crash(panic);
+    for (panic, options, crash) in [(SYSRQ, "", by_sysrq), (null, "--elf", by_oops)] {
+        let said = said_by_crash(panic, options);
         let always = [
             "COMMAND: \"init\"\n #0 [",
             "  [swapper/0]\n>       1       0   0  ",
