@@ -1,14 +1,13 @@
 //! What stands between a panic of this kernel and a dump.
 
 use super::checks::{files, kernel};
-use super::gather::{Facts, Rehearsal, rehearse};
+use super::gather::{Facts, rehearse};
 use super::{Finding, Status};
 use crate::base::text::{Shown, Size, parse_decimal};
 use crate::failure::{Failure, Reservation};
 use crate::host::files::{exists, read_or_empty, value};
 use crate::host::sys::file::{self, free_space};
 use crate::host::{self, memory, mounts, refusal, storage};
-use crate::known::boot_loader::BootLoader;
 use crate::load::{Request, Starts};
 use crate::settings;
 use std::ffi::{OsStr, OsString};
@@ -31,8 +30,6 @@ pub struct Crash {
     pub place: Place,
     /// Whether the root is encrypted, whose key the kernel's memory has then.
     pub has_key: bool,
-    /// The boot loaders that are set up.
-    pub boot_loaders: Vec<BootLoader>,
 }
 
 /// Where the service kdump has a dump saved.
@@ -73,7 +70,6 @@ pub fn gather(mut request: Request) -> (Facts, Crash) {
         follows: number("/sys/devices/system/cpu/crash_hotplug") == 1,
         place: place(),
         has_key: file::metadata(OsStr::new("/")).is_ok_and(|root| storage::is_on_encrypted(&root)),
-        boot_loaders: facts.refusal.boot_loaders.clone(),
     };
     (facts, crash)
 }
@@ -118,7 +114,7 @@ pub fn examine(facts: &Facts, crash: &Crash) -> Vec<Finding> {
         kernel::load_lock(facts),
         kernel::load_limit(facts),
         kernel::lockdown(facts),
-        reserved(&facts.rehearsal, crash),
+        reserved(facts, crash),
         loaded(facts),
     ];
     let [kernel, initrd, mut line, memory] = files::rehearsal(facts);
@@ -137,10 +133,10 @@ pub fn examine(facts: &Facts, crash: &Crash) -> Vec<Finding> {
     found
 }
 
-fn reserved(rehearsal: &Rehearsal, crash: &Crash) -> Finding {
+fn reserved(facts: &Facts, crash: &Crash) -> Finding {
     let name = "reserved";
     let size = Size(crash.reserved);
-    let Some(needs) = rehearsal.reservation else {
+    let Some(needs) = facts.rehearsal.reservation else {
         return match crash.reserved {
             0 => Finding::bad(name, "no memory is reserved for a crash kernel"),
             _ => Finding::ok(name, size.to_string()),
@@ -151,7 +147,7 @@ fn reserved(rehearsal: &Rehearsal, crash: &Crash) -> Finding {
     if crash.reserved >= needs {
         return Finding::ok(name, text);
     }
-    let reservation = Reservation { needs, boot_loaders: crash.boot_loaders.clone() };
+    let reservation = Reservation { needs, boot_loaders: facts.refusal.boot_loaders.clone() };
     // Writing to a text does not fail.
     let _ = reservation.edits(&mut text);
     Finding::new(name, if crash.reserved == 0 { Status::Bad } else { Status::Note }, text)
@@ -221,6 +217,8 @@ fn hotplug(crash: &Crash) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doctor::Rehearsal;
+    use crate::known::boot_loader::BootLoader;
     use crate::known::call::Calls;
     use crate::known::refusal::Refusal;
 
@@ -265,9 +263,9 @@ mod tests {
                 "reserved",
                 Status::Bad,
                 "need 128 MiB\n  extlinux: run: sed -i 's/^default_kernel_opts=\"/&crashkernel=128M /'",
-                |_, crash| {
+                |facts, crash| {
                     crash.reserved = 0;
-                    crash.boot_loaders = vec![BootLoader::Extlinux { has_line: true }];
+                    facts.refusal.boot_loaders = vec![BootLoader::Extlinux { has_line: true }];
                 },
             ),
             (
