@@ -52,7 +52,7 @@ _rc_kexec() {
 	*)
 		case $applet:$typed in
 		*:-*) _rc_kexec_reply "$typed" -W "$what" ;;
-		vmcore:*) if [ "$COMP_CWORD" = 2 ]; then _rc_kexec_reply "$typed" -W 'dmesg save info'; else _rc_kexec_reply "$typed" -f; fi ;;
+		vmcore:*) if [ "$COMP_CWORD" = 2 ]; then _rc_kexec_reply "$typed" -W 'dmesg save info place'; else _rc_kexec_reply "$typed" -f; fi ;;
 		kexec-exec:* | going-down:* | boot-options:*) ;;
 		*) _rc_kexec_reply "$typed" -f ;;
 		esac

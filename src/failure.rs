@@ -70,6 +70,16 @@ pub enum Failure {
         errno: Errno,
     },
     #[cfg(feature = "vmcore")]
+    /// A crash kernel cannot save in this folder.
+    NoPlace {
+        /// The folder.
+        dir: OsString,
+        /// The device or the type of its file system.
+        what: OsString,
+        /// Whether the device is encrypted or made of several.
+        several: bool,
+    },
+    #[cfg(feature = "vmcore")]
     /// Standard output does not take what was asked for.
     Print(Errno),
     /// kexec_load(2) has no segments for so many initrds.

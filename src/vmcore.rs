@@ -8,6 +8,7 @@ use rc_kexec::dump::{self, Dump};
 use rc_kexec::dump::{elf_core, kdump};
 use rc_kexec::failure::{Failure, Result};
 use rc_kexec::host::dump::{DumpFile, NewDump};
+use rc_kexec::host::place;
 use rc_kexec::host::stdio::{eprint, eprint_with, print_whole_with};
 use rc_kexec::say;
 use std::ffi::OsStr;
@@ -18,6 +19,11 @@ const TELL: Duration = Duration::from_secs(3);
 
 /// Reads a dump. What can be printed is printed, whatever else cannot be read.
 pub fn run(action: Action, path: &OsStr) -> Result<u8> {
+    if action == Action::Place {
+        let place = place::find(path)?;
+        print_whole_with(&mut |out| writeln!(out, "{}", place.option.shown())).map_err(Failure::Print)?;
+        return Ok(0);
+    }
     let file = DumpFile::open(path)?;
     let failed = |why| Failure::Dump { path: path.to_os_string(), why };
     let dump = Dump::open(&file).map_err(failed)?;
@@ -28,6 +34,7 @@ pub fn run(action: Action, path: &OsStr) -> Result<u8> {
             Ok(())
         }),
         Action::Describe => print_whole_with(&mut |out| say::dump::describe(out, &dump)),
+        Action::Place => Ok(()),
         Action::Save { to, keep, elf } => return save(&dump, path, &to, keep, elf),
     };
     printed.map_err(Failure::Print)?;

@@ -229,7 +229,7 @@ fn bash_offers_values_that_are_taken() {
     let dumps = bash_offers(&["rc-kexec", "vmcore", "dmesg", "./Makef"]);
     assert_eq!(dumps, files);
     let actions = bash_offers(&["rc-kexec", "vmcore", ""]);
-    assert_eq!(actions, BTreeSet::from(["dmesg", "info", "save"].map(String::from)));
+    assert_eq!(actions, BTreeSet::from(["dmesg", "info", "place", "save"].map(String::from)));
     for nothing in [
         &["kexec-load", "--append", ""][..],
         &["kexec-exec", ""],

@@ -3,6 +3,7 @@
 use super::Command;
 use super::words::Words;
 use crate::base::bytes::parts;
+use crate::doctor::crash::DUMPS;
 use crate::dump::pages::Keep;
 use crate::failure::Result;
 use crate::host::dump::VMCORE;
@@ -11,7 +12,8 @@ use std::ffi::{OsStr, OsString};
 
 /// Read the dump of a crashed kernel: /proc/vmcore in a crash kernel, or a saved file.
 /// dmesg prints the crashed kernel's log; save writes a smaller dump, which crash, drgn
-/// and makedumpfile read; info says what the dump is.
+/// and makedumpfile read; info says what the dump is; place says what rckexec.dump= is
+/// for dumps in a folder.
 #[derive(ArgsInfo)]
 #[expect(dead_code, reason = "argh makes the table of options of it")]
 pub struct Options {
@@ -25,13 +27,13 @@ pub struct Options {
     /// print the version
     #[argh(switch, short = 'v')]
     version: bool,
-    /// dmesg, save or info
+    /// dmesg, save, info or place
     #[argh(positional)]
     action: String,
     /// for save, the new file
     #[argh(positional)]
     to: Option<String>,
-    /// the dump; without it, /proc/vmcore
+    /// the dump; without it, /proc/vmcore; for place, the folder, /var/crash without it
     #[argh(positional)]
     file: Option<String>,
 }
@@ -43,6 +45,8 @@ pub enum Action {
     Log,
     /// Say what it is.
     Describe,
+    /// Say where a folder is.
+    Place,
     /// Save it.
     Save {
         /// The new file.
@@ -61,13 +65,15 @@ pub fn command(words: &Words) -> Result<Command> {
     let action = match operands.next().map(OsStr::as_encoded_bytes) {
         Some(b"dmesg") => Action::Log,
         Some(b"info") => Action::Describe,
+        Some(b"place") => Action::Place,
         Some(b"save") => match operands.next() {
             Some(to) => Action::Save { to: to.into(), keep, elf: words.has("--elf") },
             None => return Err(words.misused("unable to save a dump: name the new file")),
         },
-        _ => return Err(words.misused("unable to read a dump: give dmesg, save or info first")),
+        _ => return Err(words.misused("unable to read a dump: give dmesg, save, info or place first")),
     };
-    let file = operands.next().unwrap_or(OsStr::new(VMCORE)).into();
+    let usual = if action == Action::Place { DUMPS } else { VMCORE };
+    let file = operands.next().unwrap_or(OsStr::new(usual)).into();
     match operands.next() {
         None => Ok(Command::Dump { action, file }),
         Some(_) => Err(words.misused("unable to read several dumps: name one")),
@@ -109,6 +115,8 @@ mod tests {
         let table = [
             ("dmesg", "Log /proc/vmcore"),
             ("info /a", "Describe /a"),
+            ("place", "Place /var/crash"),
+            ("place /srv", "Place /srv"),
             (
                 "save /new",
                 "Save { to: \"/new\", keep: Keep { cache: false, user: false, free: false }, elf: false } /proc/vmcore",
@@ -126,8 +134,8 @@ mod tests {
             assert_eq!(parse(&format!("rc-kexec vmcore {words}")).as_deref(), Ok(wanted), "{words}");
         }
         let table = [
-            ("", "unable to read a dump: give dmesg, save or info first"),
-            (" /proc/vmcore", "unable to read a dump: give dmesg, save or info first"),
+            ("", "unable to read a dump: give dmesg, save, info or place first"),
+            (" /proc/vmcore", "unable to read a dump: give dmesg, save, info or place first"),
             (" save", "unable to save a dump: name the new file"),
             (" dmesg /a /b", "unable to read several dumps: name one"),
             (" save --keep=zero /new", "unable to use --keep: give cache, user, free, all or none"),

@@ -5,16 +5,18 @@ use super::gather::{Facts, rehearse};
 use super::{Finding, Status};
 use crate::base::text::{Shown, Size, parse_decimal};
 use crate::failure::{Failure, Reservation};
-use crate::host::files::{exists, read_or_empty, value};
-use crate::host::sys::file::{self, free_space};
-use crate::host::{self, memory, mounts, refusal, storage};
+use crate::host::files::{read_or_empty, value};
+use crate::host::place::{self, Place};
+use crate::host::sys::file;
+use crate::host::{self, memory, refusal, storage};
 use crate::load::{Request, Starts};
 use crate::settings;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
 
 /// The settings of the service kdump.
 const SETTINGS: &str = "/etc/conf.d/kdump";
+/// Where dumps are kept unless they say otherwise.
+pub const DUMPS: &str = "/var/crash";
 
 /// What is looked at beside what matters for any load.
 #[derive(Debug, Default)]
@@ -27,26 +29,25 @@ pub struct Crash {
     /// (/sys/devices/system/cpu/crash_hotplug).
     pub follows: bool,
     /// Where a dump is saved.
-    pub place: Place,
+    pub saves: Saves,
     /// Whether the root is encrypted, whose key the kernel's memory has then.
     pub has_key: bool,
 }
 
 /// Where the service kdump has a dump saved.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Place {
+#[derive(Debug)]
+pub enum Saves {
     /// Where kdump_places says.
     Said(OsString),
-    /// In this folder on a disk or partition: its name, the free bytes, and how many the kernel's own
-    /// memory has, of which a dump is made.
-    Disk(OsString, OsString, u64, u64),
-    /// In this folder, whose file system a crash kernel does not find: its type.
-    Elsewhere(OsString, OsString),
+    /// In kdump_dir; and how many bytes the kernel's own memory has, of which a dump is made.
+    In(Place, u64),
+    /// Nowhere, and why.
+    Nowhere(Box<Failure>),
 }
 
-impl Default for Place {
-    fn default() -> Place {
-        Place::Said(OsString::new())
+impl Default for Saves {
+    fn default() -> Saves {
+        Saves::Said(OsString::new())
     }
 }
 
@@ -68,41 +69,23 @@ pub fn gather(mut request: Request) -> (Facts, Crash) {
         reserved: number("/sys/kernel/kexec_crash_size"),
         on_oops: number("/proc/sys/kernel/panic_on_oops") != 0,
         follows: number("/sys/devices/system/cpu/crash_hotplug") == 1,
-        place: place(),
+        saves: saves(),
         has_key: file::metadata(OsStr::new("/")).is_ok_and(|root| storage::is_on_encrypted(&root)),
     };
     (facts, crash)
 }
 
-/// As openrc/kdump finds it.
-fn place() -> Place {
+fn saves() -> Saves {
     let text = read_or_empty(SETTINGS);
     let set = |name: &str| settings::value(&text, name.as_bytes()).filter(|value| !value.is_empty());
     if let Some(places) = set("kdump_places") {
-        return Place::Said(places);
+        return Saves::Said(places);
     }
-    let dir = set("kdump_dir").unwrap_or_else(|| "/var/crash".into());
-    // The service makes it.
-    let mut there = dir.as_bytes();
-    while !there.is_empty() && !exists(OsStr::from_bytes(there)) {
-        let end = there.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
-        there = there.get(..end).unwrap_or_default();
+    let dir = set("kdump_dir").unwrap_or_else(|| DUMPS.into());
+    match place::find(&dir) {
+        Ok(place) => Saves::In(place, memory::of_kernel()),
+        Err(why) => Saves::Nowhere(why),
     }
-    let there = if there.is_empty() { OsStr::new("/") } else { OsStr::from_bytes(there) };
-    let elsewhere = |kind: &[u8]| Place::Elsewhere(dir.clone(), OsStr::from_bytes(kind).to_os_string());
-    let Ok(found) = file::metadata(there) else { return elsewhere(b"?") };
-    let table = read_or_empty("/proc/self/mountinfo");
-    let Some(mount) = mounts::by_number(&table, found.mount) else { return elsewhere(b"?") };
-    // A btrfs has a number of its own; it is mounted with the name of one of its devices.
-    let of_source = || file::metadata(OsStr::from_bytes(mount.source)).map_or((0, 0), |file| file.is_device);
-    let (major, minor) = if found.on_device.0 == 0 { of_source() } else { found.on_device };
-    let device = format!("/sys/dev/block/{major}:{minor}");
-    let several = ["dm", "md"].iter().any(|kind| exists(format!("{device}/{kind}")));
-    if several || !exists(&device) {
-        return elsewhere(if several { mount.source } else { mount.kind });
-    }
-    let source = OsStr::from_bytes(mount.source).to_os_string();
-    Place::Disk(dir.clone(), source, free_space(there).unwrap_or(0), memory::of_kernel())
 }
 
 /// Every check, in the order in which a panic meets them.
@@ -127,7 +110,7 @@ pub fn examine(facts: &Facts, crash: &Crash) -> Vec<Finding> {
     if facts.rehearsal.memory.is_none() && facts.rehearsal.command_line.is_some() {
         found.push(memory);
     }
-    found.push(place_of(&crash.place));
+    found.push(place_of(&crash.saves));
     found.extend(crash.has_key.then(key));
     found.extend([oops(crash), hotplug(crash)]);
     found
@@ -161,29 +144,22 @@ fn loaded(facts: &Facts) -> Finding {
     Finding::bad(name, "none is loaded\n  run: rc-service kdump start (with systemd: systemctl start kdump)")
 }
 
-fn place_of(place: &Place) -> Finding {
+fn place_of(saves: &Saves) -> Finding {
     let name = "place";
-    match place {
-        Place::Said(places) => Finding::ok(name, format!("{}, as {SETTINGS} says", places.shown())),
-        Place::Disk(dir, device, free, kernel) => {
+    match saves {
+        Saves::Said(places) => Finding::ok(name, format!("{}, as {SETTINGS} says", places.shown())),
+        Saves::In(place, kernel) => {
             let text = format!(
                 "{} on {}: {} are free, and a dump needs at most about {}",
-                dir.shown(),
-                device.shown(),
-                Size(*free),
+                place.dir.shown(),
+                place.device.shown(),
+                Size(place.free),
                 Size(*kernel)
             );
-            let status = if free < kernel { Status::Note } else { Status::Ok };
+            let status = if place.free < *kernel { Status::Note } else { Status::Ok };
             Finding::new(name, status, text)
         }
-        Place::Elsewhere(dir, what) => Finding::bad(
-            name,
-            format!(
-                "a crash kernel cannot open the file system of {} ({})\n  name a folder on a disk or partition as kdump_dir in {SETTINGS}",
-                dir.shown(),
-                what.shown()
-            ),
-        ),
+        Saves::Nowhere(why) => Finding::bad(name, why.to_string()),
     }
 }
 
@@ -238,8 +214,12 @@ mod tests {
             },
             ..Facts::default()
         };
-        let place = Place::Disk("/var/crash".into(), "/dev/sda2".into(), 9 << 30, 300 << 20);
-        (facts, Crash { reserved: 128 << 20, on_oops: true, follows: true, place, ..Crash::default() })
+        let saves = Saves::In(on_disk(9 << 30), 300 << 20);
+        (facts, Crash { reserved: 128 << 20, on_oops: true, follows: true, saves, ..Crash::default() })
+    }
+
+    fn on_disk(free: u64) -> Place {
+        Place { dir: "/var/crash".into(), device: "/dev/sda2".into(), free, ..Place::default() }
     }
 
     /// What is not as it should be after a change.
@@ -281,15 +261,19 @@ mod tests {
                 Status::Note,
                 "200 MiB are free, and a dump needs at most about 300 MiB",
                 |_, crash| {
-                    crash.place = Place::Disk("/c".into(), "/dev/sda2".into(), 200 << 20, 300 << 20);
+                    crash.saves = Saves::In(on_disk(200 << 20), 300 << 20);
                 },
             ),
             (
                 "place",
                 Status::Bad,
-                "cannot open the file system of /var/crash (/dev/mapper/root)",
+                "unable to save dumps in /var/crash: /dev/mapper/root is encrypted",
                 |_, crash| {
-                    crash.place = Place::Elsewhere("/var/crash".into(), "/dev/mapper/root".into());
+                    crash.saves = Saves::Nowhere(Box::new(Failure::NoPlace {
+                        dir: "/var/crash".into(),
+                        what: "/dev/mapper/root".into(),
+                        several: true,
+                    }));
                 },
             ),
             ("oops", Status::Note, "sysctl -w kernel.panic_on_oops=1", |_, crash| crash.on_oops = false),

@@ -3,9 +3,8 @@
 
 use super::files::read_or_empty;
 use super::kernel::lists;
-use super::mounts;
+use super::mounts::{self, unescaped};
 use super::sys::file;
-use crate::base::text::parse_octal;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -72,19 +71,6 @@ fn mount_point(mounts: &[u8], number: u64) -> Option<OsString> {
     mount.source.starts_with(b"/dev/").then(|| unescaped(mount.point))
 }
 
-/// A field of mountinfo as it is: spaces and the like are there as `\040`.
-fn unescaped(field: &[u8]) -> OsString {
-    let mut text = Vec::new();
-    let mut rest = field;
-    while let Some((&byte, after)) = rest.split_first() {
-        let number = after.get(..3).filter(|_| byte == b'\\').and_then(parse_octal);
-        let number = number.and_then(|number| u8::try_from(number).ok());
-        text.push(number.unwrap_or(byte));
-        rest = if number.is_some() { after.get(3..).unwrap_or_default() } else { after };
-    }
-    OsString::from_vec(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +121,5 @@ mod tests {
         for number in [42, 4, 0] {
             assert_eq!(mount_point(mounts, number), None, "{number}");
         }
-        assert_eq!(unescaped(b"a\\134b\\9\\777\\04"), "a\\b\\9\\777\\04");
     }
 }

@@ -14,6 +14,8 @@ pub mod medium;
 pub mod memory;
 pub mod mounts;
 pub mod openrc;
+#[cfg(feature = "vmcore")]
+pub mod place;
 pub mod refusal;
 pub mod stdio;
 pub mod storage;

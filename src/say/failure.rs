@@ -44,6 +44,21 @@ impl Display for Failure {
                 f.write_str("\n  what was written so far can be read; rc-kexec vmcore info says that it is incomplete")
             }
             #[cfg(feature = "vmcore")]
+            Failure::NoPlace { dir, what, several } => {
+                let (dir, what) = (dir.shown(), what.shown());
+                write!(f, "unable to save dumps in {dir}: ")?;
+                match several {
+                    true => write!(
+                        f,
+                        "{what} is encrypted or made of several disks, and a crash kernel cannot open it"
+                    ),
+                    false => write!(f, "its file system ({what}) is not on a disk"),
+                }?;
+                f.write_str(
+                    "\n  name a folder on a disk or partition as kdump_dir, or a place as kdump_places, in /etc/conf.d/kdump",
+                )
+            }
+            #[cfg(feature = "vmcore")]
             Failure::Print(errno) => write!(f, "unable to print all of it: {}", strerror(*errno)),
             Failure::Initrd { path, why } => write!(f, "unable to use the initrd {}: {why}", path.shown()),
             Failure::TooManyInitrds { given, limit } => write!(

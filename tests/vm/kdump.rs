@@ -52,7 +52,7 @@ fn a_crash_is_saved_and_told() {
         .has("unable to test: no crash kernel is loaded")
         .has("A panic now would start the crash kernel.")
         .has("service kdump added to runlevel default")
-        .has(" MiB are reserved for it; after a crash it saves to /dev/vda:/var/crash")
+        .has(" MiB are reserved for it; after a crash it saves to UUID=")
         .has("This crashes the machine now; what is not saved is lost. Type yes to go on: ")
         .has("rc-kexec-init: saved the log as /var/crash/")
         .has("rc-kexec-init: saved the memory as /var/crash/")
@@ -98,7 +98,7 @@ fn what_cannot_be_saved_whole_is_saved_as_far_as_it_goes() {
         .has("rc-kexec-init: saved the log as /var/crash/")
         .has("unable to save the dump as /rckexec.dev/var/crash/")
         .has("No space left on device")
-        .has("rc-kexec-init: unable to save everything in /dev/vda:/var/crash")
+        .has("rc-kexec-init: unable to save everything in UUID=")
         .has(", without all of the memory: Kernel panic - not syncing: sysrq triggered crash\n");
     boots[1]
         .has("\ndmesg.txt\nvmcore-incomplete\n")
