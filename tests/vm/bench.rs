@@ -733,10 +733,7 @@ fn dumps(report: &mut Report, runs: usize) {
         let words = console.marked("DUMP").into_iter().map(|line| line.split(' ').collect::<Vec<_>>());
         words.filter(|words| words[0] == whose).map(|words| words[column].parse().unwrap()).collect()
     };
-    report.line(&format!(
-        "\n{}, a kernel configured as Alpine's: its dump, the median of {runs}",
-        X86_64.title
-    ));
+    report.line(&format!("\n{}: the dump of a crash, the median of {runs}", X86_64.title));
     report.line(&format!("{:<26} {:>9} {:>9} {:>9} {:>12}", "", "whole", "user", "system", "bytes"));
     let mut whole = [0.0; 2];
     for (index, (whose, name)) in
