@@ -40,6 +40,8 @@ pub fn run(command: Command) -> Result<u8> {
         Command::BootOptions(line) => boot_options(line.as_deref()),
         #[cfg(feature = "vmcore")]
         Command::Dump { action, file } => crate::vmcore::run(action, &file),
+        #[cfg(feature = "vmcore")]
+        Command::DumpPlace(dir) => crate::vmcore::place(&dir),
         Command::Print(text) => {
             print(format_args!("{}\n", text.trim_ascii_end()));
             Ok(0)

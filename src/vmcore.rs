@@ -19,11 +19,6 @@ const TELL: Duration = Duration::from_secs(3);
 
 /// Reads a dump. What can be printed is printed, whatever else cannot be read.
 pub fn run(action: Action, path: &OsStr) -> Result<u8> {
-    if action == Action::Place {
-        let place = place::find(path)?;
-        print_whole_with(&mut |out| writeln!(out, "{}", place.option.shown())).map_err(Failure::Print)?;
-        return Ok(0);
-    }
     let file = DumpFile::open(path)?;
     let failed = |why| Failure::Dump { path: path.to_os_string(), why };
     let dump = Dump::open(&file).map_err(failed)?;
@@ -34,11 +29,17 @@ pub fn run(action: Action, path: &OsStr) -> Result<u8> {
             Ok(())
         }),
         Action::Describe => print_whole_with(&mut |out| say::dump::describe(out, &dump)),
-        Action::Place => Ok(()),
         Action::Save { to, keep, elf } => return save(&dump, path, &to, keep, elf),
     };
     printed.map_err(Failure::Print)?;
     read.map_err(failed)?;
+    Ok(0)
+}
+
+/// Says where dumps in a folder are, as rckexec.dump= has it.
+pub fn place(dir: &OsStr) -> Result<u8> {
+    let place = place::find(dir)?;
+    print_whole_with(&mut |out| writeln!(out, "{}", place.option.shown())).map_err(Failure::Print)?;
     Ok(0)
 }
 

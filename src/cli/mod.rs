@@ -52,6 +52,9 @@ pub enum Command {
         /// The file.
         file: OsString,
     },
+    /// Print where dumps in this folder are, as rckexec.dump= has it.
+    #[cfg(feature = "vmcore")]
+    DumpPlace(OsString),
     /// Print this, on standard output.
     Print(String),
 }

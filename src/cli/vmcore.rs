@@ -3,10 +3,10 @@
 use super::Command;
 use super::words::Words;
 use crate::base::bytes::parts;
-use crate::doctor::crash::DUMPS;
 use crate::dump::pages::Keep;
 use crate::failure::Result;
 use crate::host::dump::VMCORE;
+use crate::host::place::DUMPS;
 use argh::ArgsInfo;
 use std::ffi::{OsStr, OsString};
 
@@ -45,8 +45,6 @@ pub enum Action {
     Log,
     /// Say what it is.
     Describe,
-    /// Say where a folder is.
-    Place,
     /// Save it.
     Save {
         /// The new file.
@@ -65,15 +63,20 @@ pub fn command(words: &Words) -> Result<Command> {
     let action = match operands.next().map(OsStr::as_encoded_bytes) {
         Some(b"dmesg") => Action::Log,
         Some(b"info") => Action::Describe,
-        Some(b"place") => Action::Place,
+        Some(b"place") => {
+            let dir = operands.next().unwrap_or(OsStr::new(DUMPS)).into();
+            return match operands.next() {
+                None => Ok(Command::DumpPlace(dir)),
+                Some(_) => Err(words.misused("unable to look at several folders: name one")),
+            };
+        }
         Some(b"save") => match operands.next() {
             Some(to) => Action::Save { to: to.into(), keep, elf: words.has("--elf") },
             None => return Err(words.misused("unable to save a dump: name the new file")),
         },
         _ => return Err(words.misused("unable to read a dump: give dmesg, save, info or place first")),
     };
-    let usual = if action == Action::Place { DUMPS } else { VMCORE };
-    let file = operands.next().unwrap_or(OsStr::new(usual)).into();
+    let file = operands.next().unwrap_or(OsStr::new(VMCORE)).into();
     match operands.next() {
         None => Ok(Command::Dump { action, file }),
         Some(_) => Err(words.misused("unable to read several dumps: name one")),
@@ -105,6 +108,7 @@ mod tests {
         let argv: Vec<OsString> = words.split(' ').map(OsString::from).collect();
         match cli::parse(&argv).1 {
             Ok(Command::Dump { action, file }) => Ok(format!("{action:?} {}", file.display())),
+            Ok(Command::DumpPlace(dir)) => Ok(format!("Place {}", dir.display())),
             Ok(other) => panic!("{words}: {other:?}"),
             Err(failure) => Err(failure.to_string()),
         }

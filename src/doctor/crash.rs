@@ -6,7 +6,7 @@ use super::{Finding, Status};
 use crate::base::text::{Shown, Size, parse_decimal};
 use crate::failure::{Failure, Reservation};
 use crate::host::files::{read_or_empty, value};
-use crate::host::place::{self, Place};
+use crate::host::place::{self, DUMPS, Place};
 use crate::host::sys::file;
 use crate::host::{self, memory, refusal, storage};
 use crate::load::{Request, Starts};
@@ -15,8 +15,6 @@ use std::ffi::{OsStr, OsString};
 
 /// The settings of the service kdump.
 const SETTINGS: &str = "/etc/conf.d/kdump";
-/// Where dumps are kept unless they say otherwise.
-pub const DUMPS: &str = "/var/crash";
 
 /// What is looked at beside what matters for any load.
 #[derive(Debug, Default)]
@@ -66,7 +64,7 @@ pub fn gather(mut request: Request) -> (Facts, Crash) {
     };
     let number = |path| value(format_args!("{path}")).and_then(|text| parse_decimal(&text)).unwrap_or(0);
     let crash = Crash {
-        reserved: number("/sys/kernel/kexec_crash_size"),
+        reserved: host::crash::reserved(),
         on_oops: number("/proc/sys/kernel/panic_on_oops") != 0,
         follows: number("/sys/devices/system/cpu/crash_hotplug") == 1,
         saves: saves(),
@@ -119,7 +117,11 @@ pub fn examine(facts: &Facts, crash: &Crash) -> Vec<Finding> {
 fn reserved(facts: &Facts, crash: &Crash) -> Finding {
     let name = "reserved";
     let size = Size(crash.reserved);
-    let Some(needs) = facts.rehearsal.reservation else {
+    let needs = match facts.rehearsal.failure.as_deref() {
+        Some(Failure::NoReservation(reservation)) => Some(reservation.needs),
+        _ => facts.rehearsal.reservation,
+    };
+    let Some(needs) = needs else {
         return match crash.reserved {
             0 => Finding::bad(name, "no memory is reserved for a crash kernel"),
             _ => Finding::ok(name, size.to_string()),

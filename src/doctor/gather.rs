@@ -82,7 +82,7 @@ pub struct Rehearsal {
     pub loses_lock_option: bool,
     /// Whether there is a key, and no cryptroot= that it would unlock.
     pub unlocks_nothing: bool,
-    /// The memory that has to be reserved for these files as a crash kernel, in bytes.
+    /// The memory that these files need as a crash kernel, in bytes, where some is reserved.
     #[cfg(feature = "vmcore")]
     pub reservation: Option<u64>,
     /// The memory that the load needs, and the most that the kernel allows, in bytes.
@@ -155,8 +155,9 @@ fn go_through(request: &load::Request, calls: Calls, found: &mut Rehearsal) -> R
     let texts: Vec<String> = initrds.iter().map(ToString::to_string).collect();
     found.initrds = Some(if texts.is_empty() { "none".to_string() } else { texts.join("; ") });
 
+    // Where nothing is reserved, the failure says what these files need.
     #[cfg(feature = "vmcore")]
-    if request.starts == load::Starts::AtPanic {
+    if request.starts == load::Starts::AtPanic && crate::host::crash::reserved() > 0 {
         found.reservation = Some(load::reserve::needs(&kernel, &initrds));
     }
     let payload = load::with_initrds(&files, request, kernel, initrds)?;

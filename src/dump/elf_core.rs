@@ -28,22 +28,20 @@ struct Runs {
 
 impl Runs {
     fn add(&mut self, page: u64) {
-        let next = page.saturating_add(1);
-        match self.pages.last_mut() {
-            Some((_, end)) if page.saturating_sub(*end) <= self.gap => *end = next,
-            _ => self.pages.push((page, next)),
-        }
+        self.push((page, page.saturating_add(1)));
         // Readers take so many headers and no more: then what lies farther apart becomes one run, too.
         while self.pages.len() >= usize::from(MOST_HEADERS / 2) {
             self.gap = self.gap.saturating_mul(2);
-            let mut merged: Vec<(u64, u64)> = Vec::with_capacity(self.pages.len());
-            for &(start, end) in &self.pages {
-                match merged.last_mut() {
-                    Some((_, last)) if start.saturating_sub(*last) <= self.gap => *last = end,
-                    _ => merged.push((start, end)),
-                }
+            for run in core::mem::take(&mut self.pages) {
+                self.push(run);
             }
-            self.pages = merged;
+        }
+    }
+
+    fn push(&mut self, (start, end): (u64, u64)) {
+        match self.pages.last_mut() {
+            Some((_, last)) if start.saturating_sub(*last) <= self.gap => *last = end,
+            _ => self.pages.push((start, end)),
         }
     }
 }

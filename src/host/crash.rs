@@ -20,7 +20,7 @@ pub fn kernel() -> Result<CrashKernel> {
     match found.map_err(|why| Failure::NoPlan { path: "a crash kernel".into(), why })? {
         Some(kernel) => Ok(kernel),
         // The size is there for everybody; the addresses are root's (proc(5)).
-        None if is_reserved() => Err(Failure::AddressesHidden.into()),
+        None if reserved() > 0 => Err(Failure::AddressesHidden.into()),
         None => Err(NotDone::NoCrashMemory.into()),
     }
 }
@@ -41,10 +41,9 @@ fn header_room() -> Option<u64> {
     None
 }
 
-/// Whether memory is reserved for a crash kernel (Documentation/ABI/testing/sysfs-kernel-kexec-kdump).
-fn is_reserved() -> bool {
-    let size = value(format_args!("/sys/kernel/kexec_crash_size"));
-    size.and_then(|text| parse_decimal(&text)).is_some_and(|size| size > 0)
+/// How much memory is reserved for a crash kernel, in bytes (Documentation/ABI/testing/sysfs-kernel-kexec-kdump).
+pub fn reserved() -> u64 {
+    value(format_args!("/sys/kernel/kexec_crash_size")).and_then(|text| parse_decimal(&text)).unwrap_or(0)
 }
 
 /// The places of the ELF notes that a crashing kernel writes: one for each possible processor, and

@@ -1,6 +1,6 @@
 //! Where a folder is, as rc-kexec-init finds it in a crash kernel: on which disk or partition, and where there.
 
-use super::files::{exists, open_to_read, read_or_empty};
+use super::files::{exists, open_to_read, read_or_empty, value_of};
 use super::mounts::{self, unescaped};
 use super::sys::file::{self, Metadata, free_space, read_at};
 use crate::base::bytes::u32_at;
@@ -8,6 +8,9 @@ use crate::failure::{Failure, Result};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+/// Where the service kdump keeps dumps unless its settings say otherwise.
+pub const DUMPS: &str = "/var/crash";
 
 /// A folder on a disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,7 +55,7 @@ pub fn find(dir: &OsStr) -> Result<Place> {
     }
     // The name in /dev, where /proc has only /dev/root.
     let name = read_or_empty(&format!("{device}/uevent"));
-    let name = super::files::value_of(&name, b"DEVNAME=").map(|name| [b"/dev/", name].concat());
+    let name = value_of(&name, b"DEVNAME=").map(|name| [b"/dev/", name].concat());
     let device = name.map_or_else(|| source.to_os_string(), OsString::from_vec);
     let point = unescaped(mount.point);
     let inside = real.as_os_str().as_bytes().strip_prefix(point.as_bytes()).unwrap_or_default();

@@ -94,9 +94,7 @@ pub fn check(bytes: &[u8]) -> Result<Initrd, Defect> {
     let mut found = Initrd::default();
     let mut offset = 0usize;
     loop {
-        let rest = bytes.get(offset..).unwrap_or_default();
-        let zeros = rest.iter().take_while(|&&byte| byte == 0).count();
-        offset = offset.saturating_add(zeros);
+        offset = skip_zeros(bytes, offset);
         let rest = bytes.get(offset..).unwrap_or_default();
         if rest.is_empty() {
             return if found.plain == 0 { Err(Defect::Empty) } else { Ok(found) };
@@ -118,19 +116,24 @@ pub fn check(bytes: &[u8]) -> Result<Initrd, Defect> {
     }
 }
 
+/// The first byte from `offset` on that is not zero.
+fn skip_zeros(bytes: &[u8], offset: usize) -> usize {
+    let rest = bytes.get(offset..).unwrap_or_default();
+    offset.saturating_add(rest.iter().take_while(|&&byte| byte == 0).count())
+}
+
 /// The memory that an initrd takes when a kernel has unpacked it, in bytes. Of a compressed archive that
 /// is damaged, or packed in a way that kernels do not come in, four times what it takes packed.
 #[cfg(feature = "vmcore")]
 pub fn unpacked_size(bytes: &[u8]) -> u64 {
     let (archives, _) = without_bootconfig(bytes);
-    let (mut plain, mut packed) = (0usize, archives);
-    while let Some(next) = packed.iter().position(|&byte| byte != 0) {
-        plain = plain.saturating_add(next);
+    let mut plain = skip_zeros(archives, 0);
+    let mut packed = archives.get(plain..).unwrap_or_default();
+    while is_cpio(packed)
+        && let Ok(end) = end_of_cpio(archives, plain)
+    {
+        plain = skip_zeros(archives, end);
         packed = archives.get(plain..).unwrap_or_default();
-        match end_of_cpio(archives, plain) {
-            Ok(end) if is_cpio(packed) => (plain, packed) = (end, archives.get(end..).unwrap_or_default()),
-            _ => break,
-        }
     }
     let guess = (packed.len() as u64).saturating_mul(4);
     let decoded = match Compression::of(packed) {
