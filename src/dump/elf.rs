@@ -15,7 +15,7 @@ pub const LONGEST_NOTES: u64 = 16 << 20;
 /// The end of all physical memory: neither machine has more than 52 bits of address.
 const PHYSICAL: u64 = 1 << 52;
 /// The first bytes of a 64-bit little-endian ELF file of version 1.
-pub const MAGIC: [u8; 7] = *b"\x7fELF\x02\x01\x01";
+const MAGIC: [u8; 7] = *b"\x7fELF\x02\x01\x01";
 
 /// Where the parts of the memory are in the file.
 #[derive(Clone, Debug, Default)]

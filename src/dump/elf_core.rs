@@ -1,23 +1,17 @@
 //! Writes a dump as an ELF core file (System V ABI, "Object Files"), which more programs read than kdump files,
 //! and which is larger: nothing in it is packed.
 
-use super::elf::{MAGIC, MOST_HEADERS};
+use super::elf::MOST_HEADERS;
 use super::pages::Keep;
 use super::save::{PageRanges, SaveError, Saved, Sink, choose, read_pages};
 use super::{Defect, Dump};
-use crate::base::bytes::put;
-use crate::image::machine::Machine;
-use goblin::elf64::header::{EM_AARCH64, EM_X86_64, ET_CORE};
-use goblin::elf64::program_header::{PF_R, PF_W, PF_X, PT_LOAD, PT_NOTE};
+use crate::image::elf::core_file::{self, Part};
 
 /// Pages that are left out between pages that are not, and are saved all the same: each run of pages costs a
 /// program header.
 const GAP: u64 = 16;
 /// How many pages are read together.
 const TOGETHER: u64 = 256;
-/// The sizes of both headers, in bytes.
-const HEADER: usize = 64;
-const PROGRAM: usize = 56;
 
 /// Runs of pages that are saved: the first page of each, and the one after its last.
 #[derive(Default)]
@@ -87,40 +81,20 @@ pub fn save(
     Ok(saved)
 }
 
-/// The ELF header, the program headers and the notes, filled up to whole pages; and where the memory begins.
+/// The headers and the notes, filled up to whole pages; and where the memory begins.
 fn headers(dump: &Dump, page: u64, runs: &[(u64, u64)]) -> Option<(Vec<u8>, u64)> {
-    let count = u16::try_from(runs.len().checked_add(1)?).ok()?;
-    let notes_at = PROGRAM.checked_mul(usize::from(count))?.checked_add(HEADER)?;
-    let size =
-        notes_at.checked_add(dump.notes.len())?.checked_next_multiple_of(usize::try_from(page).ok()?)?;
-    let mut bytes = vec![0u8; size];
-    let machine = if dump.machine == Machine::Arm64 { EM_AARCH64 } else { EM_X86_64 };
-    put(&mut bytes, 0, &MAGIC)?;
-    put(&mut bytes, 16, &ET_CORE.to_le_bytes())?;
-    put(&mut bytes, 18, &machine.to_le_bytes())?;
-    put(&mut bytes, 20, &1u32.to_le_bytes())?;
-    put(&mut bytes, 32, &(HEADER as u64).to_le_bytes())?;
-    let sizes = [HEADER as u16, PROGRAM as u16, count];
-    put(&mut bytes, 52, sizes.map(u16::to_le_bytes).as_flattened())?;
-    put(&mut bytes, notes_at, &dump.notes)?;
-    let mut at = size as u64;
-    let notes = (PT_NOTE, 0, notes_at as u64, 0, dump.notes.len() as u64);
-    put(&mut bytes, HEADER, &program_header(notes))?;
-    let slots = (HEADER..).step_by(PROGRAM).skip(1);
-    for (slot, &(start, end)) in slots.zip(runs) {
-        let length = end.checked_sub(start)?.checked_mul(page)?;
-        let load = (PT_LOAD, PF_R | PF_W | PF_X, at, start.checked_mul(page)?, length);
-        put(&mut bytes, slot, &program_header(load))?;
-        at = at.checked_add(length)?;
+    let notes_at = core_file::size(runs.len().checked_add(1)?);
+    let notes_size = dump.notes.len() as u64;
+    let memory_at = notes_at.checked_add(notes_size)?.checked_next_multiple_of(page)?;
+    let notes = Part { kind: core_file::NOTES, offset: notes_at, address: 0, size: notes_size };
+    let (mut parts, mut offset) = (vec![notes], memory_at);
+    for &(start, end) in runs {
+        let size = end.checked_sub(start)?.checked_mul(page)?;
+        parts.push(Part { kind: core_file::MEMORY, offset, address: start.checked_mul(page)?, size });
+        offset = offset.checked_add(size)?;
     }
-    Some((bytes, size as u64))
-}
-
-/// Type, flags, place in the file, physical address and size. The virtual address is 0: VMCOREINFO tells it.
-fn program_header((kind, flags, offset, address, size): (u32, u32, u64, u64, u64)) -> [u8; PROGRAM] {
-    let first = u64::from(kind) | u64::from(flags) << 32;
-    let words = [first, offset, 0, address, size, size, 0].map(u64::to_le_bytes);
-    let mut bytes = [0; PROGRAM];
-    bytes.copy_from_slice(words.as_flattened());
-    bytes
+    let mut bytes = core_file::headers(dump.machine, parts.len(), parts.into_iter())?;
+    bytes.extend_from_slice(&dump.notes);
+    bytes.resize(usize::try_from(memory_at).ok()?, 0);
+    Some((bytes, memory_at))
 }

@@ -5,6 +5,7 @@ use super::memory_map::{Entry, Iomem, Kind, MemoryMap, parse_iomem_line};
 use super::{NoPlan, PAGE, arm64};
 use crate::base::bytes::parts;
 use crate::base::range::{Range, RangeSet, TooMany, align_up};
+use crate::image::elf::core_file::{self, Part};
 use crate::image::machine::Machine;
 
 /// What is reserved for a crash kernel, and what it is told of the crashed one.
@@ -144,40 +145,11 @@ pub fn sums(bytes: &[u8]) -> [u64; 2] {
 /// The virtual addresses of RAM are 0, and the kernel's text has no header of its own: where they are, the
 /// crash kernel finds out from VMCOREINFO; a running kernel tells it in /proc/kcore alone.
 fn core_header(machine: Machine, notes: &[Range], ram: &RangeSet) -> Option<Vec<u8>> {
-    const PT_LOAD: u64 = 1;
-    const PT_NOTE: u64 = 4;
-    // PF_R|PF_W|PF_X
-    const FLAGS: u64 = 7 << 32;
-    let count = u16::try_from(notes.len().checked_add(ram.iter().count())?).ok()?;
-    let number: u64 = match machine {
-        Machine::Arm64 => 183,
-        Machine::X86_64 => 62,
-        _ => 3,
-    };
-    let header = [
-        // e_ident: magic, ELFCLASS64, ELFDATA2LSB, EV_CURRENT.
-        u64::from_le_bytes(*b"\x7fELF\x02\x01\x01\0"),
-        0,
-        // e_type ET_CORE, e_machine, e_version EV_CURRENT.
-        4 | number << 16 | 1 << 32,
-        // e_entry, e_phoff, e_shoff.
-        0,
-        64,
-        0,
-        // e_flags, e_ehsize, e_phentsize.
-        64 << 32 | 56 << 48,
-        // e_phnum, and no sections.
-        count.into(),
-    ];
-    let mut bytes = Vec::new();
-    let mut add = |words: &[u64]| words.iter().for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
-    add(&header);
-    let notes = notes.iter().map(|&range| (PT_NOTE, range));
-    for (kind, range) in notes.chain(ram.iter().map(|range| (PT_LOAD | FLAGS, range))) {
-        // p_type and p_flags, p_offset, p_vaddr, p_paddr, p_filesz, p_memsz, p_align.
-        add(&[kind, range.start(), 0, range.start(), range.size(), range.size(), 0]);
-    }
-    Some(bytes)
+    let part =
+        |kind, range: Range| Part { kind, offset: range.start(), address: range.start(), size: range.size() };
+    let count = notes.len().checked_add(ram.iter().count())?;
+    let notes = notes.iter().map(|&range| part(core_file::NOTES, range));
+    core_file::headers(machine, count, notes.chain(ram.iter().map(|range| part(core_file::MEMORY, range))))
 }
 
 #[cfg(test)]

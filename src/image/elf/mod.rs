@@ -2,6 +2,7 @@
 //! "Program Loading"). It is converted into a format that can be loaded: an Image on arm64, a
 //! bzImage on x86_64.
 
+pub mod core_file;
 mod flatten;
 
 use super::arm64;
