@@ -2,14 +2,14 @@
 //! decide it. No remedy is a guess: a wrong one is worse than none.
 
 use super::each;
+#[cfg(feature = "vmcore")]
+use super::refusal::Edit;
 use super::refusal::why_not;
 use crate::base::text::{Shown, Size};
 #[cfg(feature = "vmcore")]
 use crate::failure::Reservation;
 use crate::failure::{BadKey, Failure, NotDone, Unusable};
 use crate::host::sys::process::{is_root, strerror};
-#[cfg(feature = "vmcore")]
-use crate::known::boot_loader::OPTION;
 use crate::known::call::Call;
 use crate::known::refusal::{Attempt, Obstacle, Refusal};
 use crate::known::shutdown::{Decision, SKIP_FILE, Verdict};
@@ -320,8 +320,7 @@ impl Reservation {
             write!(out, "\n  add {option} to the boot loader's options for the kernel")?;
         }
         for boot_loader in &self.boot_loaders {
-            // The same edit as for the other option.
-            write!(out, "\n  {}", boot_loader.to_string().replace(OPTION, &option))?;
+            write!(out, "\n  {}", Edit { boot_loader, option: &option })?;
         }
         out.write_str("\n  then reboot")
     }

@@ -44,10 +44,19 @@ impl Display for Xen {
     }
 }
 
-impl Display for BootLoader {
+/// The edit of a boot loader's configuration that adds an option.
+pub struct Edit<'e> {
+    /// The boot loader.
+    pub boot_loader: &'e BootLoader,
+    /// The option.
+    pub option: &'e str,
+}
+
+impl Display for Edit<'_> {
     /// Which file to change and how, and the command to run after that.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let (name, line, file, command, has_line) = match self {
+        let option = self.option;
+        let (name, line, file, command, has_line) = match self.boot_loader {
             BootLoader::Extlinux { has_line } => {
                 ("extlinux", "default_kernel_opts", "/etc/update-extlinux.conf", "update-extlinux", has_line)
             }
@@ -61,38 +70,38 @@ impl Display for BootLoader {
             BootLoader::SystemdBoot { dir } => {
                 return write!(
                     f,
-                    "systemd-boot: add {OPTION} to the options line of the entry in {dir}/*.conf"
+                    "systemd-boot: add {option} to the options line of the entry in {dir}/*.conf"
                 );
             }
             BootLoader::ByHand { what: Configuration { name, lines, .. }, file } => {
-                return write!(f, "{name}: add {OPTION} to {lines} of {file}");
+                return write!(f, "{name}: add {option} to {lines} of {file}");
             }
             BootLoader::UnifiedImage => {
                 return write!(
                     f,
-                    "unified kernel image: add {OPTION} to cmdline in /etc/kernel-hooks.d/secureboot.conf, then run: apk fix kernel-hooks"
+                    "unified kernel image: add {option} to cmdline in /etc/kernel-hooks.d/secureboot.conf, then run: apk fix kernel-hooks"
                 );
             }
             BootLoader::RaspberryPi { file } => {
-                return write!(f, "Raspberry Pi: add {OPTION} to the one line of {file}");
+                return write!(f, "Raspberry Pi: add {option} to the one line of {file}");
             }
             BootLoader::Diskless { files } if files.is_empty() => {
                 return write!(
                     f,
-                    "diskless: add {OPTION} to the kernel's line in syslinux.cfg and grub.cfg on the boot medium"
+                    "diskless: add {option} to the kernel's line in syslinux.cfg and grub.cfg on the boot medium"
                 );
             }
             BootLoader::Diskless { files } => {
-                write!(f, "diskless: add {OPTION} to the kernel's line in")?;
+                write!(f, "diskless: add {option} to the kernel's line in")?;
                 return each(f, files);
             }
         };
         if *has_line {
-            write!(f, "{name}: run: sed -i 's/^{line}=\"/&{OPTION} /' {file} && {command}")
+            write!(f, "{name}: run: sed -i 's/^{line}=\"/&{option} /' {file} && {command}")
         } else {
             write!(
                 f,
-                "{name}: in {file} add the line {line}=\"{OPTION}\" (or the option to the line that is there), then run: {command}"
+                "{name}: in {file} add the line {line}=\"{option}\" (or the option to the line that is there), then run: {command}"
             )
         }
     }
@@ -228,7 +237,8 @@ fn load_disabled(f: &mut Formatter<'_>, facts: &Refusal) -> fmt::Result {
         [_] => {}
         _ => f.write_str("\n  several boot loaders are set up here; change the one in use:")?,
     }
-    facts.boot_loaders.iter().try_for_each(|one| write!(f, "\n  {one}"))?;
+    let mut edits = facts.boot_loaders.iter().map(|boot_loader| Edit { boot_loader, option: OPTION });
+    edits.try_for_each(|edit| write!(f, "\n  {edit}"))?;
     f.write_str("\n  then reboot once in the ordinary way")
 }
 
